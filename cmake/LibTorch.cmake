@@ -1,0 +1,51 @@
+# LibTorch as two imported targets, taken from PyTorch's wheel or from an installed copy.
+#
+# find_package(Torch) is not used: it enables CUDA by itself, overrides CMAKE_CUDA_ARCHITECTURES and
+# fails on a machine without nvcc. Programs link libtorch_cpu and libc10 only; the CUDA libraries are
+# loaded at run time (src/cuda_runtime.cpp), so one binary serves machines with and without a GPU.
+#
+# Searched in this order: CDM_LIBTORCH (cache or environment), Torch_DIR, CMAKE_PREFIX_PATH,
+# .deps/libtorch/torch (where tools/setup.sh unpacks the wheel).
+
+set(CDM_LIBTORCH "" CACHE PATH "LibTorch: a folder with include/ATen and lib/libtorch_cpu.so")
+
+set(_cdm_torch_roots "${CDM_LIBTORCH}" "$ENV{CDM_LIBTORCH}")
+if(Torch_DIR)
+  get_filename_component(_cdm_torch_root "${Torch_DIR}/../../.." ABSOLUTE)
+  list(APPEND _cdm_torch_roots "${_cdm_torch_root}")
+endif()
+list(APPEND _cdm_torch_roots ${CMAKE_PREFIX_PATH} "${CMAKE_CURRENT_LIST_DIR}/../.deps/libtorch/torch")
+
+set(CDM_LIBTORCH_ROOT "")
+foreach(_root IN LISTS _cdm_torch_roots)
+  if(_root AND EXISTS "${_root}/lib/libtorch_cpu.so" AND EXISTS "${_root}/include/ATen/ATen.h")
+    get_filename_component(CDM_LIBTORCH_ROOT "${_root}" ABSOLUTE)
+    break()
+  endif()
+endforeach()
+if(NOT CDM_LIBTORCH_ROOT)
+  message(FATAL_ERROR "LibTorch was not found. Run tools/setup.sh, which unpacks it out of PyTorch's "
+                      "wheel, or give an installed copy with -DCDM_LIBTORCH=FOLDER (a folder with "
+                      "include/ATen and lib/libtorch_cpu.so).")
+endif()
+
+file(READ "${CDM_LIBTORCH_ROOT}/include/torch/headeronly/version.h" _cdm_torch_version)
+string(REGEX MATCH "define TORCH_VERSION_MAJOR ([0-9]+)" _ "${_cdm_torch_version}")
+set(CDM_LIBTORCH_VERSION "${CMAKE_MATCH_1}")
+string(REGEX MATCH "define TORCH_VERSION_MINOR ([0-9]+)" _ "${_cdm_torch_version}")
+string(APPEND CDM_LIBTORCH_VERSION ".${CMAKE_MATCH_1}")
+if(NOT CDM_LIBTORCH_VERSION VERSION_EQUAL "2.11")
+  message(WARNING "LibTorch ${CDM_LIBTORCH_VERSION} at ${CDM_LIBTORCH_ROOT}: only 2.11 is tested")
+endif()
+message(STATUS "LibTorch ${CDM_LIBTORCH_VERSION}: ${CDM_LIBTORCH_ROOT}")
+
+add_library(LibTorch::c10 SHARED IMPORTED GLOBAL)
+set_target_properties(LibTorch::c10 PROPERTIES
+  IMPORTED_LOCATION "${CDM_LIBTORCH_ROOT}/lib/libc10.so"
+  INTERFACE_SYSTEM_INCLUDE_DIRECTORIES
+    "${CDM_LIBTORCH_ROOT}/include;${CDM_LIBTORCH_ROOT}/include/torch/csrc/api/include")
+
+add_library(LibTorch::cpu SHARED IMPORTED GLOBAL)
+set_target_properties(LibTorch::cpu PROPERTIES
+  IMPORTED_LOCATION "${CDM_LIBTORCH_ROOT}/lib/libtorch_cpu.so"
+  INTERFACE_LINK_LIBRARIES LibTorch::c10)

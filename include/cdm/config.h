@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// The configuration of a run: one struct per section, filled from YAML and --set.
+//
+// Every key is declared once, in src/config_keys.h: name, default, legal range and help. Parsing,
+// checking, --help-config, the reference page in docs/ and the resolved file all come from that
+// declaration. A default-constructed RunConfig holds the declared defaults.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace cdm {
+
+struct DataConfig {
+  std::string kind;       // fashion_mnist | mnist | cifar10 | npz | image_folder
+  std::string path;       // directory, or .npz file; absolute once loaded; "" = the usual place
+  std::string test_path;  // where the test split is, when it is not found through `path`
+  std::int64_t image_size = 0;  // pixels a side; 0 = what the data has
+  std::int64_t channels = 0;    // 0 = what the data has
+  bool horizontal_flip = false;
+};
+
+struct DiffusionConfig {
+  std::string schedule;     // linear
+  std::int64_t steps = 0;   // T: levels are 0..T+1
+  double beta_start = 0.0;  // beta_1
+  double beta_end = 0.0;    // beta_T
+};
+
+struct ModelConfig {
+  std::string kind;                               // unet | mlp
+  std::int64_t channels = 0;                      // unet: width at full resolution; mlp: hidden width
+  std::vector<std::int64_t> channel_mult;         // unet: one factor per resolution
+  std::int64_t res_blocks = 0;                    // unet: residual blocks per resolution; mlp: layers
+  std::vector<std::int64_t> attention_resolutions;  // unet: image sizes that get attention
+  double dropout = 0.0;
+  std::int64_t num_classes = 0;  // classes of the data; 0 = unconditional
+};
+
+struct LossConfig {
+  std::string kind;  // cdm
+  double ce_weight = 0.0;
+  double mse_weight = 0.0;
+  double label_dropout = 0.0;  // probability of the null class in training
+};
+
+struct TrainConfig {
+  std::int64_t iterations = 0;
+  std::int64_t batch_size = 0;
+  double learning_rate = 0.0;
+  std::int64_t warmup = 0;       // steps of linear warm-up
+  std::int64_t decay_every = 0;  // steps between decays; 0 = never
+  double decay_factor = 0.0;
+  double adam_beta1 = 0.0;
+  double adam_beta2 = 0.0;
+  double adam_eps = 0.0;
+  double clip_grad_norm = 0.0;  // 0 = no clipping
+  double ema_decay = 0.0;
+  std::int64_t ema_start = 0;   // the EMA copies the weights until this step
+  std::int64_t log_every = 0;   // every *_every key: steps; 0 = never
+  std::int64_t checkpoint_every = 0;
+  std::int64_t keep_checkpoints = 0;  // newest kept; 0 = all
+  std::int64_t sample_every = 0;
+  std::int64_t sample_count = 0;  // images in each grid
+  std::int64_t nll_every = 0;
+  std::int64_t nll_images = 0;  // test images scored in the loop; 0 = all
+  double max_minutes = 0.0;     // end training after this long; 0 = no limit
+};
+
+struct SampleConfig {
+  std::string sampler;  // ddpm | ddim
+  std::int64_t steps = 0;
+  std::string spacing;    // leading | trailing | linspace
+  double guidance = 0.0;  // w of classifier-free guidance: (1 + w) cond - w uncond
+};
+
+struct RunConfig {
+  RunConfig();  // the declared defaults
+
+  std::int64_t seed = 0;
+  std::string device;     // auto | cpu | cuda | cuda:N
+  std::string precision;  // fp32 | tf32 | bf16
+  bool own_cuda_kernels = false;
+  DataConfig data;
+  DiffusionConfig diffusion;
+  ModelConfig model;
+  LossConfig loss;
+  TrainConfig train;
+  SampleConfig sample;
+};
+
+/// Reads `file`, then applies `overrides` ("section.key=value", later ones win), over the defaults.
+/// Relative data paths in the file are made absolute against the file's folder, those in overrides
+/// against the working directory. Throws UserError for a file that cannot be read, bad YAML, an
+/// unknown or repeated key, a wrong type, or a value out of range.
+RunConfig load_config(const std::filesystem::path& file,
+                      const std::vector<std::string>& overrides = {});
+
+/// Every value, as YAML with one "section:" per section. load_config of it gives `config` back.
+std::string to_yaml(const RunConfig& config);
+
+/// Every key as "section.key" -> value as YAML text, for comparing two configurations.
+std::map<std::string, std::string> flatten(const RunConfig& config);
+
+/// What --help-config prints: each key with type, default, legal range and help.
+std::string config_help();
+
+/// docs/configuration.md, made from the same declarations.
+std::string config_reference_markdown();
+
+}  // namespace cdm

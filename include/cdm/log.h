@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// Log lines: to stderr, and to a file once one is named. The only door to the logging library.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace cdm {
+
+void log_info(std::string_view message);
+void log_warning(std::string_view message);
+void log_error(std::string_view message);
+
+/// Also writes every later line, with date and time, to the end of `path`.
+/// Throws std::runtime_error when the file cannot be opened.
+void log_to_file(const std::string& path);
+
+}  // namespace cdm
