@@ -10,7 +10,9 @@
 namespace cdm {
 namespace {
 
-std::string two_digits(std::int64_t value) { return (value < 10 ? "0" : "") + std::to_string(value); }
+std::string two_digits(std::int64_t value) {
+  return (value < 10 ? "0" : "") + std::to_string(value);
+}
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -68,10 +70,10 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
-  const auto closest = std::min_element(
-      candidates.begin(), candidates.end(), [&](const std::string& a, const std::string& b) {
-        return edit_distance(word, a) < edit_distance(word, b);
-      });
+  const auto closest = std::min_element(candidates.begin(), candidates.end(),
+                                        [&](const std::string& a, const std::string& b) {
+                                          return edit_distance(word, a) < edit_distance(word, b);
+                                        });
   return closest == candidates.end() ? "" : *closest;
 }
 

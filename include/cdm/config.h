@@ -31,10 +31,10 @@ struct DiffusionConfig {
 };
 
 struct ModelConfig {
-  std::string kind;                               // unet | mlp
-  std::int64_t channels = 0;                      // unet: width at full resolution; mlp: hidden width
-  std::vector<std::int64_t> channel_mult;         // unet: one factor per resolution
-  std::int64_t res_blocks = 0;                    // unet: residual blocks per resolution; mlp: layers
+  std::string kind;                        // unet | mlp
+  std::int64_t channels = 0;               // unet: width at full resolution; mlp: hidden width
+  std::vector<std::int64_t> channel_mult;  // unet: one factor per resolution
+  std::int64_t res_blocks = 0;             // unet: residual blocks per resolution; mlp: layers
   std::vector<std::int64_t> attention_resolutions;  // unet: image sizes that get attention
   double dropout = 0.0;
   std::int64_t num_classes = 0;  // classes of the data; 0 = unconditional
@@ -59,8 +59,8 @@ struct TrainConfig {
   double adam_eps = 0.0;
   double clip_grad_norm = 0.0;  // 0 = no clipping
   double ema_decay = 0.0;
-  std::int64_t ema_start = 0;   // the EMA copies the weights until this step
-  std::int64_t log_every = 0;   // every *_every key: steps; 0 = never
+  std::int64_t ema_start = 0;  // the EMA copies the weights until this step
+  std::int64_t log_every = 0;  // every *_every key: steps; 0 = never
   std::int64_t checkpoint_every = 0;
   std::int64_t keep_checkpoints = 0;  // newest kept; 0 = all
   std::int64_t sample_every = 0;

@@ -14,9 +14,9 @@
 namespace cdm {
 
 struct Dataset {
-  std::string description;               // for messages: kind, split and path
-  at::Tensor images;                     // uint8 [N, C, H, W], CPU, contiguous
-  at::Tensor labels;                     // int64 [N] in 0..class_count-1, CPU; undefined without labels
+  std::string description;  // for messages: kind, split and path
+  at::Tensor images;        // uint8 [N, C, H, W], CPU, contiguous
+  at::Tensor labels;        // int64 [N] in 0..class_count-1, CPU; undefined without labels
   std::vector<std::string> class_names;  // empty when the source has no names
 
   std::int64_t size() const { return images.size(0); }

@@ -9,8 +9,9 @@
 
 namespace cdm {
 
-/// Calls `write` with a stream to a temporary file beside `path`, syncs it to disk and renames it to
-/// `path`. On any failure the temporary is removed and std::runtime_error names the path and reason.
+/// Calls `write` with a stream to a temporary file beside `path`, syncs it to disk and renames it
+/// to `path`. On any failure the temporary is removed and std::runtime_error names the path and
+/// reason.
 void write_atomically(const std::filesystem::path& path,
                       const std::function<void(std::ostream&)>& write);
 

@@ -15,7 +15,8 @@ struct SafetensorsFile {
   std::map<std::string, std::string> metadata;  // the "__metadata__" member
 };
 
-/// Throws UserError, naming the file, for anything that is not a whole, consistent safetensors file.
+/// Throws UserError, naming the file, for anything that is not a whole, consistent safetensors
+/// file.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
 
 /// Writes beside `path`, syncs, then renames.

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+// A small fully connected classifier for low-dimensional studies: model.channels is the hidden
+// width, model.res_blocks the number of hidden layers.
+#pragma once
+
+#include <vector>
+
+#include "cdm/model/layers.h"
+#include "cdm/model/network.h"
+
+namespace cdm {
+
+class Mlp final : public Network {
+ public:
+  Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
+
+  at::Tensor head(const at::Tensor& images, const at::Tensor& labels) const override;
+
+ private:
+  std::vector<Linear> hidden_;
+  Linear output_;
+  at::Tensor label_embedding_;  // [num_classes + 1, width], added after the first layer
+};
+
+}  // namespace cdm

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/model/layers.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/dropout.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linear.h>
+
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "cdm/ops/ops.h"
+#include "cdm/random.h"
+
+namespace cdm {
+namespace {
+
+constexpr std::int64_t kGroups = 32;
+constexpr double kGroupNormEps = 1e-6;
+
+at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
+  return parameter.to(x.scalar_type());
+}
+
+}  // namespace
+
+at::Tensor ParameterMaker::add(const std::string& name, at::Tensor value) {
+  parameters_.emplace_back(name, std::move(value));
+  return parameters_.back().second;
+}
+
+at::Tensor ParameterMaker::constant(const std::string& name, at::IntArrayRef shape, double value) {
+  return add(name, at::full(shape, value, at::kFloat));
+}
+
+at::Tensor ParameterMaker::normal(const std::string& name, at::IntArrayRef shape) {
+  const RandomStream stream = {seed_, Purpose::parameters, parameters_.size()};
+  return add(name, cdm::normal(stream, shape, at::kFloat));
+}
+
+at::Tensor ParameterMaker::uniform(const std::string& name, at::IntArrayRef shape,
+                                   std::int64_t fan_in) {
+  const RandomStream stream = {seed_, Purpose::parameters, parameters_.size()};
+  const double bound = 1.0 / std::sqrt(static_cast<double>(fan_in));
+  return add(name, cdm::uniform(stream, shape, at::kFloat).mul_(2.0 * bound).sub_(bound));
+}
+
+Conv2d::Conv2d(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out,
+               std::int64_t kernel, std::int64_t stride, std::int64_t padding)
+    : stride(stride), padding(padding) {
+  const std::int64_t fan_in = in * kernel * kernel;
+  weight = make.uniform(name + ".weight", {out, in, kernel, kernel}, fan_in);
+  bias = make.uniform(name + ".bias", {out}, fan_in);
+}
+
+at::Tensor Conv2d::operator()(const at::Tensor& x) const {
+  return ops::conv2d(x, like(weight, x), like(bias, x), stride, padding);
+}
+
+Linear::Linear(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out)
+    : weight(make.uniform(name + ".weight", {out, in}, in)),
+      bias(make.uniform(name + ".bias", {out}, in)) {}
+
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  return at::linear(x, like(weight, x), like(bias, x));
+}
+
+GroupNorm::GroupNorm(ParameterMaker& make, const std::string& name, std::int64_t channels)
+    : weight(make.constant(name + ".weight", {channels}, 1.0)),
+      bias(make.constant(name + ".bias", {channels}, 0.0)),
+      groups(std::gcd(kGroups, channels)) {}
+
+at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
+  return ops::group_norm(x, like(weight, x), like(bias, x), groups, kGroupNormEps, false);
+}
+
+at::Tensor GroupNorm::then_silu(const at::Tensor& x) const {
+  return ops::group_norm(x, like(weight, x), like(bias, x), groups, kGroupNormEps, true);
+}
+
+ResBlock::ResBlock(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out,
+                   std::int64_t embedding_channels, double dropout)
+    : dropout(dropout) {
+  norm1 = GroupNorm(make, name + ".norm1", in);
+  conv1 = Conv2d(make, name + ".conv1", in, out, 3, 1, 1);
+  if (embedding_channels > 0) {
+    embedding_projection = Linear(make, name + ".temb_proj", embedding_channels, out);
+  }
+  norm2 = GroupNorm(make, name + ".norm2", out);
+  conv2 = Conv2d(make, name + ".conv2", out, out, 3, 1, 1);
+  if (in != out) shortcut = Conv2d(make, name + ".nin_shortcut", in, out, 1);
+}
+
+at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& embedding,
+                                bool training) const {
+  at::Tensor h = conv1(norm1.then_silu(x));
+  if (embedding.defined()) {
+    h = h + embedding_projection(embedding).unsqueeze(2).unsqueeze(3);
+  }
+  h = norm2.then_silu(h);
+  if (training && dropout > 0.0) h = at::dropout(h, dropout, true);
+  h = conv2(h);
+  return (shortcut.weight.defined() ? shortcut(x) : x) + h;
+}
+
+AttentionBlock::AttentionBlock(ParameterMaker& make, const std::string& name, std::int64_t channels)
+    : norm(make, name + ".norm", channels),
+      q(make, name + ".q", channels, channels, 1),
+      k(make, name + ".k", channels, channels, 1),
+      v(make, name + ".v", channels, channels, 1),
+      proj_out(make, name + ".proj_out", channels, channels, 1) {}
+
+at::Tensor AttentionBlock::operator()(const at::Tensor& x) const {
+  const at::Tensor h = norm(x);
+  return x + proj_out(ops::attention(q(h), k(h), v(h)));
+}
+
+}  // namespace cdm

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/model/network.h"
+
+#include <c10/core/GradMode.h>
+
+#include <unordered_map>
+#include <vector>
+
+#include "cdm/error.h"
+#include "cdm/model/mlp.h"
+#include "cdm/model/unet.h"
+#include "cdm/text.h"
+
+namespace cdm {
+
+at::Tensor Network::logits(const at::Tensor& images, const at::Tensor& labels) const {
+  return head(images, labels).cumsum(1);
+}
+
+std::int64_t Network::parameter_count() const {
+  std::int64_t count = 0;
+  for (const auto& [name, tensor] : parameters_) count += tensor.numel();
+  return count;
+}
+
+void Network::set_requires_grad(bool requires_grad) {
+  for (auto& [name, tensor] : parameters_) tensor.requires_grad_(requires_grad);
+}
+
+void Network::to(at::Device device, at::ScalarType type) {
+  // set_data changes the tensor that layers hold, too.
+  for (auto& [name, tensor] : parameters_) tensor.set_data(tensor.detach().to(device, type));
+}
+
+void Network::load(const NamedTensors& weights, const std::string& source) {
+  std::unordered_map<std::string, at::Tensor> by_name(weights.begin(), weights.end());
+  std::vector<std::string> faults;
+  for (const auto& [name, tensor] : parameters_) {
+    const auto found = by_name.find(name);
+    if (found == by_name.end()) {
+      faults.push_back(concat(name, " is missing"));
+    } else if (found->second.sizes() != tensor.sizes()) {
+      faults.push_back(concat(name, " is ", found->second.sizes(), " instead of ", tensor.sizes()));
+    }
+    by_name.erase(name);
+  }
+  for (const auto& [name, tensor] : weights) {
+    if (by_name.contains(name)) faults.push_back(concat(name, " does not belong to the network"));
+  }
+  if (!faults.empty()) {
+    constexpr std::size_t kShown = 5;
+    const std::size_t total = faults.size();
+    faults.resize(std::min(total, kShown));
+    throw UserError(concat(source,
+                           ": the weights do not fit the configured network: ", join(faults, "; "),
+                           total > kShown ? concat("; and ", total - kShown, " more") : ""));
+  }
+  const c10::NoGradGuard no_grad;
+  std::unordered_map<std::string, at::Tensor> values(weights.begin(), weights.end());
+  for (auto& [name, tensor] : parameters_) tensor.copy_(values.at(name));
+}
+
+std::unique_ptr<Network> make_network(const ModelConfig& config, const NetworkShape& shape,
+                                      std::uint64_t seed) {
+  if (config.kind == "unet") return std::make_unique<UNet>(config, shape, seed);
+  if (config.kind == "mlp") return std::make_unique<Mlp>(config, shape, seed);
+  throw UserError(concat("model.kind = ", config.kind, ": must be unet or mlp"));
+}
+
+}  // namespace cdm
