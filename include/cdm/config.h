@@ -60,6 +60,7 @@ struct TrainConfig {
   double clip_grad_norm = 0.0;  // 0 = no clipping
   double ema_decay = 0.0;
   std::int64_t ema_start = 0;  // the EMA copies the weights until this step
+  bool ema_warmup = false;     // decay min(ema_decay, (1 + n) / (10 + n)), n steps after the start
   std::int64_t log_every = 0;  // every *_every key: steps; 0 = never
   std::int64_t checkpoint_every = 0;
   std::int64_t keep_checkpoints = 0;  // newest kept; 0 = all

@@ -72,11 +72,11 @@ GroupNorm::GroupNorm(ParameterMaker& make, const std::string& name, std::int64_t
       groups(std::gcd(kGroups, channels)) {}
 
 at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
-  return ops::group_norm(x, like(weight, x), like(bias, x), groups, kGroupNormEps, false);
+  return ops::group_norm(x, like(weight, x), like(bias, x), groups, kGroupNormEps);
 }
 
 at::Tensor GroupNorm::then_silu(const at::Tensor& x) const {
-  return ops::group_norm(x, like(weight, x), like(bias, x), groups, kGroupNormEps, true);
+  return ops::group_norm_silu(x, like(weight, x), like(bias, x), groups, kGroupNormEps);
 }
 
 ResBlock::ResBlock(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out,

@@ -115,7 +115,7 @@ at::Tensor UNet::head(const at::Tensor& images, const at::Tensor& labels) const 
   at::Tensor embedding = is_conditional() ? embed(labels) : at::Tensor();
   if (embedding.defined()) embedding = embedding.to(body);
 
-  at::Tensor h = conv_in_(images.to(body));
+  at::Tensor h = conv_in_(images.to(body).contiguous(at::MemoryFormat::ChannelsLast));
   std::vector<at::Tensor> skips = {h};
   for (const Resolution& down : down_) {
     for (std::size_t i = 0; i < down.blocks.size(); ++i) {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// The plain twins, and the choice between them and the fused versions.
 #include "cdm/ops/ops.h"
 
 #include <ATen/ops/bmm.h>
@@ -6,19 +7,48 @@
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
 
+#include <atomic>
 #include <cmath>
+#include <cstdlib>
+#include <string_view>
+
+#include "fused.h"
 
 namespace cdm::ops {
+namespace {
+
+std::atomic<bool>& fused_flag() {
+  static std::atomic<bool> flag = [] {
+    const char* const choice = std::getenv("CDM_OPS");
+    return choice == nullptr || std::string_view(choice) != "reference";
+  }();
+  return flag;
+}
+
+bool use_fused(const at::Tensor& x) {
+  return fused() && x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
+}
+
+}  // namespace
+
+bool fused() { return fused_flag(); }
+void set_fused(bool fused) { fused_flag() = fused; }
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding) {
-  return at::conv2d(x, weight, bias, stride, padding);
+  return fused() ? fused_conv2d(x, weight, bias, stride, padding)
+                 : reference::conv2d(x, weight, bias, stride, padding);
+}
+
+at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           std::int64_t groups, double eps) {
+  return use_fused(x) ? fused_group_norm_silu(x, weight, bias, groups, eps)
+                      : reference::group_norm_silu(x, weight, bias, groups, eps);
 }
 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      std::int64_t groups, double eps, bool silu) {
-  const at::Tensor normalised = at::group_norm(x, groups, weight, bias, eps);
-  return silu ? at::silu(normalised) : normalised;
+                      std::int64_t groups, double eps) {
+  return at::group_norm(x, groups, weight, bias, eps);
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
@@ -29,3 +59,17 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
 }
 
 }  // namespace cdm::ops
+
+namespace cdm::reference {
+
+at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  std::int64_t stride, std::int64_t padding) {
+  return at::conv2d(x, weight, bias, stride, padding);
+}
+
+at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           std::int64_t groups, double eps) {
+  return at::silu(at::group_norm(x, groups, weight, bias, eps));
+}
+
+}  // namespace cdm::reference

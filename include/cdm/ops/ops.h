@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Twice-differentiable building blocks. Each can be differentiated with respect to every tensor
-// argument, and its gradient differentiated once more.
+// Twice-differentiable building blocks. Each may be differentiated with respect to every tensor
+// argument, and that gradient once more; one that cannot be differentiated a third time throws when
+// asked to. Fused versions stand in for their plain twins (cdm::reference) where they exist: the
+// convolution everywhere, the normalisation on the CPU. CDM_OPS=reference in the environment
+// selects the twins everywhere.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,11 +16,28 @@ namespace cdm::ops {
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding);
 
-/// Group normalisation with learned scale and shift [C], followed by SiLU where asked.
+/// Group normalisation of x [B, C, H, W] with learned scale and shift [C], then SiLU.
+at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           std::int64_t groups, double eps);
+
+/// Group normalisation alone.
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      std::int64_t groups, double eps, bool silu);
+                      std::int64_t groups, double eps);
 
 /// q, k, v [B, C, H, W] -> [B, C, H, W]: softmax over pixels of q.k / sqrt(C), applied to v.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
+/// Whether the fused versions are in use; set_fused overrides CDM_OPS for this process.
+bool fused();
+void set_fused(bool fused);
+
 }  // namespace cdm::ops
+
+namespace cdm::reference {
+
+at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                  std::int64_t stride, std::int64_t padding);
+at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           std::int64_t groups, double eps);
+
+}  // namespace cdm::reference

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Batches of images, in an order derived from (seed, step).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+#include "cdm/data/dataset.h"
+
+namespace cdm {
+
+struct Batch {
+  at::Tensor images;  // uint8 [B, C, H, W]
+  at::Tensor labels;  // int64 [B], or undefined
+};
+
+/// uint8 pixels to [-1, 1]: u / 255 * 2 - 1.
+at::Tensor to_unit_range(const at::Tensor& pixels, at::ScalarType type);
+
+/// The inverse, rounded to the nearest and clamped: [-1, 1] to uint8.
+at::Tensor to_pixels(const at::Tensor& images);
+
+/// An endless sequence of training batches. Step k takes images k*B .. k*B + B - 1 of a sequence
+/// made of one random order of the data set after another, each used once in full.
+class BatchStream {
+ public:
+  /// Moves the whole data set to `device` when it fits there, and batches only otherwise.
+  BatchStream(const Dataset& dataset, std::int64_t batch_size, std::uint64_t seed,
+              bool horizontal_flip, at::Device device);
+
+  /// Images on the device, some mirrored left to right where flips are on.
+  Batch at_step(std::int64_t step);
+
+ private:
+  const at::Tensor& order_of_epoch(std::int64_t epoch);
+
+  at::Tensor images_, labels_;
+  std::int64_t batch_size_;
+  std::uint64_t seed_;
+  bool horizontal_flip_;
+  at::Device device_;
+  std::int64_t epoch_ = -1;  // whose order is kept in order_
+  at::Tensor order_;
+};
+
+}  // namespace cdm

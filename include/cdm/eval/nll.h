@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+// Negative log-likelihood of a data set, image by image, by one forward pass each.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+
+#include "cdm/classifier.h"
+
+namespace cdm {
+
+enum class Dequantization {
+  none,     // x = u / 255 * 2 - 1: the density is taken at the 8-bit points themselves
+  uniform,  // x = (u + U[0, 1)) / 256 * 2 - 1
+};
+
+struct ScoreOptions {
+  std::int64_t level = 0;  // t of log p_t; at t > 0 the clean image is scored under p_t
+  Dequantization dequantization = Dequantization::none;
+  std::int64_t draws = 1;  // per image, for uniform; log p is averaged over them
+  std::uint64_t seed = 0;
+  std::int64_t batch_size = 256;
+};
+
+/// log p_t in nats of images uint8 [N, C, H, W] with labels [N] (or undefined): float64 [N], CPU.
+/// `on_progress` is told the number of images done.
+at::Tensor score_images(const Classifier& classifier, const ScoreOptions& options,
+                        const at::Tensor& images, const at::Tensor& labels,
+                        const std::function<void(std::int64_t)>& on_progress = {});
+
+/// log2 of how many 8-bit steps one unit of x holds: log2(127.5) without dequantisation,
+/// log2(128) with. Adding it turns a density on [-1, 1] into one per 8-bit step.
+double bits_offset(Dequantization dequantization);
+
+/// -log_prob / (dimensions ln 2) + offset, element by element.
+at::Tensor bits_per_dim(const at::Tensor& log_prob_nats, std::int64_t dimensions, double offset);
+
+/// Mean of values [N] with its standard error and normal 95 % interval.
+struct MeanEstimate {
+  double mean, standard_error, low, high;
+};
+MeanEstimate estimate_mean(const at::Tensor& values);
+
+/// Mean bits per dimension that a Gaussian with the training images' mean and covariance gives the
+/// test images (both uint8 [N, C, H, W]) in the scaling of `dequantization`. The covariance has
+/// one 8-bit step's uniform variance, (1/12 step^2), on its diagonal, so that it is never singular.
+at::Tensor gaussian_bits_per_dim(const at::Tensor& train_images, const at::Tensor& test_images,
+                                 Dequantization dequantization);
+
+}  // namespace cdm

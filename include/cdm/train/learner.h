@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+// A network in training: weights, their moving average, the optimizer, and one step of learning.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "cdm/classifier.h"
+#include "cdm/config.h"
+#include "cdm/loss.h"
+#include "cdm/train/checkpoint.h"
+#include "cdm/train/optimizer.h"
+
+namespace cdm {
+
+/// What a step learns from.
+struct StepInputs {
+  at::Tensor x0;      // [B, C, H, W] in [-1, 1]
+  at::Tensor t;       // int64 [B], levels
+  at::Tensor noise;   // [B, C, H, W]
+  at::Tensor labels;  // int64 [B]; undefined for an unconditional network
+};
+
+/// Levels, noise and label dropout of training step `step`, derived from the seed, for images
+/// x0 [B, C, H, W] with data labels [B] (ignored where num_classes is 0).
+StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, std::int64_t step,
+                       const at::Tensor& x0, const at::Tensor& labels);
+
+struct StepReport {
+  LossTerms loss;
+  at::Tensor gradient_norm;  // before clipping; scalar
+  double learning_rate;
+};
+
+class Learner {
+ public:
+  Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
+          at::ScalarType type = at::kFloat);
+
+  /// Number of steps taken.
+  std::int64_t steps_done() const { return step_; }
+
+  /// One step of gradient descent. Nothing is read back to the host; when the loss or the norm of
+  /// the gradient is not finite, weights are spoilt and the report shows it.
+  StepReport step(const StepInputs& inputs);
+
+  /// The classifier under training, and that of the moving average.
+  const Classifier& classifier() const { return classifier_; }
+  const Classifier& average() const { return average_; }
+
+  /// Tensors of a checkpoint are those of the learner, not copies.
+  Checkpoint checkpoint() const;
+  /// Throws UserError, naming `source`, when the checkpoint does not fit the network.
+  void restore(const Checkpoint& checkpoint, const std::string& source);
+
+ private:
+  RunConfig config_;
+  Classifier classifier_, average_;
+  Adam adam_;
+  std::int64_t step_ = 0;
+};
+
+}  // namespace cdm

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+// Reading a configuration: YAML and overrides, checked against config_keys.h.
+#include "cdm/config.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <set>
+#include <type_traits>
+
+#include "cdm/error.h"
+#include "cdm/io/file.h"
+#include "cdm/text.h"
+#include "config_keys.h"
+#include "config_values.h"
+
+namespace cdm {
+namespace {
+
+std::string full_name(const std::string& section, const std::string& key) {
+  return section.empty() ? key : section + "." + key;
+}
+
+struct KnownKeys {
+  std::vector<std::string> keys;
+  std::set<std::string> sections;
+};
+
+const KnownKeys& known_keys() {
+  static const KnownKeys known = [] {
+    KnownKeys found;
+    RunConfig config;
+    visit_keys(config, [&](const char* section, const char* key, auto&&...) {
+      found.keys.push_back(full_name(section, key));
+      if (*section != '\0') found.sections.insert(section);
+    });
+    return found;
+  }();
+  return known;
+}
+
+/// The value of one key as it was written, and where, for messages.
+struct Written {
+  YAML::Node value;
+  std::string where;  // "config.yaml:12" or "--set a.b=c"
+};
+
+using WrittenKeys = std::map<std::string, Written>;
+
+[[noreturn]] void refuse_unknown(const std::string& where, const std::string& name) {
+  throw UserError(concat(where, ": unknown key '", name, "'; the nearest known key is '",
+                         nearest(name, known_keys().keys), "'"));
+}
+
+void collect(const YAML::Node& map, const std::string& file, const std::string& section,
+             WrittenKeys& out) {
+  for (const auto& entry : map) {
+    const std::string where = concat(file, ":", entry.first.Mark().line + 1);
+    if (!entry.first.IsScalar()) throw UserError(concat(where, ": a key must be a word"));
+    const std::string name = full_name(section, entry.first.Scalar());
+    if (section.empty() && known_keys().sections.contains(name)) {
+      if (!entry.second.IsMap()) {
+        throw UserError(concat(where, ": section '", name, "' must hold keys with values"));
+      }
+      collect(entry.second, file, name, out);
+      continue;
+    }
+    const auto& keys = known_keys().keys;
+    if (std::find(keys.begin(), keys.end(), name) == keys.end()) refuse_unknown(where, name);
+    if (out.contains(name)) {
+      throw UserError(
+          concat(where, ": '", name, "' is given twice; first at ", out.at(name).where));
+    }
+    out[name] = {entry.second, where};
+  }
+}
+
+WrittenKeys read_yaml(const std::filesystem::path& file) {
+  const std::string text = read_file(file);
+  WrittenKeys written;
+  try {
+    const YAML::Node root = YAML::Load(text);
+    if (root.IsNull()) return written;
+    if (!root.IsMap()) throw UserError(concat(file.string(), ": must hold keys with values"));
+    collect(root, file.string(), "", written);
+  } catch (const YAML::Exception& error) {
+    throw UserError(concat(file.string(), ":", error.mark.line + 1, ": not YAML: ", error.msg));
+  }
+  return written;
+}
+
+void apply_override(const std::string& text, WrittenKeys& written) {
+  const std::string where = "--set " + text;
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos || equals == 0) {
+    throw UserError(concat(where, ": must have the form section.key=value"));
+  }
+  const std::string name = text.substr(0, equals);
+  const auto& keys = known_keys().keys;
+  if (std::find(keys.begin(), keys.end(), name) == keys.end()) refuse_unknown(where, name);
+  try {
+    written[name] = {YAML::Load(text.substr(equals + 1)), where};
+  } catch (const YAML::Exception& error) {
+    throw UserError(concat(where, ": not YAML: ", error.msg));
+  }
+}
+
+/// Reads `node` into `field`; false when it has another type.
+bool read(const YAML::Node& node, std::string& field) {
+  if (node.IsNull()) {
+    field.clear();
+    return true;
+  }
+  if (!node.IsScalar()) return false;
+  field = node.Scalar();
+  return true;
+}
+
+bool read(const YAML::Node& node, bool& field) {
+  if (!node.IsScalar()) return false;
+  const std::string& text = node.Scalar();
+  if (text != "true" && text != "false") return false;
+  field = text == "true";
+  return true;
+}
+
+template <class Number>
+requires std::is_arithmetic_v<Number>
+bool read(const YAML::Node& node, Number& field) {
+  if (!node.IsScalar()) return false;
+  const std::string& text = node.Scalar();
+  const char* const first = text.data() + (text.starts_with('+') ? 1 : 0);
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(first, last, field);
+  if (error != std::errc() || end != last) return false;
+  if constexpr (std::is_floating_point_v<Number>) return std::isfinite(field);
+  return true;
+}
+
+bool read(const YAML::Node& node, std::vector<std::int64_t>& field) {
+  if (!node.IsSequence()) return false;
+  field.assign(node.size(), 0);
+  for (std::size_t i = 0; i < node.size(); ++i) {
+    if (!read(node[i], field[i])) return false;
+  }
+  return true;
+}
+
+bool is_legal(const std::string& value, const Legal& legal) {
+  return legal.choices.empty() ||
+         std::find(legal.choices.begin(), legal.choices.end(), value) != legal.choices.end();
+}
+
+bool is_legal(bool /*value*/, const Legal& /*legal*/) { return true; }
+
+template <class Number>
+requires std::is_arithmetic_v<Number>
+bool is_legal(Number value, const Legal& legal) {
+  return static_cast<double>(value) >= legal.low && static_cast<double>(value) <= legal.high;
+}
+
+bool is_legal(const std::vector<std::int64_t>& values, const Legal& legal) {
+  return (legal.may_be_empty || !values.empty()) &&
+         std::all_of(values.begin(), values.end(),
+                     [&](std::int64_t value) { return is_legal(value, legal); });
+}
+
+std::string as_written(const YAML::Node& node) {
+  YAML::Emitter out;
+  out.SetSeqFormat(YAML::Flow);
+  out.SetMapFormat(YAML::Flow);
+  out << node;
+  return out.c_str();
+}
+
+void make_absolute(std::string& path, const std::filesystem::path& base) {
+  if (path.empty()) return;
+  path = (base / path).lexically_normal().string();
+}
+
+/// What no single key can say.
+void check_together(const RunConfig& config, const std::string& file) {
+  const auto fail = [&](const std::string& message) {
+    throw UserError(concat(file, ": ", message));
+  };
+  if (config.diffusion.beta_start > config.diffusion.beta_end) {
+    fail(concat("diffusion.beta_start = ", to_text(config.diffusion.beta_start),
+                ": must not exceed diffusion.beta_end = ", to_text(config.diffusion.beta_end)));
+  }
+  const std::size_t halvings = config.model.channel_mult.size() - 1;
+  if (config.model.kind == "unet" && config.data.image_size > 0 &&
+      (halvings > 12 || config.data.image_size % (std::int64_t{1} << halvings) != 0)) {
+    fail(concat("data.image_size = ", config.data.image_size, ": cannot be halved ", halvings,
+                " times, as the ", halvings + 1, " resolutions of model.channel_mult need"));
+  }
+  const std::string& device = config.device;
+  const bool numbered =
+      device.starts_with("cuda:") && device.size() > 5 && device.size() < 8 &&
+      std::all_of(device.begin() + 5, device.end(), [](char c) { return c >= '0' && c <= '9'; });
+  if (device != "auto" && device != "cpu" && device != "cuda" && !numbered) {
+    fail(concat("device = ", device, ": must be auto, cpu, cuda or cuda:N"));
+  }
+}
+
+}  // namespace
+
+RunConfig::RunConfig() {
+  visit_keys(*this, [](const char*, const char*, auto& field, const auto& value, auto&&...) {
+    field = value;
+  });
+}
+
+RunConfig load_config(const std::filesystem::path& file,
+                      const std::vector<std::string>& overrides) {
+  WrittenKeys written = read_yaml(file);
+  std::set<std::string> overridden;
+  for (const std::string& text : overrides) {
+    apply_override(text, written);
+    overridden.insert(text.substr(0, text.find('=')));
+  }
+  RunConfig config;
+  visit_keys(config, [&](const char* section, const char* key, auto& field, const auto&,
+                         const Legal& legal, const char*) {
+    const auto found = written.find(full_name(section, key));
+    if (found == written.end()) return;
+    const Written& given = found->second;
+    if (!read(given.value, field) || !is_legal(field, legal)) {
+      throw UserError(concat(given.where, ": ", found->first, " = ", as_written(given.value),
+                             ": must be ", describe(field, legal)));
+    }
+  });
+  const std::filesystem::path file_folder =
+      std::filesystem::absolute(file).lexically_normal().parent_path();
+  const auto base_of = [&](const char* key) {
+    return overridden.contains(key) ? std::filesystem::current_path() : file_folder;
+  };
+  make_absolute(config.data.path, base_of("data.path"));
+  make_absolute(config.data.test_path, base_of("data.test_path"));
+  check_together(config, file.string());
+  return config;
+}
+
+}  // namespace cdm

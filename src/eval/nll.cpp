@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/eval/nll.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/eye.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linalg_cholesky.h>
+#include <ATen/ops/linalg_solve_triangular.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+#include "cdm/data/batches.h"
+#include "cdm/random.h"
+
+namespace cdm {
+namespace {
+
+at::Tensor scaled(const at::Tensor& pixels, at::ScalarType type, const ScoreOptions& options,
+                  std::int64_t first_image, std::int64_t draw) {
+  if (options.dequantization == Dequantization::none) return to_unit_range(pixels, type);
+  const RandomStream stream = {options.seed, Purpose::dequantize, static_cast<std::uint64_t>(draw)};
+  const at::Tensor within_step =
+      uniform(stream, pixels.sizes(), pixels.options().dtype(type), first_image);
+  return (pixels.to(type) + within_step).div_(128.0).sub_(1.0);
+}
+
+}  // namespace
+
+at::Tensor score_images(const Classifier& classifier, const ScoreOptions& options,
+                        const at::Tensor& images, const at::Tensor& labels,
+                        const std::function<void(std::int64_t)>& on_progress) {
+  const c10::NoGradGuard no_grad;
+  const at::TensorOptions network = classifier.network().parameters().front().second.options();
+  const at::ScalarType type = c10::typeMetaToScalarType(network.dtype());
+  const std::int64_t draws = options.dequantization == Dequantization::none ? 1 : options.draws;
+  const std::int64_t total = images.size(0);
+  at::Tensor scores = at::zeros({total}, at::kDouble);
+  for (std::int64_t first = 0; first < total; first += options.batch_size) {
+    const std::int64_t count = std::min(options.batch_size, total - first);
+    const at::Tensor pixels = images.narrow(0, first, count).to(network.device());
+    const at::Tensor classes =
+        labels.defined() ? labels.narrow(0, first, count).to(network.device()) : at::Tensor();
+    const at::Tensor t = at::full({count}, options.level, network.dtype(at::kLong));
+    at::Tensor sum = scores.narrow(0, first, count);
+    for (std::int64_t draw = 0; draw < draws; ++draw) {
+      const at::Tensor x = scaled(pixels, type, options, first, draw);
+      sum.add_(classifier.log_prob(x, t, classes).to(at::kCPU, at::kDouble));
+    }
+    if (on_progress) on_progress(first + count);
+  }
+  return scores.div_(static_cast<double>(draws));
+}
+
+double bits_offset(Dequantization dequantization) {
+  return std::log2(dequantization == Dequantization::none ? 127.5 : 128.0);
+}
+
+at::Tensor bits_per_dim(const at::Tensor& log_prob_nats, std::int64_t dimensions, double offset) {
+  return log_prob_nats / (-static_cast<double>(dimensions) * std::numbers::ln2) + offset;
+}
+
+MeanEstimate estimate_mean(const at::Tensor& values) {
+  const at::Tensor v = values.to(at::kDouble);
+  const auto count = static_cast<double>(v.size(0));
+  const double mean = v.mean().item<double>();
+  const double variance = count > 1 ? (v - mean).square().sum().item<double>() / (count - 1) : 0.0;
+  const double standard_error = std::sqrt(variance / count);
+  constexpr double kNormal95 = 1.959963984540054;
+  return {mean, standard_error, mean - kNormal95 * standard_error,
+          mean + kNormal95 * standard_error};
+}
+
+at::Tensor gaussian_bits_per_dim(const at::Tensor& train_images, const at::Tensor& test_images,
+                                 Dequantization dequantization) {
+  const bool raw = dequantization == Dequantization::none;
+  const auto rows = [&](const at::Tensor& images) {
+    const at::Tensor pixels = images.flatten(1).to(at::kDouble);
+    return raw ? pixels.div(127.5).sub_(1.0) : pixels.add(0.5).div_(128.0).sub_(1.0);
+  };
+  const double step = 1.0 / (raw ? 127.5 : 128.0);
+  at::Tensor train = rows(train_images);
+  const std::int64_t dimensions = train.size(1);
+  const at::Tensor mean = train.mean(0);
+  train.sub_(mean);
+  const at::Tensor covariance =
+      train.t().mm(train) / static_cast<double>(std::max<std::int64_t>(train.size(0) - 1, 1)) +
+      at::eye(dimensions, at::kDouble) * (step * step / 12.0);
+  const at::Tensor factor = at::linalg_cholesky(covariance);
+  const at::Tensor white = at::linalg_solve_triangular(factor, (rows(test_images) - mean).t(),
+                                                       /*upper=*/false);  // [d, N]
+  const at::Tensor log_prob =
+      white.square().sum(0).mul(-0.5) - factor.diagonal().log().sum() -
+      0.5 * static_cast<double>(dimensions) * std::log(2.0 * std::numbers::pi);
+  return bits_per_dim(log_prob, dimensions, bits_offset(dequantization));
+}
+
+}  // namespace cdm

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/io/npy.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <charconv>
+#include <cstring>
+#include <limits>
+#include <ostream>
+
+#include "cdm/error.h"
+#include "cdm/io/file.h"
+#include "cdm/text.h"
+#include "npy_format.h"
+
+static_assert(std::endian::native == std::endian::little);
+
+namespace cdm {
+namespace {
+
+constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr std::size_t kAlignment = 64;
+
+struct TypeName {
+  std::string_view name;
+  at::ScalarType type;
+};
+constexpr std::array<TypeName, 7> kTypes = {{{"|u1", at::kByte},
+                                             {"|b1", at::kBool},
+                                             {"<i4", at::kInt},
+                                             {"<i8", at::kLong},
+                                             {"<f2", at::kHalf},
+                                             {"<f4", at::kFloat},
+                                             {"<f8", at::kDouble}}};
+
+/// The text after "'key':" in the header's dictionary, without leading blanks; empty if absent.
+std::string_view value_of(std::string_view header, std::string_view key) {
+  const std::string quoted = concat("'", key, "':");
+  const std::size_t at = header.find(quoted);
+  if (at == std::string_view::npos) return {};
+  std::string_view rest = header.substr(at + quoted.size());
+  rest.remove_prefix(std::min(rest.find_first_not_of(' '), rest.size()));
+  return rest;
+}
+
+bool parse_shape(std::string_view text, std::vector<std::int64_t>& shape) {
+  if (!text.starts_with('(')) return false;
+  text.remove_prefix(1);
+  while (true) {
+    text.remove_prefix(std::min(text.find_first_not_of(", "), text.size()));
+    if (text.starts_with(')')) return true;
+    std::int64_t size = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), size);
+    if (error != std::errc() || size < 0) return false;
+    shape.push_back(size);
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+  }
+}
+
+}  // namespace
+
+std::string npy_header(at::ScalarType type, const std::vector<std::int64_t>& shape) {
+  const auto known = std::find_if(kTypes.begin(), kTypes.end(),
+                                  [&](const TypeName& entry) { return entry.type == type; });
+  TORCH_CHECK(known != kTypes.end(), "no .npy type for ", type);
+  std::string sizes;
+  for (const std::int64_t size : shape) sizes += concat(size, ", ");
+  std::string dictionary =
+      concat("{'descr': '", known->name, "', 'fortran_order': False, 'shape': (", sizes, "), }");
+  const std::size_t fixed_part = kMagic.size() + 4;
+  dictionary.append(kAlignment - (fixed_part + dictionary.size() + 1) % kAlignment, ' ');
+  dictionary += '\n';
+  TORCH_CHECK(dictionary.size() < 65536, ".npy: too many dimensions");
+  std::string header(kMagic);
+  header += {'\x01', '\x00', static_cast<char>(dictionary.size() & 0xff),
+             static_cast<char>(dictionary.size() >> 8)};
+  return header + dictionary;
+}
+
+at::Tensor parse_npy(std::string_view bytes, const std::string& source) {
+  const auto fail = [&](const std::string& reason) {
+    return UserError(concat(source, ": not a usable .npy array: ", reason));
+  };
+  if (bytes.size() < kMagic.size() + 4 || !bytes.starts_with(kMagic)) {
+    throw fail("it does not start like one");
+  }
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(bytes[i]); };
+  const int version = byte(6);
+  if (version < 1 || version > 3) throw fail(concat("format version ", version));
+  const std::size_t length_bytes = version == 1 ? 2 : 4;
+  const std::size_t header_start = 8 + length_bytes;
+  if (bytes.size() < header_start) throw fail("it ends within its header");
+  std::size_t header_length = 0;
+  for (std::size_t i = 0; i < length_bytes; ++i) {
+    header_length |= static_cast<std::size_t>(byte(8 + i)) << (8 * i);
+  }
+  if (header_length > bytes.size() - header_start) throw fail("it ends within its header");
+  const std::string_view header = bytes.substr(header_start, header_length);
+  const std::string_view data = bytes.substr(header_start + header_length);
+
+  std::string_view descr = value_of(header, "descr");
+  if (descr.size() < 5 || (descr[0] != '\'' && descr[0] != '"')) throw fail("no simple type");
+  descr = descr.substr(1, 3);
+  const auto known = std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeName& entry) {
+    return entry.name == descr || (entry.name[0] == '|' && entry.name.substr(1) == descr.substr(1));
+  });
+  if (known == kTypes.end()) throw fail(concat("type '", descr, "' is not read here"));
+  const bool fortran = value_of(header, "fortran_order").starts_with("True");
+  std::vector<std::int64_t> shape;
+  if (!parse_shape(value_of(header, "shape"), shape)) throw fail("no shape");
+
+  auto expected = static_cast<std::int64_t>(c10::elementSize(known->type));
+  bool overflows = false;
+  for (const std::int64_t size : shape) {
+    overflows |= size > 0 && expected > std::numeric_limits<std::int64_t>::max() / size;
+    expected = overflows ? expected : expected * size;
+  }
+  if (overflows || data.size() != static_cast<std::size_t>(expected)) {
+    throw fail(concat("its header asks for another number of bytes than the ", data.size(),
+                      " that follow"));
+  }
+  std::vector<std::int64_t> stored = shape;
+  if (fortran) std::reverse(stored.begin(), stored.end());
+  at::Tensor array = at::empty(stored, known->type);
+  if (expected > 0) std::memcpy(array.mutable_data_ptr(), data.data(), data.size());
+  if (!fortran) return array;
+  std::vector<std::int64_t> order(shape.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    order[i] = static_cast<std::int64_t>(order.size() - 1 - i);
+  }
+  return array.permute(order).contiguous();
+}
+
+at::Tensor read_npy(const std::filesystem::path& path) {
+  return parse_npy(read_file(path), path.string());
+}
+
+void write_npy(const std::filesystem::path& path, const at::Tensor& array) {
+  const at::Tensor host = array.detach().to(at::kCPU).contiguous();
+  write_atomically(path, [&](std::ostream& out) {
+    out << npy_header(host.scalar_type(), host.sizes().vec());
+    out.write(static_cast<const char*>(host.const_data_ptr()),
+              static_cast<std::streamsize>(host.nbytes()));
+  });
+}
+
+}  // namespace cdm

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/io/safetensors.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <string_view>
+#include <vector>
+
+#include "cdm/error.h"
+#include "cdm/io/file.h"
+#include "cdm/text.h"
+
+static_assert(std::endian::native == std::endian::little);
+
+namespace cdm {
+namespace {
+
+constexpr std::size_t kLengthBytes = 8;
+
+struct TypeName {
+  const char* name;
+  at::ScalarType type;
+};
+constexpr std::array<TypeName, 10> kTypes = {{{"F64", at::kDouble},
+                                              {"F32", at::kFloat},
+                                              {"F16", at::kHalf},
+                                              {"BF16", at::kBFloat16},
+                                              {"I64", at::kLong},
+                                              {"I32", at::kInt},
+                                              {"I16", at::kShort},
+                                              {"I8", at::kChar},
+                                              {"U8", at::kByte},
+                                              {"BOOL", at::kBool}}};
+
+struct Entry {
+  std::string name;
+  at::ScalarType type;
+  std::vector<std::int64_t> shape;
+  std::uint64_t begin, end;
+};
+
+/// Bytes of a tensor, or -1 when that number does not fit.
+std::int64_t byte_count(const Entry& entry) {
+  std::int64_t bytes = static_cast<std::int64_t>(c10::elementSize(entry.type));
+  for (const std::int64_t size : entry.shape) {
+    if (size < 0 || (size > 0 && bytes > std::numeric_limits<std::int64_t>::max() / size))
+      return -1;
+    bytes *= size;
+  }
+  return bytes;
+}
+
+Entry parse_entry(const std::string& name, const nlohmann::json& json) {
+  Entry entry;
+  entry.name = name;
+  const auto type_name = json.at("dtype").get<std::string>();
+  const auto type = std::find_if(kTypes.begin(), kTypes.end(),
+                                 [&](const TypeName& known) { return known.name == type_name; });
+  if (type == kTypes.end()) throw std::runtime_error("unknown dtype " + type_name);
+  entry.type = type->type;
+  entry.shape = json.at("shape").get<std::vector<std::int64_t>>();
+  const auto offsets = json.at("data_offsets").get<std::vector<std::uint64_t>>();
+  if (offsets.size() != 2) throw std::runtime_error("data_offsets must be two numbers");
+  entry.begin = offsets[0];
+  entry.end = offsets[1];
+  return entry;
+}
+
+}  // namespace
+
+SafetensorsFile read_safetensors(const std::filesystem::path& path) {
+  const auto fail = [&](const std::string& reason) -> UserError {
+    return UserError(concat(path.string(), ": not a whole safetensors file: ", reason));
+  };
+  const std::string bytes = read_file(path);
+  std::uint64_t header_length = 0;
+  if (bytes.size() < kLengthBytes) throw fail("it is shorter than its header");
+  std::memcpy(&header_length, bytes.data(), kLengthBytes);
+  if (header_length > bytes.size() - kLengthBytes) throw fail("it is shorter than its header");
+  const std::string_view header(bytes.data() + kLengthBytes, header_length);
+  const std::string_view data =
+      std::string_view(bytes).substr(kLengthBytes + static_cast<std::size_t>(header_length));
+
+  SafetensorsFile file;
+  std::vector<Entry> entries;
+  std::string current;
+  try {
+    const nlohmann::json json = nlohmann::json::parse(header);
+    if (!json.is_object()) throw fail("its header is not a JSON object");
+    for (const auto& [name, value] : json.items()) {
+      current = name;
+      if (name == "__metadata__") {
+        file.metadata = value.get<std::map<std::string, std::string>>();
+      } else {
+        entries.push_back(parse_entry(name, value));
+      }
+    }
+  } catch (const UserError&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw fail(
+        concat("header", current.empty() ? "" : " entry '" + current + "'", ": ", error.what()));
+  }
+
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
+  });
+  std::uint64_t position = 0;
+  for (const Entry& entry : entries) {
+    const std::int64_t expected = byte_count(entry);
+    if (entry.begin != position || entry.end < entry.begin || entry.end > data.size() ||
+        expected < 0 || entry.end - entry.begin != static_cast<std::uint64_t>(expected)) {
+      throw fail(concat("'", entry.name, "' has offsets ", entry.begin, "..", entry.end,
+                        " that do not fit its shape, its neighbours or the file"));
+    }
+    at::Tensor tensor = at::empty(entry.shape, entry.type);
+    if (expected > 0) {
+      std::memcpy(tensor.mutable_data_ptr(), data.data() + entry.begin,
+                  static_cast<std::size_t>(expected));
+    }
+    file.tensors.emplace_back(entry.name, std::move(tensor));
+    position = entry.end;
+  }
+  if (position != data.size()) throw fail("there are bytes after the last tensor");
+  return file;
+}
+
+void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
+                       const std::map<std::string, std::string>& metadata) {
+  nlohmann::ordered_json header = nlohmann::ordered_json::object();
+  if (!metadata.empty()) header["__metadata__"] = metadata;
+  std::vector<at::Tensor> on_host;
+  std::uint64_t position = 0;
+  for (const auto& [name, tensor] : tensors) {
+    on_host.push_back(tensor.detach().to(at::kCPU).contiguous());
+    const auto type = std::find_if(
+        kTypes.begin(), kTypes.end(),
+        [&, &value = tensor](const TypeName& known) { return known.type == value.scalar_type(); });
+    if (type == kTypes.end()) {
+      throw std::runtime_error(concat(path.string(), ": '", name, "' has a type without a name"));
+    }
+    const std::uint64_t end = position + on_host.back().nbytes();
+    header[name] = {
+        {"dtype", type->name}, {"shape", tensor.sizes().vec()}, {"data_offsets", {position, end}}};
+    position = end;
+  }
+  std::string text = header.dump();
+  text.append((kLengthBytes - text.size() % kLengthBytes) % kLengthBytes, ' ');
+  write_atomically(path, [&](std::ostream& out) {
+    const std::uint64_t length = text.size();
+    out.write(reinterpret_cast<const char*>(&length), kLengthBytes);
+    out.write(text.data(), static_cast<std::streamsize>(text.size()));
+    for (const at::Tensor& tensor : on_host) {
+      out.write(static_cast<const char*>(tensor.const_data_ptr()),
+                static_cast<std::streamsize>(tensor.nbytes()));
+    }
+  });
+}
+
+}  // namespace cdm

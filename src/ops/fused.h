@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT
+// The fused versions of ops.h, called through it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+
+namespace cdm::ops {
+
+at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                        std::int64_t stride, std::int64_t padding);
+
+/// CPU, float32 or float64.
+at::Tensor fused_group_norm_silu(const at::Tensor& x, const at::Tensor& weight,
+                                 const at::Tensor& bias, std::int64_t groups, double eps);
+
+}  // namespace cdm::ops

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// Group normalisation + SiLU as one op on the CPU. Only x and two numbers per group are kept for
+// the gradients; everything between is computed again, which costs less than reading it.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include <vector>
+
+#include "fused.h"
+#include "group_norm_silu_kernels.h"
+
+namespace cdm::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+at::Tensor channels_last(const at::Tensor& x) {
+  return x.contiguous(at::MemoryFormat::ChannelsLast);
+}
+
+/// Tensors of one call, laid out for the kernels. mean and rstd are [B, groups].
+struct Call {
+  at::Tensor x, gamma, beta, mean, rstd;
+
+  std::int64_t batch() const { return x.size(0); }
+  NormShape shape() const { return {x.size(2) * x.size(3), x.size(1), mean.size(1)}; }
+  std::int64_t image() const { return x.size(1) * x.size(2) * x.size(3); }
+
+  template <class T>
+  NormInput<T> input(std::int64_t n) const {
+    const std::int64_t groups = mean.size(1);
+    return {x.const_data_ptr<T>() + n * image(), gamma.const_data_ptr<T>(),
+            beta.const_data_ptr<T>(), mean.mutable_data_ptr<T>() + n * groups,
+            rstd.mutable_data_ptr<T>() + n * groups};
+  }
+};
+
+/// Calls body(T{}, n, scratch) for every image, in the call's type and on all threads.
+template <class Body>
+void for_each_image(const Call& call, const Body& body) {
+  const auto run = [&]<class T>(T) {
+    at::parallel_for(0, call.batch(), 1, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<T> scratch(static_cast<std::size_t>(kScratchArrays * call.x.size(1)));
+      for (std::int64_t n = begin; n < end; ++n) body(T{}, n, scratch.data());
+    });
+  };
+  if (call.x.scalar_type() == at::kFloat) {
+    run(float{});
+  } else {
+    run(double{});
+  }
+}
+
+struct Gradients {
+  at::Tensor x, gamma, beta;
+};
+
+Gradients first_gradient(const Call& call, const at::Tensor& grad_y) {
+  const at::Tensor gy = channels_last(grad_y);
+  const std::int64_t C = call.x.size(1);
+  const at::Tensor grad_x = at::empty_like(call.x);
+  const at::Tensor grad_gamma = at::empty({call.batch(), C}, call.x.options());
+  const at::Tensor grad_beta = at::empty({call.batch(), C}, call.x.options());
+  for_each_image(call, [&]<class T>(T, std::int64_t n, T* scratch) {
+    const NormGradient<T> out = {
+        gy.const_data_ptr<T>() + n * call.image(), grad_x.mutable_data_ptr<T>() + n * call.image(),
+        grad_gamma.mutable_data_ptr<T>() + n * C, grad_beta.mutable_data_ptr<T>() + n * C};
+    norm_silu_backward(call.shape(), call.input<T>(n), scratch, out);
+  });
+  return {grad_x, grad_gamma.sum(0), grad_beta.sum(0)};
+}
+
+/// The gradients (of x, gamma, beta) as a function of grad_y, x, gamma and beta.
+struct FirstGradient : Function<FirstGradient> {
+  static variable_list forward(AutogradContext* context, const at::Tensor& grad_y,
+                               const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
+                               const at::Tensor& mean, const at::Tensor& rstd) {
+    context->save_for_backward({grad_y, x, gamma, beta, mean, rstd});
+    context->set_materialize_grads(false);
+    const Gradients g = first_gradient({channels_last(x), gamma, beta, mean, rstd}, grad_y);
+    return {g.x, g.gamma, g.beta};
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list v) {
+    TORCH_CHECK(!at::GradMode::is_enabled(), "group_norm_silu has no third derivative");
+    const variable_list saved = context->get_saved_variables();
+    const Call call = {channels_last(saved[1]), saved[2], saved[3], saved[4], saved[5]};
+    const at::Tensor gy = channels_last(saved[0]);
+    const std::int64_t C = call.x.size(1);
+    const auto or_zero = [&](const at::Tensor& given, at::IntArrayRef shape) {
+      return given.defined() ? given.contiguous() : at::zeros(shape, call.x.options());
+    };
+    const at::Tensor v_x = channels_last(v[0].defined() ? v[0] : at::zeros_like(call.x));
+    const at::Tensor v_gamma = or_zero(v[1], {C});
+    const at::Tensor v_beta = or_zero(v[2], {C});
+
+    const at::Tensor to_grad_y = at::empty_like(call.x);
+    const at::Tensor to_x = at::empty_like(call.x);
+    const at::Tensor to_gamma = at::empty({call.batch(), C}, call.x.options());
+    const at::Tensor to_beta = at::empty({call.batch(), C}, call.x.options());
+    for_each_image(call, [&]<class T>(T, std::int64_t n, T* scratch) {
+      const std::int64_t offset = n * call.image();
+      const NormSecondGradient<T> out = {gy.const_data_ptr<T>() + offset,
+                                         v_x.const_data_ptr<T>() + offset,
+                                         v_gamma.const_data_ptr<T>(),
+                                         v_beta.const_data_ptr<T>(),
+                                         to_grad_y.mutable_data_ptr<T>() + offset,
+                                         to_x.mutable_data_ptr<T>() + offset,
+                                         to_gamma.mutable_data_ptr<T>() + n * C,
+                                         to_beta.mutable_data_ptr<T>() + n * C};
+      norm_silu_double_backward(call.shape(), call.input<T>(n), scratch, out);
+    });
+    return {to_grad_y, to_x, to_gamma.sum(0), to_beta.sum(0), {}, {}};
+  }
+};
+
+struct GroupNormSilu : Function<GroupNormSilu> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& gamma,
+                            const at::Tensor& beta, std::int64_t groups, double eps) {
+    const auto statistics = [&] { return at::empty({x.size(0), groups}, x.options()); };
+    const Call call = {channels_last(x), gamma, beta, statistics(), statistics()};
+    const at::Tensor y = at::empty_like(call.x);
+    for_each_image(call, [&]<class T>(T, std::int64_t n, T* scratch) {
+      norm_silu_forward(call.shape(), call.input<T>(n), eps, scratch,
+                        y.mutable_data_ptr<T>() + n * call.image());
+    });
+    context->save_for_backward({x, gamma, beta, call.mean, call.rstd});
+    return y;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    const variable_list saved = context->get_saved_variables();
+    variable_list out = FirstGradient::apply(grads[0], saved[0], saved[1], saved[2],
+                                             saved[3].detach(), saved[4].detach());
+    out.resize(5);
+    return out;
+  }
+};
+
+}  // namespace
+
+at::Tensor fused_group_norm_silu(const at::Tensor& x, const at::Tensor& weight,
+                                 const at::Tensor& bias, std::int64_t groups, double eps) {
+  TORCH_CHECK(x.dim() == 4 && x.size(1) % groups == 0, "group_norm_silu: x is ", x.sizes(),
+              " with ", groups, " groups");
+  return GroupNormSilu::apply(x, weight, bias, groups, eps);
+}
+
+}  // namespace cdm::ops

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+#include "group_norm_silu_kernels.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+// The same loops compiled for several generations of x86, the right one chosen when the program
+// starts. Sanitizers cannot run before that choice is made, so they get the plain version.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
+    !defined(__SANITIZE_ADDRESS__)
+#define CDM_VECTOR_CLONES \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#else
+#define CDM_VECTOR_CLONES
+#endif
+#define CDM_INLINE inline __attribute__((always_inline))
+
+namespace cdm::ops {
+namespace {
+
+CDM_INLINE double exponential(double x) { return std::exp(x); }
+
+/// exp(x) to 2 units in the last place, without branches or calls, so that loops around it become
+/// vector code: x = k ln 2 + r, and a polynomial of degree 6 in r.
+CDM_INLINE float exponential(float x) {
+  constexpr float kShift = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
+  x = x < -87.0F ? -87.0F : x;
+  x = x > 88.0F ? 88.0F : x;
+  const float shifted = x * 1.44269504F + kShift;
+  const float k = shifted - kShift;
+  const float r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
+  float p = 1.3981999507e-3F;
+  p = p * r + 8.3334519073e-3F;
+  p = p * r + 4.1665795894e-2F;
+  p = p * r + 1.6666665459e-1F;
+  p = p * r + 5.0000001201e-1F;
+  p = p * r * r + r + 1.0F;
+  const auto power = (std::bit_cast<std::uint32_t>(shifted) + 127U) << 23;
+  return p * std::bit_cast<float>(power);
+}
+
+template <class T>
+CDM_INLINE T sigmoid(T u) {
+  return T(1) / (T(1) + exponential(-u));
+}
+
+/// silu'(u), given s = sigmoid(u).
+template <class T>
+CDM_INLINE T silu_slope(T u, T s) {
+  return s * (T(1) + u * (T(1) - s));
+}
+
+/// silu''(u).
+template <class T>
+CDM_INLINE T silu_curvature(T u, T s) {
+  return s * (T(1) - s) * (T(2) + u * (T(1) - T(2) * s));
+}
+
+/// Scratch arrays by number, each [C].
+template <class T>
+struct Scratch {
+  T* base;
+  std::int64_t channels;
+  CDM_INLINE T* operator[](std::int64_t i) const { return base + i * channels; }
+};
+
+/// Spreads per-group numbers over the channels of each group.
+template <class T>
+CDM_INLINE void spread(NormShape s, const T* per_group, T* per_channel) {
+  const std::int64_t width = s.channels / s.groups;
+  for (std::int64_t c = 0; c < s.channels; ++c) per_channel[c] = per_group[c / width];
+}
+
+/// Replaces per-channel sums by their group's mean over its m elements, on every channel; each
+/// channel is weighted by weight[c] first where a weight is given.
+template <class T>
+CDM_INLINE void to_group_means(NormShape s, const T* weight, T* sums) {
+  const std::int64_t width = s.channels / s.groups;
+  const double count = static_cast<double>(s.pixels * width);
+  for (std::int64_t first = 0; first < s.channels; first += width) {
+    double total = 0.0;
+    for (std::int64_t c = first; c < first + width; ++c) {
+      total +=
+          static_cast<double>(sums[c]) * (weight == nullptr ? 1.0 : static_cast<double>(weight[c]));
+    }
+    std::fill_n(sums + first, width, static_cast<T>(total / count));
+  }
+}
+
+template <class T>
+CDM_INLINE void forward(NormShape s, const NormInput<T>& in, double eps, T* scratch, T* y) {
+  const Scratch<T> buffer = {scratch, s.channels};
+  T* const mean = buffer[0];
+  T* const scale = buffer[1];
+  T* const shift = buffer[2];
+  const T* const x = in.x;
+  const std::int64_t C = s.channels;
+  const std::int64_t width = C / s.groups;
+
+  std::fill_n(mean, C, T(0));
+  for (std::int64_t p = 0; p < s.pixels; ++p) {
+    const T* const row = x + p * C;
+    for (std::int64_t c = 0; c < C; ++c) mean[c] += row[c];
+  }
+  to_group_means<T>(s, nullptr, mean);
+  T* const variance = scale;
+  std::fill_n(variance, C, T(0));
+  for (std::int64_t p = 0; p < s.pixels; ++p) {
+    const T* const row = x + p * C;
+    for (std::int64_t c = 0; c < C; ++c) {
+      const T centred = row[c] - mean[c];
+      variance[c] += centred * centred;
+    }
+  }
+  to_group_means<T>(s, nullptr, variance);
+  for (std::int64_t g = 0; g < s.groups; ++g) {
+    in.mean[g] = mean[g * width];
+    in.rstd[g] = static_cast<T>(1.0 / std::sqrt(static_cast<double>(variance[g * width]) + eps));
+  }
+  for (std::int64_t c = 0; c < C; ++c) {
+    scale[c] = in.rstd[c / width] * in.gamma[c];
+    shift[c] = in.beta[c] - mean[c] * scale[c];
+  }
+  for (std::int64_t p = 0; p < s.pixels; ++p) {
+    const T* const row = x + p * C;
+    T* const out = y + p * C;
+    for (std::int64_t c = 0; c < C; ++c) {
+      const T u = row[c] * scale[c] + shift[c];
+      out[c] = u * sigmoid(u);
+    }
+  }
+}
+
+template <class T>
+CDM_INLINE void backward(NormShape s, const NormInput<T>& in, T* scratch,
+                         const NormGradient<T>& out) {
+  const Scratch<T> buffer = {scratch, s.channels};
+  T* const mean = buffer[0];
+  T* const rstd = buffer[1];
+  T* const mean_a = buffer[2];
+  T* const mean_a_xhat = buffer[3];
+  const std::int64_t C = s.channels;
+  spread(s, in.mean, mean);
+  spread(s, in.rstd, rstd);
+
+  std::fill_n(out.grad_beta, C, T(0));
+  std::fill_n(out.grad_gamma, C, T(0));
+  for (std::int64_t p = 0; p < s.pixels; ++p) {
+    const T* const x = in.x + p * C;
+    const T* const grad_y = out.grad_y + p * C;
+    T* const keep_du = out.grad_x + p * C;
+    for (std::int64_t c = 0; c < C; ++c) {
+      const T xhat = (x[c] - mean[c]) * rstd[c];
+      const T u = xhat * in.gamma[c] + in.beta[c];
+      const T du = grad_y[c] * silu_slope(u, sigmoid(u));
+      keep_du[c] = du;
+      out.grad_beta[c] += du;
+      out.grad_gamma[c] += du * xhat;
+    }
+  }
+  std::copy_n(out.grad_beta, C, mean_a);
+  std::copy_n(out.grad_gamma, C, mean_a_xhat);
+  to_group_means(s, in.gamma, mean_a);
+  to_group_means(s, in.gamma, mean_a_xhat);
+  for (std::int64_t p = 0; p < s.pixels; ++p) {
+    const T* const x = in.x + p * C;
+    T* const grad_x = out.grad_x + p * C;
+    for (std::int64_t c = 0; c < C; ++c) {
+      const T xhat = (x[c] - mean[c]) * rstd[c];
+      grad_x[c] = rstd[c] * (grad_x[c] * in.gamma[c] - mean_a[c] - xhat * mean_a_xhat[c]);
+    }
+  }
+}
+
+// With S = sum(v P a) = sum(a w), w = P v, the derivatives of S are:
+//   to a: w.   to gamma and beta, and to x through u: by the chain rule, with e = gamma w.
+//   to x through P: -P(rstd (v mean(a xhat) + a mean(v xhat))) - rstd xhat S / m.
+// v_gamma and v_beta add v_gamma xhat + v_beta to e, and du v_gamma to the derivative by xhat.
+template <class T>
+CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
+                                const NormSecondGradient<T>& out) {
+  const Scratch<T> buffer = {scratch, s.channels};
+  T* const mean = buffer[0];
+  T* const rstd = buffer[1];
+  T* const mean_a = buffer[2];
+  T* const mean_a_xhat = buffer[3];
+  T* const mean_v = buffer[4];
+  T* const mean_v_xhat = buffer[5];
+  T* const mean_v_a = buffer[6];
+  T* const mean_r = buffer[7];
+  T* const mean_r_xhat = buffer[8];
+  const std::int64_t C = s.channels;
+  spread(s, in.mean, mean);
+  spread(s, in.rstd, rstd);
+
+  std::fill_n(mean_a, 5 * C, T(0));
+  for (std::int64_t p = 0; p < s.pixels; ++p) {
+    const T* const x = in.x + p * C;
+    const T* const grad_y = out.grad_y + p * C;
+    const T* const v = out.v + p * C;
+    for (std::int64_t c = 0; c < C; ++c) {
+      const T xhat = (x[c] - mean[c]) * rstd[c];
+      const T u = xhat * in.gamma[c] + in.beta[c];
+      const T du = grad_y[c] * silu_slope(u, sigmoid(u));
+      mean_a[c] += du;
+      mean_a_xhat[c] += du * xhat;
+      mean_v[c] += v[c];
+      mean_v_xhat[c] += v[c] * xhat;
+      mean_v_a[c] += v[c] * du;
+    }
+  }
+  to_group_means(s, in.gamma, mean_a);
+  to_group_means(s, in.gamma, mean_a_xhat);
+  to_group_means<T>(s, nullptr, mean_v);
+  to_group_means<T>(s, nullptr, mean_v_xhat);
+  to_group_means(s, in.gamma, mean_v_a);
+
+  std::fill_n(out.to_gamma, C, T(0));
+  std::fill_n(out.to_beta, C, T(0));
+  std::fill_n(mean_r, 2 * C, T(0));
+  for (std::int64_t p = 0; p < s.pixels; ++p) {
+    const T* const x = in.x + p * C;
+    const T* const grad_y = out.grad_y + p * C;
+    const T* const v = out.v + p * C;
+    T* const to_grad_y = out.to_grad_y + p * C;
+    T* const keep_r = out.to_x + p * C;
+    for (std::int64_t c = 0; c < C; ++c) {
+      const T xhat = (x[c] - mean[c]) * rstd[c];
+      const T u = xhat * in.gamma[c] + in.beta[c];
+      const T sig = sigmoid(u);
+      const T slope = silu_slope(u, sig);
+      const T du = grad_y[c] * slope;
+      const T w = rstd[c] * (v[c] - mean_v[c] - xhat * mean_v_xhat[c]);
+      const T e = w * in.gamma[c] + out.v_gamma[c] * xhat + out.v_beta[c];
+      const T to_u = grad_y[c] * silu_curvature(u, sig) * e;
+      to_grad_y[c] = slope * e;
+      out.to_gamma[c] += w * du + to_u * xhat;
+      out.to_beta[c] += to_u;
+      const T r = to_u * in.gamma[c] + du * out.v_gamma[c] -
+                  rstd[c] * (v[c] * mean_a_xhat[c] + du * in.gamma[c] * mean_v_xhat[c]);
+      keep_r[c] = r;
+      mean_r[c] += r;
+      mean_r_xhat[c] += r * xhat;
+    }
+  }
+  to_group_means<T>(s, nullptr, mean_r);
+  to_group_means<T>(s, nullptr, mean_r_xhat);
+  for (std::int64_t p = 0; p < s.pixels; ++p) {
+    const T* const x = in.x + p * C;
+    T* const to_x = out.to_x + p * C;
+    for (std::int64_t c = 0; c < C; ++c) {
+      const T xhat = (x[c] - mean[c]) * rstd[c];
+      const T S_over_m =
+          rstd[c] * (mean_v_a[c] - mean_v[c] * mean_a[c] - mean_v_xhat[c] * mean_a_xhat[c]);
+      to_x[c] = rstd[c] * (to_x[c] - mean_r[c] - xhat * (mean_r_xhat[c] + S_over_m));
+    }
+  }
+}
+
+}  // namespace
+
+CDM_VECTOR_CLONES
+void norm_silu_forward(NormShape shape, const NormInput<float>& in, double eps, float* scratch,
+                       float* y) {
+  forward(shape, in, eps, scratch, y);
+}
+void norm_silu_forward(NormShape shape, const NormInput<double>& in, double eps, double* scratch,
+                       double* y) {
+  forward(shape, in, eps, scratch, y);
+}
+
+CDM_VECTOR_CLONES
+void norm_silu_backward(NormShape shape, const NormInput<float>& in, float* scratch,
+                        const NormGradient<float>& out) {
+  backward(shape, in, scratch, out);
+}
+void norm_silu_backward(NormShape shape, const NormInput<double>& in, double* scratch,
+                        const NormGradient<double>& out) {
+  backward(shape, in, scratch, out);
+}
+
+CDM_VECTOR_CLONES
+void norm_silu_double_backward(NormShape shape, const NormInput<float>& in, float* scratch,
+                               const NormSecondGradient<float>& out) {
+  double_backward(shape, in, scratch, out);
+}
+void norm_silu_double_backward(NormShape shape, const NormInput<double>& in, double* scratch,
+                               const NormSecondGradient<double>& out) {
+  double_backward(shape, in, scratch, out);
+}
+
+}  // namespace cdm::ops

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/train/optimizer.h"
+
+#include <ATen/ops/_foreach_copy.h>
+#include <ATen/ops/_foreach_lerp.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace cdm {
+namespace {
+
+std::vector<at::Tensor> values_of(const NamedTensors& tensors) {
+  std::vector<at::Tensor> values;
+  values.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors) values.push_back(tensor);
+  return values;
+}
+
+}  // namespace
+
+double learning_rate_at(const TrainConfig& config, std::int64_t step) {
+  const double warmup =
+      config.warmup > 0
+          ? std::min(static_cast<double>(step + 1) / static_cast<double>(config.warmup), 1.0)
+          : 1.0;
+  const std::int64_t decays = config.decay_every > 0 ? step / config.decay_every : 0;
+  return config.learning_rate * warmup * std::pow(config.decay_factor, static_cast<double>(decays));
+}
+
+Adam::Adam(const NamedTensors& parameters, const TrainConfig& config)
+    : parameters_(parameters),
+      values_(values_of(parameters)),
+      beta1_(config.adam_beta1),
+      beta2_(config.adam_beta2),
+      eps_(config.adam_eps) {
+  for (const at::Tensor& value : values_) {
+    first_.push_back(at::zeros_like(value));
+    second_.push_back(at::zeros_like(value));
+    // The fused kernel counts updates once per parameter, on the parameter's device.
+    updates_.push_back(at::full({}, 0.0, value.options().dtype(at::kFloat).requires_grad(false)));
+  }
+}
+
+void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate) {
+  const c10::NoGradGuard no_grad;
+  for (at::Tensor& count : updates_) count.add_(1);
+  at::_fused_adam_(values_, gradients, first_, second_, /*max_exp_avg_sqs=*/{}, updates_,
+                   learning_rate, beta1_, beta2_, /*weight_decay=*/0.0, eps_, /*amsgrad=*/false,
+                   /*maximize=*/false);
+}
+
+NamedTensors Adam::with_names(const std::vector<at::Tensor>& tensors) const {
+  NamedTensors named;
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    named.emplace_back(parameters_[i].first, tensors[i]);
+  }
+  return named;
+}
+
+void Adam::load(const NamedTensors& first, const NamedTensors& second, std::int64_t updates) {
+  TORCH_CHECK(first.size() == first_.size() && second.size() == second_.size(),
+              "Adam: ", first.size(), " and ", second.size(), " moments for ", first_.size(),
+              " parameters");
+  for (std::size_t i = 0; i < first_.size(); ++i) {
+    TORCH_CHECK(first[i].first == parameters_[i].first && second[i].first == parameters_[i].first,
+                "Adam: moments of ", first[i].first, " where ", parameters_[i].first, " is due");
+    first_[i].copy_(first[i].second);
+    second_[i].copy_(second[i].second);
+    updates_[i].fill_(updates);
+  }
+}
+
+at::Tensor gradient_norm(const std::vector<at::Tensor>& gradients) {
+  return at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients)), 2);
+}
+
+void clip_gradients(const std::vector<at::Tensor>& gradients, const at::Tensor& norm,
+                    double limit) {
+  // The small constant and the clamp are those of torch.nn.utils.clip_grad_norm_.
+  at::_foreach_mul_(gradients, norm.add(1e-6).reciprocal().mul(limit).clamp_max(1.0));
+}
+
+double ema_decay_at(const TrainConfig& config, std::int64_t step) {
+  if (step < config.ema_start) return 0.0;
+  if (!config.ema_warmup) return config.ema_decay;
+  const auto n = static_cast<double>(step - config.ema_start);
+  return std::min(config.ema_decay, (1.0 + n) / (10.0 + n));
+}
+
+void update_average(const NamedTensors& average, const NamedTensors& weights, double decay) {
+  const c10::NoGradGuard no_grad;
+  const std::vector<at::Tensor> into = values_of(average);
+  const std::vector<at::Tensor> from = values_of(weights);
+  if (decay == 0.0) {
+    at::_foreach_copy_(into, from);
+  } else {
+    at::_foreach_lerp_(into, from, 1.0 - decay);
+  }
+}
+
+}  // namespace cdm

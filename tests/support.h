@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// What the numerical tests share: small networks, comparisons, finite differences.
+#pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/Tensor.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "cdm/classifier.h"
+#include "cdm/config.h"
+#include "cdm/random.h"
+
+namespace cdm::test {
+
+inline at::TensorOptions real64() { return at::TensorOptions().dtype(at::kDouble); }
+
+/// Numbers that differ from call to call of `index`, but never from run to run.
+inline at::Tensor numbers(std::uint64_t index, at::IntArrayRef shape,
+                          at::TensorOptions options = real64()) {
+  return normal({123, Purpose::noise, index}, shape, options);
+}
+
+/// Largest |a - b| over the largest |b|: one bad element in a large tensor shows.
+inline double relative_error(const at::Tensor& a, const at::Tensor& b) {
+  EXPECT_EQ(a.sizes(), b.sizes());
+  if (a.sizes() != b.sizes()) return 1e300;
+  const double scale = b.to(at::kDouble).abs().max().item<double>();
+  const double error = (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
+  return error / (scale > 0.0 ? scale : 1.0);
+}
+
+inline void expect_close(const at::Tensor& actual, const at::Tensor& expected, double tolerance,
+                         const std::string& what) {
+  const double error = relative_error(actual, expected);
+  EXPECT_FALSE(!(error <= tolerance))
+      << what << ": relative error " << error << " exceeds " << tolerance;
+}
+
+/// Central finite difference of the scalar function f at x in direction v, float64.
+inline double directional_difference(const std::function<double(const at::Tensor&)>& f,
+                                     const at::Tensor& x, const at::Tensor& v, double h = 1e-5) {
+  return (f(x + v * h) - f(x - v * h)) / (2.0 * h);
+}
+
+/// A small UNet's configuration with T levels; num_classes 0 = unconditional.
+inline RunConfig small_config(std::int64_t T = 20, std::int64_t num_classes = 0) {
+  RunConfig config;
+  config.diffusion.steps = T;
+  config.model.channels = 8;
+  config.model.channel_mult = {1, 2};
+  config.model.res_blocks = 1;
+  config.model.attention_resolutions = {4};
+  config.model.dropout = 0.0;
+  config.model.num_classes = num_classes;
+  config.train.batch_size = 4;
+  config.train.warmup = 0;
+  config.train.ema_start = 0;
+  return config;
+}
+
+inline Classifier small_classifier(const RunConfig& config, std::int64_t channels = 1,
+                                   std::int64_t size = 8, at::ScalarType type = at::kDouble) {
+  const NoiseSchedule schedule(config.diffusion);
+  std::shared_ptr<Network> network =
+      make_network(config.model, {channels, size, schedule.levels()}, 7);
+  network->to(at::kCPU, type);
+  return {std::move(network), schedule};
+}
+
+}  // namespace cdm::test

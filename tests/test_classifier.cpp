@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// The classifier's identities, and first and second derivatives against finite differences.
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "cdm/classifier.h"
+#include "cdm/loss.h"
+#include "support.h"
+
+namespace cdm {
+namespace {
+
+using test::numbers;
+
+at::Tensor levels_of(std::initializer_list<std::int64_t> t) {
+  return at::tensor(at::ArrayRef<std::int64_t>(t), at::kLong);
+}
+
+TEST(Schedule, LinearHasDataAndNoiseAtItsEnds) {
+  DiffusionConfig config = RunConfig().diffusion;
+  config.steps = 1000;
+  const NoiseSchedule schedule(config);
+  EXPECT_EQ(schedule.levels(), 1002);
+  EXPECT_EQ(schedule.alpha_bar(0), 1.0);
+  EXPECT_EQ(schedule.alpha_bar(1001), 0.0);
+  EXPECT_DOUBLE_EQ(schedule.alpha_bar(1), 1.0 - 1e-4);
+  double product = 1.0;
+  for (std::int64_t t = 1; t <= 1000; ++t) {
+    product *= 1.0 - (1e-4 + (0.02 - 1e-4) * static_cast<double>(t - 1) / 999.0);
+    EXPECT_NEAR(schedule.alpha_bar(t), product, 1e-12) << t;
+  }
+  EXPECT_THROW(schedule.alpha_bar(1002), c10::Error);
+}
+
+TEST(Schedule, AddsTheNoiseOfEachImagesLevel) {
+  const NoiseSchedule schedule(RunConfig().diffusion);
+  const at::Tensor x0 = numbers(1, {3, 1, 2, 2});
+  const at::Tensor noise = numbers(2, {3, 1, 2, 2});
+  const at::Tensor x_t = schedule.add_noise(x0, levels_of({0, 500, 1001}), noise);
+  EXPECT_TRUE(at::equal(x_t[0], x0[0]));
+  EXPECT_TRUE(at::equal(x_t[2], noise[2]));
+  const double abar = schedule.alpha_bar(500);
+  test::expect_close(x_t[1], std::sqrt(abar) * x0[1] + std::sqrt(1 - abar) * noise[1], 1e-14,
+                     "x_500");
+}
+
+TEST(Classifier, DensitiesFollowTheLogits) {
+  const RunConfig config = test::small_config();
+  const Classifier classifier = test::small_classifier(config);
+  const at::Tensor x = numbers(3, {2, 1, 8, 8});
+  const at::Tensor f = classifier.logits(x);
+  const at::Tensor all = classifier.log_prob_all_levels(x);
+  test::expect_close(all.select(1, 21), standard_normal_log_density(x), 1e-14, "log p_{T+1}");
+  test::expect_close(all.select(1, 4) - all.select(1, 9), f.select(1, 4) - f.select(1, 9), 1e-10,
+                     "log p_4 - log p_9");
+  const at::Tensor t = levels_of({4, 9});
+  test::expect_close(classifier.log_prob(x, t), all.gather(1, t.unsqueeze(1)).squeeze(1), 1e-14,
+                     "log_prob");
+  test::expect_close(classifier.level_posterior(x).sum(1), at::full({2}, 1.0, at::kDouble), 1e-12,
+                     "posterior");
+  const double expected =
+      -0.5 * x[0].square().sum().item<double>() - 32.0 * std::log(2.0 * std::numbers::pi);
+  EXPECT_NEAR(standard_normal_log_density(x)[0].item<double>(), expected, 1e-9);
+}
+
+TEST(Classifier, ScoreIsTheGradientOfTheLogDensity) {
+  const Classifier classifier = test::small_classifier(test::small_config());
+  const at::Tensor x = numbers(4, {1, 1, 8, 8});
+  const at::Tensor t = levels_of({7});
+  const at::Tensor score = classifier.score(x, t);
+  for (std::uint64_t direction = 10; direction < 13; ++direction) {
+    const at::Tensor v = numbers(direction, {1, 1, 8, 8});
+    const auto log_prob = [&](const at::Tensor& y) {
+      return classifier.log_prob(y, t).item<double>();
+    };
+    EXPECT_NEAR((score * v).sum().item<double>(), test::directional_difference(log_prob, x, v),
+                1e-6);
+  }
+  const double sigma = std::sqrt(1.0 - classifier.schedule().alpha_bar(7));
+  test::expect_close(classifier.predict_noise(x, t), -sigma * score, 1e-12, "Tweedie");
+}
+
+TEST(Classifier, GuidanceExtrapolatesFromTheNullClass) {
+  const Classifier classifier = test::small_classifier(test::small_config(20, 3));
+  const at::Tensor x = numbers(5, {2, 1, 8, 8});
+  const at::Tensor t = levels_of({3, 18});
+  const at::Tensor labels = levels_of({0, 2});
+  const at::Tensor conditional = classifier.predict_noise(x, t, labels);
+  const at::Tensor unconditional = classifier.predict_noise(x, t, levels_of({3, 3}));
+  test::expect_close(classifier.predict_noise(x, t), unconditional, 1e-12, "no labels");
+  EXPECT_GT(test::relative_error(conditional, unconditional), 1e-6);
+  test::expect_close(classifier.predict_noise(x, t, labels, 0.5),
+                     1.5 * conditional - 0.5 * unconditional, 1e-10, "guidance");
+}
+
+// The gradient of the loss with respect to parameters holds second derivatives of the network:
+// compare it with differences of the loss, whose value holds first derivatives only, which in turn
+// ScoreIsTheGradientOfTheLogDensity has compared with differences of the logits.
+class LossGradient : public testing::TestWithParam<std::int64_t> {};
+
+TEST_P(LossGradient, AgreesWithFiniteDifferences) {
+  const RunConfig config = test::small_config(20, GetParam());
+  const Classifier classifier = test::small_classifier(config);
+  const at::Tensor x0 = numbers(6, {3, 1, 8, 8});
+  const at::Tensor noise = numbers(7, {3, 1, 8, 8});
+  const at::Tensor t = levels_of({0, 10, 19});
+  const at::Tensor labels = GetParam() > 0 ? levels_of({0, 1, 2}) : at::Tensor();
+  LossConfig weights = config.loss;
+  weights.ce_weight = 0.1;
+  const auto loss = [&] { return cdm_loss(classifier, weights, x0, t, noise, labels).total; };
+
+  classifier.network().set_requires_grad(true);
+  const at::Tensor total = loss();
+  for (const auto& [name, parameter] : classifier.network().parameters()) {
+    const at::Tensor gradient = torch::autograd::grad({total}, {parameter}, {}, true)[0];
+    const at::Tensor direction = numbers(8, parameter.sizes());
+    const at::Tensor value = parameter.detach().clone();
+    const auto at_value = [&](const at::Tensor& moved) {
+      const c10::NoGradGuard no_grad;
+      parameter.copy_(moved);
+      const c10::AutoGradMode grad(true);
+      return loss().item<double>();
+    };
+    const double difference = test::directional_difference(at_value, value, direction, 1e-5);
+    at_value(value);
+    const double expected = (gradient * direction).sum().item<double>();
+    EXPECT_NEAR(difference, expected, 1e-6 * std::max(1.0, std::abs(expected))) << name;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, LossGradient, testing::Values(0, 3));
+
+TEST(Loss, LeavesOutTheDenoiserWhereItsWeightIsZero) {
+  const RunConfig config = test::small_config();
+  const Classifier classifier = test::small_classifier(config);
+  classifier.network().set_requires_grad(true);
+  LossConfig ce_only = config.loss;
+  ce_only.mse_weight = 0.0;
+  const at::Tensor x0 = numbers(9, {2, 1, 8, 8});
+  const LossTerms terms = cdm_loss(classifier, ce_only, x0, levels_of({1, 20}), x0);
+  EXPECT_EQ(terms.mse.item<double>(), 0.0);
+  EXPECT_DOUBLE_EQ(terms.total.item<double>(), ce_only.ce_weight * terms.ce.item<double>());
+}
+
+}  // namespace
+}  // namespace cdm
