@@ -43,7 +43,7 @@ add_library(LibTorch::c10 SHARED IMPORTED GLOBAL)
 set_target_properties(LibTorch::c10 PROPERTIES
   INTERFACE_COMPILE_DEFINITIONS AT_PER_OPERATOR_HEADERS  # ATen's headers include what they use only
   IMPORTED_LOCATION "${CDM_LIBTORCH_ROOT}/lib/libc10.so"
-  INTERFACE_SYSTEM_INCLUDE_DIRECTORIES
+  INTERFACE_INCLUDE_DIRECTORIES
     "${CDM_LIBTORCH_ROOT}/include;${CDM_LIBTORCH_ROOT}/include/torch/csrc/api/include")
 
 add_library(LibTorch::cpu SHARED IMPORTED GLOBAL)

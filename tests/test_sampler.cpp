@@ -38,36 +38,57 @@ Classifier standard_normal_classifier() {
   return classifier;
 }
 
-TEST(Sampler, KeepsAStandardNormalWhereTheDataAreStandardNormal) {
-  const Classifier classifier = standard_normal_classifier();
-  const at::Tensor x_T = start_noise(3, 0, at::zeros({2000, 1, 8, 8}, at::kDouble));
-  SampleConfig config = RunConfig().sample;
-  config.steps = 50;
-  // One DDPM step keeps variance 1 exactly: abar-weighted x0 estimate, x_t and noise add up.
-  for (const char* sampler : {"ddim", "ddpm"}) {
-    config.sampler = sampler;
-    for (const std::int64_t steps : {50, 10}) {
-      config.steps = steps;
-      const at::Tensor x0 = sample(classifier, config, x_T, {}, step_noise(3, 0, x_T));
-      EXPECT_NEAR(x0.mean().item<double>(), 0.0, 0.02) << sampler << steps;
-      if (config.sampler == "ddpm") {
-        // The last step returns a prediction: variance abar_1 instead of 1.
-        EXPECT_NEAR(x0.var().item<double>(), classifier.schedule().alpha_bar(1), 0.02) << steps;
-      } else {
-        // x_s = (sqrt(abar_s abar_t) + sqrt((1-abar_s)(1-abar_t))) x_t, in closed form.
-        double scale = 1.0;
-        const auto levels = sampling_levels(50, steps, "leading");
-        for (std::size_t i = 0; i < levels.size(); ++i) {
-          const double t = classifier.schedule().alpha_bar(levels[i]);
-          const double s =
-              i + 1 < levels.size() ? classifier.schedule().alpha_bar(levels[i + 1]) : 1.0;
-          scale *= std::sqrt(s * t) + std::sqrt((1 - s) * (1 - t));
-        }
-        test::expect_close(x0, scale * x_T, 1e-12, "ddim in closed form");
-      }
-    }
+/// The levels that a sampler goes through, 0 included, as abar.
+std::vector<double> alpha_bars(const Classifier& classifier, const SampleConfig& config) {
+  std::vector<double> out;
+  for (const std::int64_t t : sampling_levels(50, config.steps, config.spacing)) {
+    out.push_back(classifier.schedule().alpha_bar(t));
   }
+  out.push_back(1.0);
+  return out;
 }
+
+class StandardNormalData : public testing::TestWithParam<std::int64_t> {};
+
+TEST_P(StandardNormalData, DdimFollowsItsClosedForm) {
+  const Classifier classifier = standard_normal_classifier();
+  const at::Tensor x_T = start_noise(3, 0, at::zeros({5, 1, 8, 8}, at::kDouble));
+  SampleConfig config = RunConfig().sample;
+  config.sampler = "ddim";
+  config.steps = GetParam();
+  // x_s = (sqrt(abar_s abar_t) + sqrt((1 - abar_s) (1 - abar_t))) x_t
+  double scale = 1.0;
+  const std::vector<double> abar = alpha_bars(classifier, config);
+  for (std::size_t i = 0; i + 1 < abar.size(); ++i) {
+    const double t = abar[i];
+    const double s = abar[i + 1];
+    scale *= std::sqrt(s * t) + std::sqrt((1 - s) * (1 - t));
+  }
+  test::expect_close(sample(classifier, config, x_T, {}, {}), scale * x_T, 1e-12, "x_0");
+}
+
+TEST_P(StandardNormalData, DdpmHasTheVarianceOfItsRecursion) {
+  const Classifier classifier = standard_normal_classifier();
+  const at::Tensor x_T = start_noise(3, 0, at::zeros({400, 1, 8, 8}, at::kDouble));
+  SampleConfig config = RunConfig().sample;
+  config.sampler = "ddpm";
+  config.steps = GetParam();
+  // The mean of x_s is sqrt(alpha) x_t, with alpha = abar_t / abar_s of the interval; beta_tilde is
+  // added to its variance.
+  double variance = 1.0;
+  const std::vector<double> abar = alpha_bars(classifier, config);
+  for (std::size_t i = 0; i + 1 < abar.size(); ++i) {
+    const double alpha = abar[i] / abar[i + 1];
+    const double beta_tilde = (1.0 - alpha) * (1.0 - abar[i + 1]) / (1.0 - abar[i]);
+    variance = alpha * variance + beta_tilde;
+  }
+  const at::Tensor x0 = sample(classifier, config, x_T, {}, step_noise(3, 0, x_T));
+  const double error_of_four_sigma = 4.0 * variance * std::sqrt(2.0 / (400.0 * 64.0));
+  EXPECT_NEAR(x0.mean().item<double>(), 0.0, 4.0 / std::sqrt(400.0 * 64.0));
+  EXPECT_NEAR(x0.var().item<double>(), variance, error_of_four_sigma);
+}
+
+INSTANTIATE_TEST_SUITE_P(Steps, StandardNormalData, testing::Values(50, 10));
 
 TEST(Sampler, AnImageDoesNotDependOnItsBatch) {
   const Classifier classifier = test::small_classifier(test::small_config(10));

@@ -6,6 +6,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
@@ -18,6 +19,13 @@ namespace {
 
 constexpr std::int64_t kGroups = 32;
 constexpr double kGroupNormEps = 1e-6;
+
+/// 32 where it divides the channels, as in the authors' networks; otherwise a divisor of both that
+/// leaves four channels a group where it can. (One channel a group would erase the class embedding.)
+std::int64_t group_count(std::int64_t channels) {
+  if (channels % kGroups == 0) return kGroups;
+  return std::gcd(std::gcd(kGroups, channels), std::max<std::int64_t>(channels / 4, 1));
+}
 
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
   return parameter.to(x.scalar_type());
@@ -69,7 +77,7 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
 GroupNorm::GroupNorm(ParameterMaker& make, const std::string& name, std::int64_t channels)
     : weight(make.constant(name + ".weight", {channels}, 1.0)),
       bias(make.constant(name + ".bias", {channels}, 0.0)),
-      groups(std::gcd(kGroups, channels)) {}
+      groups(group_count(channels)) {}
 
 at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
   return ops::group_norm(x, like(weight, x), like(bias, x), groups, kGroupNormEps);

@@ -51,8 +51,8 @@ struct Linear {
   at::Tensor weight, bias;  // [out, in], [out]
 };
 
-/// Group normalisation with 32 groups (the greatest common divisor of 32 and the channels, for
-/// widths that 32 does not divide), eps 1e-6.
+/// Group normalisation with 32 groups (fewer, of about four channels or more, for widths that 32 does
+/// not divide), eps 1e-6.
 struct GroupNorm {
   GroupNorm() = default;
   GroupNorm(ParameterMaker& make, const std::string& name, std::int64_t channels);
