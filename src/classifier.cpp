@@ -11,8 +11,30 @@
 #include <cmath>
 #include <numbers>
 #include <utility>
+#include <vector>
+
+#include "cdm/parallel.h"
 
 namespace cdm {
+namespace {
+
+/// The results of work(piece, rows of x, rows of labels) for the pieces of a batch, put together.
+template <class Work>
+at::Tensor over_pieces(const at::Tensor& x, const at::Tensor& labels, const Work& work) {
+  const std::vector<Piece> pieces = cut_batch(x.size(0), x.device());
+  if (pieces.size() == 1) return work(pieces[0], x, labels);
+  std::vector<at::Tensor> results(pieces.size());
+  for_each_piece(pieces, x.device(), [&](std::int64_t, const Piece& piece) {
+    const auto rows = [&](const at::Tensor& batch) {
+      return batch.defined() ? batch.narrow(0, piece.first, piece.count) : at::Tensor();
+    };
+    const auto index = static_cast<std::size_t>(&piece - pieces.data());
+    results[index] = work(piece, rows(x), rows(labels));
+  });
+  return at::cat(results);
+}
+
+}  // namespace
 
 at::Tensor standard_normal_log_density(const at::Tensor& x) {
   const at::Tensor rows = x.flatten(1);
@@ -26,11 +48,12 @@ Classifier::Classifier(std::shared_ptr<Network> network, NoiseSchedule schedule)
   schedule_.to(network_->parameters().front().second.options());
 }
 
-at::Tensor Classifier::logits(const at::Tensor& x, const at::Tensor& labels) const {
-  if (!network_->is_conditional() || labels.defined()) return network_->logits(x, labels);
+at::Tensor Classifier::logits(const at::Tensor& x, const at::Tensor& labels,
+                              DropoutMasks* masks) const {
+  if (!network_->is_conditional() || labels.defined()) return network_->logits(x, labels, masks);
   const at::Tensor null_labels =
       at::full({x.size(0)}, network_->null_class(), x.options().dtype(at::kLong));
-  return network_->logits(x, null_labels);
+  return network_->logits(x, null_labels, masks);
 }
 
 at::Tensor Classifier::log_ratio(const at::Tensor& logits, const at::Tensor& t) const {
@@ -40,10 +63,22 @@ at::Tensor Classifier::log_ratio(const at::Tensor& logits, const at::Tensor& t) 
 
 at::Tensor Classifier::log_ratio_gradient(const at::Tensor& x, const at::Tensor& t,
                                           const at::Tensor& labels) const {
-  const at::AutoGradMode enable_grad(true);
-  const at::Tensor input = x.detach().requires_grad_(true);
-  const at::Tensor F = log_ratio(logits(input, labels), t);
-  return torch::autograd::grad({F.sum()}, {input})[0];
+  return over_pieces(x, labels,
+                     [&](const Piece& piece, const at::Tensor& rows, const at::Tensor& classes) {
+                       const at::AutoGradMode enable_grad(true);
+                       const at::Tensor input = rows.detach().requires_grad_(true);
+                       const at::Tensor F =
+                           log_ratio(logits(input, classes), t.narrow(0, piece.first, piece.count));
+                       return torch::autograd::grad({F.sum()}, {input})[0];
+                     });
+}
+
+at::Tensor Classifier::evaluate(const at::Tensor& x, const at::Tensor& labels) const {
+  return over_pieces(x, labels,
+                     [&](const Piece&, const at::Tensor& rows, const at::Tensor& classes) {
+                       const c10::NoGradGuard no_grad;
+                       return logits(rows, classes);
+                     });
 }
 
 at::Tensor Classifier::noise_from_gradient(const at::Tensor& grad_F, const at::Tensor& x,
@@ -73,20 +108,17 @@ at::Tensor Classifier::score(const at::Tensor& x, const at::Tensor& t,
 
 at::Tensor Classifier::log_prob(const at::Tensor& x, const at::Tensor& t,
                                 const at::Tensor& labels) const {
-  const c10::NoGradGuard no_grad;
-  return standard_normal_log_density(x) - log_ratio(logits(x, labels), t);
+  return standard_normal_log_density(x) - log_ratio(evaluate(x, labels), t);
 }
 
 at::Tensor Classifier::log_prob_all_levels(const at::Tensor& x, const at::Tensor& labels) const {
-  const c10::NoGradGuard no_grad;
-  const at::Tensor f = logits(x, labels);
+  const at::Tensor f = evaluate(x, labels);
   return standard_normal_log_density(x).unsqueeze(1) + f -
          f.narrow(1, schedule_.reference_level(), 1);
 }
 
 at::Tensor Classifier::level_posterior(const at::Tensor& x, const at::Tensor& labels) const {
-  const c10::NoGradGuard no_grad;
-  return logits(x, labels).softmax(1);
+  return evaluate(x, labels).softmax(1);
 }
 
 }  // namespace cdm

@@ -10,11 +10,12 @@
 namespace cdm {
 
 LossTerms cdm_loss(const Classifier& classifier, const LossConfig& config, const at::Tensor& x0,
-                   const at::Tensor& t, const at::Tensor& noise, const at::Tensor& labels) {
+                   const at::Tensor& t, const at::Tensor& noise, const at::Tensor& labels,
+                   DropoutMasks* masks) {
   const bool denoises = config.mse_weight > 0.0;
   const at::Tensor x_t = classifier.schedule().add_noise(x0, t, noise).detach();
   x_t.requires_grad_(denoises);
-  const at::Tensor logits = classifier.logits(x_t, labels);
+  const at::Tensor logits = classifier.logits(x_t, labels, masks);
 
   LossTerms terms;
   const at::Tensor ce = at::cross_entropy_loss(logits, t);

@@ -23,6 +23,7 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 int run_program(const Program& program, int argc, char** argv) {
   load_cuda_runtime();  // before anything asks LibTorch for CUDA
+  keep_freed_memory();
   CLI::App app(program.description, program.name);
   app.footer("Example:\n  " + program.example);
   app.option_defaults()->always_capture_default();

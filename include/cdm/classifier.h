@@ -35,8 +35,9 @@ class Classifier {
   const NoiseSchedule& schedule() const { return schedule_; }
   Network& network() const { return *network_; }
 
-  /// f(x), [B, K].
-  at::Tensor logits(const at::Tensor& x, const at::Tensor& labels = {}) const;
+  /// f(x), [B, K]. Dropout acts where `masks` are given.
+  at::Tensor logits(const at::Tensor& x, const at::Tensor& labels = {},
+                    DropoutMasks* masks = nullptr) const;
 
   /// F(x, t) = f[T+1] - f[t] out of logits [B, K]: [B].
   at::Tensor log_ratio(const at::Tensor& logits, const at::Tensor& t) const;
@@ -66,6 +67,8 @@ class Classifier {
  private:
   at::Tensor log_ratio_gradient(const at::Tensor& x, const at::Tensor& t,
                                 const at::Tensor& labels) const;
+  /// logits() without a graph, its rows shared out among threads.
+  at::Tensor evaluate(const at::Tensor& x, const at::Tensor& labels) const;
 
   std::shared_ptr<Network> network_;
   NoiseSchedule schedule_;

@@ -18,8 +18,10 @@ struct LossTerms {
 };
 
 /// The loss of images x0 [B, C, H, W] at levels t [B] with noise [B, C, H, W] and labels [B]
-/// (undefined when unconditional). The mean squared error is left out where mse_weight is 0.
+/// (undefined when unconditional), with dropout where `masks` are given. The mean squared error is
+/// left out where mse_weight is 0.
 LossTerms cdm_loss(const Classifier& classifier, const LossConfig& config, const at::Tensor& x0,
-                   const at::Tensor& t, const at::Tensor& noise, const at::Tensor& labels = {});
+                   const at::Tensor& t, const at::Tensor& noise, const at::Tensor& labels = {},
+                   DropoutMasks* masks = nullptr);
 
 }  // namespace cdm

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/model/layers.h"
 
+#include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/dropout.h>
 #include <ATen/ops/full.h>
@@ -11,6 +12,7 @@
 #include <numeric>
 #include <utility>
 
+#include "cdm/ops/flops.h"
 #include "cdm/ops/ops.h"
 #include "cdm/random.h"
 
@@ -21,7 +23,8 @@ constexpr std::int64_t kGroups = 32;
 constexpr double kGroupNormEps = 1e-6;
 
 /// 32 where it divides the channels, as in the authors' networks; otherwise a divisor of both that
-/// leaves four channels a group where it can. (One channel a group would erase the class embedding.)
+/// leaves four channels a group where it can. (One channel a group would erase the class
+/// embedding.)
 std::int64_t group_count(std::int64_t channels) {
   if (channels % kGroups == 0) return kGroups;
   return std::gcd(std::gcd(kGroups, channels), std::max<std::int64_t>(channels / 4, 1));
@@ -32,6 +35,20 @@ at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
 }
 
 }  // namespace
+
+at::Tensor DropoutMasks::apply(const at::Tensor& x, double rate) {
+  const RandomStream stream = {seed_, Purpose::dropout, next_layer_++};
+  if (!x.is_cpu()) {
+    at::manual_seed(derived_seed(stream));
+    return at::dropout(x, rate, /*train=*/true);
+  }
+  // Drawn in the order in which channels_last holds x.
+  const at::Tensor kept =
+      uniform(stream, {x.size(0), x.size(2), x.size(3), x.size(1)}, at::kFloat, first_row_)
+          .ge_(rate)
+          .mul_(1.0 / (1.0 - rate));
+  return x * kept.permute({0, 3, 1, 2}).to(x.scalar_type());
+}
 
 at::Tensor ParameterMaker::add(const std::string& name, at::Tensor value) {
   parameters_.emplace_back(name, std::move(value));
@@ -71,6 +88,7 @@ Linear::Linear(ParameterMaker& make, const std::string& name, std::int64_t in, s
       bias(make.uniform(name + ".bias", {out}, in)) {}
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
+  ops::FlopCounter::add(2 * x.numel() * weight.size(0));
   return at::linear(x, like(weight, x), like(bias, x));
 }
 
@@ -101,13 +119,13 @@ ResBlock::ResBlock(ParameterMaker& make, const std::string& name, std::int64_t i
 }
 
 at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& embedding,
-                                bool training) const {
+                                DropoutMasks* masks) const {
   at::Tensor h = conv1(norm1.then_silu(x));
   if (embedding.defined()) {
     h = h + embedding_projection(embedding).unsqueeze(2).unsqueeze(3);
   }
   h = norm2.then_silu(h);
-  if (training && dropout > 0.0) h = at::dropout(h, dropout, true);
+  if (masks != nullptr && dropout > 0.0) h = masks->apply(h, dropout);
   h = conv2(h);
   return (shortcut.weight.defined() ? shortcut(x) : x) + h;
 }

@@ -24,7 +24,8 @@ Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t see
   }
 }
 
-at::Tensor Mlp::head(const at::Tensor& images, const at::Tensor& labels) const {
+at::Tensor Mlp::head(const at::Tensor& images, const at::Tensor& labels,
+                     DropoutMasks* /*masks*/) const {
   at::Tensor h = images.flatten(1);
   for (std::size_t i = 0; i < hidden_.size(); ++i) {
     h = hidden_[i](h);

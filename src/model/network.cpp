@@ -13,8 +13,9 @@
 
 namespace cdm {
 
-at::Tensor Network::logits(const at::Tensor& images, const at::Tensor& labels) const {
-  return head(images, labels).cumsum(1);
+at::Tensor Network::logits(const at::Tensor& images, const at::Tensor& labels,
+                           DropoutMasks* masks) const {
+  return head(images, labels, masks).cumsum(1);
 }
 
 std::int64_t Network::parameter_count() const {

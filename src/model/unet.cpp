@@ -104,7 +104,8 @@ at::Tensor UNet::embed(const at::Tensor& labels) const {
   return at::silu(embedding_dense1_(at::silu(embedded)));
 }
 
-at::Tensor UNet::head(const at::Tensor& images, const at::Tensor& labels) const {
+at::Tensor UNet::head(const at::Tensor& images, const at::Tensor& labels,
+                      DropoutMasks* masks) const {
   const NetworkShape& s = shape();
   TORCH_CHECK(images.dim() == 4 && images.size(1) == s.channels && images.size(2) == s.image_size &&
                   images.size(3) == s.image_size,
@@ -119,7 +120,7 @@ at::Tensor UNet::head(const at::Tensor& images, const at::Tensor& labels) const 
   std::vector<at::Tensor> skips = {h};
   for (const Resolution& down : down_) {
     for (std::size_t i = 0; i < down.blocks.size(); ++i) {
-      h = down.blocks[i](h, embedding, is_training());
+      h = down.blocks[i](h, embedding, masks);
       if (!down.attention.empty()) h = down.attention[i](h);
       skips.push_back(h);
     }
@@ -129,13 +130,13 @@ at::Tensor UNet::head(const at::Tensor& images, const at::Tensor& labels) const 
     }
   }
 
-  h = middle_.blocks[0](h, embedding, is_training());
+  h = middle_.blocks[0](h, embedding, masks);
   h = middle_.attention[0](h);
-  h = middle_.blocks[1](h, embedding, is_training());
+  h = middle_.blocks[1](h, embedding, masks);
 
   for (auto up = up_.rbegin(); up != up_.rend(); ++up) {
     for (std::size_t i = 0; i < up->blocks.size(); ++i) {
-      h = up->blocks[i](at::cat({h, skips.back()}, 1), embedding, is_training());
+      h = up->blocks[i](at::cat({h, skips.back()}, 1), embedding, masks);
       skips.pop_back();
       if (!up->attention.empty()) h = up->attention[i](h);
     }

@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "cdm/ops/flops.h"
 #include "fused.h"
 
 namespace cdm::ops {
@@ -36,8 +37,10 @@ void set_fused(bool fused) { fused_flag() = fused; }
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding) {
-  return fused() ? fused_conv2d(x, weight, bias, stride, padding)
-                 : reference::conv2d(x, weight, bias, stride, padding);
+  const at::Tensor y = fused() ? fused_conv2d(x, weight, bias, stride, padding)
+                               : reference::conv2d(x, weight, bias, stride, padding);
+  FlopCounter::add(2 * y.numel() * weight[0].numel());
+  return y;
 }
 
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
@@ -55,6 +58,7 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(1)));
   const at::Tensor queries = q.flatten(2).transpose(1, 2);                          // [B, HW, C]
   const at::Tensor weights = at::bmm(queries, k.flatten(2)).mul(scale).softmax(2);  // [B, HW, HW]
+  FlopCounter::add(4 * weights.numel() * q.size(1));
   return at::bmm(v.flatten(2), weights.transpose(1, 2)).view_as(q);
 }
 

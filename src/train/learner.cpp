@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/train/learner.h"
 
-#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/where.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -9,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "cdm/model/layers.h"
+#include "cdm/parallel.h"
 #include "cdm/random.h"
 
 namespace cdm {
@@ -49,6 +52,18 @@ StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, s
   return inputs;
 }
 
+void LossGradients::add(const LossGradients& other) {
+  if (gradients.empty()) {
+    *this = other;
+    return;
+  }
+  at::_foreach_add_(gradients, other.gradients);
+  terms.total.add_(other.terms.total);
+  terms.ce.add_(other.terms.ce);
+  terms.mse.add_(other.terms.mse);
+  terms.accuracy.add_(other.terms.accuracy);
+}
+
 Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  at::ScalarType type)
     : config_(config),
@@ -56,22 +71,42 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
       average_(make_classifier(config, shape, device, type)),
       adam_(classifier_.network().parameters(), config.train) {
   classifier_.network().set_requires_grad(true);
-  classifier_.network().set_training(true);
+}
+
+LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
+  std::vector<at::Tensor> parameters;
+  for (const auto& [name, weight] : classifier_.network().parameters()) {
+    parameters.push_back(weight);
+  }
+  const std::uint64_t dropout_seed =
+      derived_seed({static_cast<std::uint64_t>(config_.seed), Purpose::dropout,
+                    static_cast<std::uint64_t>(step_)});
+  const at::Device device = inputs.x0.device();
+  const auto batch = static_cast<double>(inputs.x0.size(0));
+  const std::vector<Piece> pieces = cut_batch(inputs.x0.size(0), device);
+
+  std::vector<LossGradients> sums(static_cast<std::size_t>(worker_count(pieces, device)));
+  for_each_piece(pieces, device, [&](std::int64_t worker, const Piece& piece) {
+    const auto rows = [&](const at::Tensor& all) {
+      return all.defined() ? all.narrow(0, piece.first, piece.count) : all;
+    };
+    DropoutMasks masks(dropout_seed, piece.first);
+    const LossTerms loss = cdm_loss(classifier_, config_.loss, rows(inputs.x0), rows(inputs.t),
+                                    rows(inputs.noise), rows(inputs.labels), &masks);
+    const double share = static_cast<double>(piece.count) / batch;
+    sums[static_cast<std::size_t>(worker)].add(
+        {torch::autograd::grad({loss.total * share}, parameters),
+         {loss.total.detach() * share, loss.ce * share, loss.mse * share, loss.accuracy * share}});
+  });
+  for (std::size_t i = 1; i < sums.size(); ++i) sums[0].add(sums[i]);
+  return std::move(sums[0]);
 }
 
 StepReport Learner::step(const StepInputs& inputs) {
   const NamedTensors& weights = classifier_.network().parameters();
-  if (config_.model.dropout > 0.0) {
-    at::manual_seed(derived_seed({static_cast<std::uint64_t>(config_.seed), Purpose::dropout,
-                                  static_cast<std::uint64_t>(step_)}));
-  }
+  const auto [gradients, loss] = loss_gradients(inputs);
   StepReport report;
-  report.loss =
-      cdm_loss(classifier_, config_.loss, inputs.x0, inputs.t, inputs.noise, inputs.labels);
-  std::vector<at::Tensor> parameters;
-  for (const auto& [name, weight] : weights) parameters.push_back(weight);
-  const std::vector<at::Tensor> gradients = torch::autograd::grad({report.loss.total}, parameters);
-  report.loss.total = report.loss.total.detach();
+  report.loss = loss;
   report.gradient_norm = gradient_norm(gradients);
   if (config_.train.clip_grad_norm > 0.0) {
     clip_gradients(gradients, report.gradient_norm, config_.train.clip_grad_norm);

@@ -31,6 +31,21 @@ class ParameterMaker {
   std::uint64_t seed_;
 };
 
+/// The random zeros of one training step. What row i gets in the k-th layer that asks depends on
+/// (seed, first_row + i, k) only on the CPU, so a batch may be cut up; on a GPU on (seed, k).
+class DropoutMasks {
+ public:
+  DropoutMasks(std::uint64_t seed, std::int64_t first_row) : seed_(seed), first_row_(first_row) {}
+
+  /// x [B, C, H, W] with a share `rate` of zeros, the rest scaled by 1 / (1 - rate).
+  at::Tensor apply(const at::Tensor& x, double rate);
+
+ private:
+  std::uint64_t seed_;
+  std::int64_t first_row_;
+  std::uint64_t next_layer_ = 0;
+};
+
 /// [B, in, H, W] -> [B, out, H', W'], with a square kernel and zero padding on every side.
 struct Conv2d {
   Conv2d() = default;
@@ -51,8 +66,8 @@ struct Linear {
   at::Tensor weight, bias;  // [out, in], [out]
 };
 
-/// Group normalisation with 32 groups (fewer, of about four channels or more, for widths that 32 does
-/// not divide), eps 1e-6.
+/// Group normalisation with 32 groups (fewer, of about four channels or more, for widths that 32
+/// does not divide), eps 1e-6.
 struct GroupNorm {
   GroupNorm() = default;
   GroupNorm(ParameterMaker& make, const std::string& name, std::int64_t channels);
@@ -69,8 +84,10 @@ struct ResBlock {
   /// embedding_channels = 0: no class embedding.
   ResBlock(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out,
            std::int64_t embedding_channels, double dropout);
-  /// x [B, in, H, W], embedding [B, embedding_channels] after its SiLU, or undefined.
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& embedding, bool training) const;
+  /// x [B, in, H, W], embedding [B, embedding_channels] after its SiLU, or undefined; masks null
+  /// outside training.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& embedding,
+                        DropoutMasks* masks) const;
 
   GroupNorm norm1, norm2;
   Conv2d conv1, conv2;

@@ -14,7 +14,8 @@ class Mlp final : public Network {
  public:
   Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
 
-  at::Tensor head(const at::Tensor& images, const at::Tensor& labels) const override;
+  at::Tensor head(const at::Tensor& images, const at::Tensor& labels,
+                  DropoutMasks* masks) const override;
 
  private:
   std::vector<Linear> hidden_;

@@ -20,6 +20,8 @@ struct NetworkShape {
   std::int64_t levels;      // K, number of noise levels
 };
 
+class DropoutMasks;
+
 class Network {
  public:
   Network(NetworkShape shape, std::int64_t num_classes)
@@ -30,11 +32,13 @@ class Network {
 
   /// images [B, C, H, W], labels int64 [B] or undefined -> [B, K], before the cumulative sum.
   /// A class-conditional network needs labels in 0..num_classes (num_classes = the null class);
-  /// an unconditional one ignores them.
-  virtual at::Tensor head(const at::Tensor& images, const at::Tensor& labels) const = 0;
+  /// an unconditional one ignores them. Dropout acts where `masks` are given, in training.
+  virtual at::Tensor head(const at::Tensor& images, const at::Tensor& labels,
+                          DropoutMasks* masks) const = 0;
 
   /// The logits f [B, K]: the head's outputs summed cumulatively over the levels.
-  at::Tensor logits(const at::Tensor& images, const at::Tensor& labels = {}) const;
+  at::Tensor logits(const at::Tensor& images, const at::Tensor& labels = {},
+                    DropoutMasks* masks = nullptr) const;
 
   const NetworkShape& shape() const { return shape_; }
   std::int64_t num_classes() const { return num_classes_; }
@@ -44,10 +48,6 @@ class Network {
   /// Parameters under the authors' names, in the authors' order of registration.
   const NamedTensors& parameters() const { return parameters_; }
   std::int64_t parameter_count() const;
-
-  /// Dropout acts in training only. A new network is not training.
-  void set_training(bool training) { training_ = training; }
-  bool is_training() const { return training_; }
 
   /// Networks compute in their parameters' type unless told to use another (bf16) between the
   /// first layer and the pooled features.
@@ -67,7 +67,6 @@ class Network {
  private:
   NetworkShape shape_;
   std::int64_t num_classes_;
-  bool training_ = false;
 };
 
 /// The network that `config` describes, on the CPU in float32, with PyTorch's default random

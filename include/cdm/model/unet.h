@@ -15,7 +15,8 @@ class UNet final : public Network {
   /// Throws UserError when the image size cannot be halved once per resolution.
   UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
 
-  at::Tensor head(const at::Tensor& images, const at::Tensor& labels) const override;
+  at::Tensor head(const at::Tensor& images, const at::Tensor& labels,
+                  DropoutMasks* masks) const override;
 
  private:
   struct Resolution {

@@ -5,7 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <memory>
+#include <vector>
 
 #include "cdm/classifier.h"
 #include "cdm/config.h"
@@ -38,6 +38,14 @@ struct StepReport {
   double learning_rate;
 };
 
+/// A loss and its gradients, in the order of the network's parameters; sums over parts of a batch.
+struct LossGradients {
+  std::vector<at::Tensor> gradients;
+  LossTerms terms;  // all detached
+
+  void add(const LossGradients& other);
+};
+
 class Learner {
  public:
   Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
@@ -49,6 +57,9 @@ class Learner {
   /// One step of gradient descent. Nothing is read back to the host; when the loss or the norm of
   /// the gradient is not finite, weights are spoilt and the report shows it.
   StepReport step(const StepInputs& inputs);
+
+  /// The loss of step(), and its gradients, at the present weights.
+  LossGradients loss_gradients(const StepInputs& inputs) const;
 
   /// The classifier under training, and that of the moving average.
   const Classifier& classifier() const { return classifier_; }

@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+// cdm-bench: how fast a configuration trains, samples and scores on this machine.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "cdm/config.h"
+#include "cdm/device.h"
+#include "cdm/error.h"
+#include "cdm/log.h"
+#include "cdm/ops/flops.h"
+#include "cdm/ops/ops.h"
+#include "cdm/precision.h"
+#include "cdm/random.h"
+#include "cdm/text.h"
+#include "cdm/train/learner.h"
+#include "program.h"
+
+namespace {
+
+struct Options {
+  std::string config, device;
+  std::vector<std::string> set, what = {"train", "sample", "nll"};
+  std::int64_t batch = 0, repeats = 5, image_size = 0, channels = 0;
+  bool json = false;
+};
+
+struct Timing {
+  double median_ms, images_per_s, flop_per_s, gemm_share;
+  std::int64_t peak_memory_bytes;
+};
+
+void wait_for(at::Device device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(0);
+}
+
+/// Milliseconds of `work`, the median of several runs after a warm-up.
+double median_ms(at::Device device, std::int64_t repeats, const std::function<void()>& work) {
+  constexpr int kWarmUps = 2;
+  for (int i = 0; i < kWarmUps; ++i) work();
+  wait_for(device);
+  std::vector<double> times;
+  for (std::int64_t i = 0; i < repeats; ++i) {
+    const auto begin = std::chrono::steady_clock::now();
+    work();
+    wait_for(device);
+    times.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
+            .count());
+  }
+  std::sort(times.begin(), times.end());
+  return times[times.size() / 2];
+}
+
+/// FLOP/s of a 2048-cube matrix product in float32 as the precision allows it: what the hardware
+/// can be expected to reach.
+double gemm_flop_per_s(at::Device device, at::ScalarType type) {
+  constexpr std::int64_t kSize = 2048;
+  const at::Tensor a = at::ones({kSize, kSize}, at::TensorOptions().dtype(type).device(device));
+  at::Tensor out = at::empty_like(a);
+  const double ms = median_ms(device, 5, [&] { at::mm_out(out, a, a); });
+  return 2.0 * kSize * kSize * kSize / (ms / 1000.0);
+}
+
+/// What the configuration's data would be: given sizes, or the usual ones of the kind.
+cdm::RunConfig with_sizes(cdm::RunConfig config, const Options& options) {
+  const bool grey = config.data.kind == "fashion_mnist" || config.data.kind == "mnist";
+  const auto choose = [](std::int64_t& value, std::int64_t given, std::int64_t usual) {
+    if (given > 0) value = given;
+    if (value == 0) value = usual;
+  };
+  choose(config.data.image_size, options.image_size, grey ? 28 : 32);
+  choose(config.data.channels, options.channels, grey ? 1 : 3);
+  choose(config.train.batch_size, options.batch, 0);
+  return config;
+}
+
+class Bench {
+ public:
+  Bench(const cdm::RunConfig& config, at::Device device, std::int64_t repeats)
+      : config_(config),
+        device_(device),
+        repeats_(repeats),
+        batch_(config.train.batch_size),
+        learner_(config, cdm::network_shape(config), device),
+        images_(cdm::normal(
+            {0, cdm::Purpose::noise},
+            {batch_, config.data.channels, config.data.image_size, config.data.image_size},
+            at::TensorOptions().dtype(at::kFloat).device(device))),
+        levels_(at::full({batch_}, config.diffusion.steps / 2,
+                         at::TensorOptions().dtype(at::kLong).device(device))) {
+    if (config.model.num_classes > 0) labels_ = at::zeros_like(levels_);
+    const cdm::ops::FlopCounter counter;
+    learner_.average().log_prob(images_, levels_, labels_);
+    forward_flop_ = static_cast<double>(counter.flop());
+    gemm_ = gemm_flop_per_s(device, cdm::parse_precision(config.precision).body);
+  }
+
+  double gemm() const { return gemm_; }
+
+  // In forward passes' worth of arithmetic, a training step takes 6 (forward, input gradient, the
+  // adjoint of both, and two weight gradients), or 3 without the denoising loss; a sampler step 2.
+  Timing train() {
+    std::int64_t step = 0;
+    return timing(config_.loss.mse_weight > 0.0 ? 6.0 : 3.0, [&] {
+      const auto& schedule = learner_.classifier().schedule();
+      learner_.step(cdm::draw_inputs(config_, schedule, step++, images_, labels_));
+    });
+  }
+  Timing sample() {
+    return timing(2.0, [&] { learner_.average().predict_noise(images_, levels_, labels_); });
+  }
+  Timing nll() {
+    return timing(1.0, [&] { learner_.average().log_prob(images_, levels_, labels_); });
+  }
+
+ private:
+  Timing timing(double forwards, const std::function<void()>& work) {
+    const double ms = median_ms(device_, repeats_, work);
+    const double flop_per_s = forwards * forward_flop_ / (ms / 1000.0);
+    return {ms, static_cast<double>(batch_) / (ms / 1000.0), flop_per_s, flop_per_s / gemm_,
+            cdm::peak_memory_bytes(device_)};
+  }
+
+  cdm::RunConfig config_;
+  at::Device device_;
+  std::int64_t repeats_, batch_;
+  cdm::Learner learner_;
+  at::Tensor images_, levels_, labels_;
+  double forward_flop_, gemm_;
+};
+
+void run(const Options& options) {
+  cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
+  if (!options.device.empty()) config.device = options.device;
+  const at::Device device = cdm::resolve_device(config.device);
+  cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
+  cdm::use_own_cuda_kernels(config.own_cuda_kernels);
+
+  Bench bench(config, device, options.repeats);
+  nlohmann::ordered_json json;
+  if (!options.json) {
+    std::cout << "batch " << config.train.batch_size << " on " << device.str() << ", "
+              << at::get_num_threads() << " threads, " << config.precision << ", "
+              << (cdm::ops::fused() ? "fused" : "reference") << " operations, matrix product "
+              << cdm::fixed(bench.gemm() / 1e9, 0) << " GFLOP/s\n"
+              << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
+  }
+  for (const std::string& what : options.what) {
+    const Timing t = what == "train" ? bench.train() : what == "nll" ? bench.nll() : bench.sample();
+    json[what] = {{"median_ms", t.median_ms},
+                  {"images_per_s", t.images_per_s},
+                  {"peak_memory_bytes", t.peak_memory_bytes},
+                  {"flop_per_s", t.flop_per_s},
+                  {"share_of_matrix_product", t.gemm_share}};
+    if (options.json) continue;
+    std::printf("%-6s %10.1f %10.1f %9.1f %18.0f%% %13s\n", what.c_str(), t.median_ms,
+                t.images_per_s, t.flop_per_s / 1e9, 100.0 * t.gemm_share,
+                cdm::format_bytes(t.peak_memory_bytes).c_str());
+  }
+  if (options.json) std::cout << json.dump(2) << "\n";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  cdm::Program program;
+  program.name = "cdm-bench";
+  program.description =
+      "Times a training step, a sampler step and the scoring of a batch, on noise in place of "
+      "data.";
+  program.example = "cdm-bench configs/quickstart.yaml --what train,nll --repeats 9";
+  program.declare = [&](CLI::App& app) {
+    app.add_option("CONFIG", options.config, "configuration, YAML")->required();
+    app.add_option("--set", options.set, "section.key=value, over the configuration; repeatable")
+        ->allow_extra_args(false);
+    app.add_option("--device", options.device,
+                   "auto, cpu, cuda or cuda:N; default: the configuration's");
+    app.add_option("--what", options.what, "train, sample, nll, in the order wanted")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->check(CLI::IsMember({"train", "sample", "nll"}));
+    app.add_option("--batch", options.batch, "images; default: train.batch_size")
+        ->check(CLI::Range(1, 1 << 20));
+    app.add_option("--repeats", options.repeats, "runs of which the median is shown")
+        ->check(CLI::Range(1, 10000));
+    app.add_option("--image-size", options.image_size,
+                   "pixels a side; default: the configuration's")
+        ->check(CLI::Range(1, 4096));
+    app.add_option("--channels", options.channels, "of the images; default: the configuration's")
+        ->check(CLI::Range(1, 3));
+    app.add_flag("--json", options.json, "print one JSON object");
+  };
+  program.body = [&] { run(options); };
+  return cdm::run_program(program, argc, argv);
+}
