@@ -81,16 +81,52 @@ void check_labels(const std::string& file, const at::Tensor& labels, std::int64_
 
 Dataset load_dataset(const DataConfig& config, Split split) {
   const std::filesystem::path path = path_of(config, split);
+  if (!std::filesystem::exists(path)) throw UserError(concat(path.string(), ": not found"));
   Dataset dataset;
   if (config.kind == "fashion_mnist" || config.kind == "mnist") {
     dataset = read_idx_folder(path, split);
     dataset.class_names = config.kind == "mnist" ? digit_names() : fashion_names();
+  } else if (config.kind == "cifar10") {
+    dataset = read_cifar10(path, split);
+  } else if (config.kind == "npz") {
+    if (split == Split::test && config.test_path.empty()) {
+      throw UserError(
+          "data.test_path is empty: an .npz holds one split, so data.kind = npz needs "
+          "it for the test split");
+    }
+    dataset = read_npz_images(path);
+  } else if (config.kind == "image_folder") {
+    dataset = read_image_folder(config, path, split);
   } else {
-    throw UserError(concat("data.kind = ", config.kind, ": must be fashion_mnist or mnist"));
+    throw UserError(concat("data.kind = ", config.kind,
+                           ": must be one of fashion_mnist, mnist, cifar10, npz, image_folder"));
   }
   check_images(dataset, config, path.string());
   dataset.description = concat(config.kind, " ", name_of(split), " split in ", path.string());
   return dataset;
+}
+
+DataConfig detect_dataset(const std::filesystem::path& path) {
+  const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+  DataConfig config;
+  if (std::filesystem::is_regular_file(whole)) {
+    if (whole.extension() != ".npz") {
+      throw UserError(concat(path.string(), ": must be an .npz file or a folder"));
+    }
+    config.kind = "npz";
+  } else if (!std::filesystem::is_directory(whole)) {
+    throw UserError(concat(path.string(), ": not found"));
+  } else if (is_idx_folder(whole)) {
+    // MNIST and Fashion-MNIST differ in their class names alone.
+    config.kind = whole.string().find("fashion") == std::string::npos ? "mnist" : "fashion_mnist";
+  } else if (!find_cifar10(whole).empty()) {
+    config.kind = "cifar10";
+  } else {
+    config.kind = "image_folder";
+  }
+  // What is given to be scored serves as any split.
+  config.path = config.test_path = whole.string();
+  return config;
 }
 
 }  // namespace cdm

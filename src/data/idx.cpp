@@ -21,12 +21,20 @@ namespace {
 constexpr std::int64_t kClasses = 10;
 constexpr std::size_t kPiece = 1 << 20;  // gzread counts in int
 
-/// The file of that name in `folder`, as it is or with .gz.
+/// The file of that name in `folder`, as it is or with .gz; empty when there is none.
 std::filesystem::path find_file(const std::filesystem::path& folder, const std::string& name) {
   for (const std::string& candidate : {name, name + ".gz"}) {
     if (std::filesystem::is_regular_file(folder / candidate)) return folder / candidate;
   }
-  throw UserError(concat((folder / name).string(), ": not found, nor with .gz at its end"));
+  return {};
+}
+
+std::filesystem::path need_file(const std::filesystem::path& folder, const std::string& name) {
+  std::filesystem::path found = find_file(folder, name);
+  if (found.empty()) {
+    throw UserError(concat((folder / name).string(), ": not found, nor with .gz at its end"));
+  }
+  return found;
 }
 
 /// A file's bytes, unpacked if it is a gzip file.
@@ -53,7 +61,7 @@ class ByteSource {
     while (done < count) {
       const auto piece = static_cast<unsigned>(std::min(count - done, kPiece));
       const int got = ::gzread(file_.get(), static_cast<char*>(out) + done, piece);
-      if (got < 0) throw UserError(concat(path_, ": damaged: ", message()));
+      if (got <= 0) check_error();  // a file cut within its last CRC reads as ended
       if (got == 0) break;
       done += static_cast<std::size_t>(got);
     }
@@ -61,10 +69,11 @@ class ByteSource {
   }
 
  private:
-  std::string message() const {
-    int code = 0;
+  void check_error() const {
+    int code = Z_OK;
     const char* const text = ::gzerror(file_.get(), &code);
-    return code == Z_ERRNO ? std::strerror(errno) : text;
+    if (code == Z_OK) return;
+    throw UserError(concat(path_, ": damaged: ", code == Z_ERRNO ? std::strerror(errno) : text));
   }
 
   std::string path_;
@@ -111,13 +120,19 @@ at::Tensor read_idx(const std::filesystem::path& path, std::size_t dimensions) {
 
 }  // namespace
 
+bool is_idx_folder(const std::filesystem::path& folder) {
+  return !find_file(folder, "train-images-idx3-ubyte").empty() ||
+         !find_file(folder, "t10k-images-idx3-ubyte").empty();
+}
+
 Dataset read_idx_folder(const std::filesystem::path& folder, Split split) {
   const std::string prefix = split == Split::train ? "train" : "t10k";
-  const std::filesystem::path labels_file = find_file(folder, prefix + "-labels-idx1-ubyte");
+  const std::filesystem::path images = need_file(folder, prefix + "-images-idx3-ubyte");
+  const std::filesystem::path labels = need_file(folder, prefix + "-labels-idx1-ubyte");
   Dataset dataset;
-  dataset.images = read_idx(find_file(folder, prefix + "-images-idx3-ubyte"), 3).unsqueeze(1);
-  dataset.labels = read_idx(labels_file, 1).to(at::kLong);
-  check_labels(labels_file.string(), dataset.labels, dataset.size(), kClasses);
+  dataset.images = read_idx(images, 3).unsqueeze(1);
+  dataset.labels = read_idx(labels, 1).to(at::kLong);
+  check_labels(labels.string(), dataset.labels, dataset.size(), kClasses);
   return dataset;
 }
 
