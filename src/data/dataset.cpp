@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/data/dataset.h"
+
+#include <ATen/TensorOperators.h>
+
+#include "cdm/error.h"
+#include "cdm/text.h"
+#include "sources.h"
+
+namespace cdm {
+namespace {
+
+// Where Debian's package dataset-fashion-mnist puts it.
+constexpr const char* kFashionMnist = "/usr/share/datasets/fashion-mnist";
+
+const std::vector<std::string>& fashion_names() {
+  static const std::vector<std::string> names = {"T-shirt/top", "Trouser",   "Pullover", "Dress",
+                                                 "Coat",        "Sandal",    "Shirt",    "Sneaker",
+                                                 "Bag",         "Ankle boot"};
+  return names;
+}
+
+const std::vector<std::string>& digit_names() {
+  static const std::vector<std::string> names = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
+  return names;
+}
+
+std::string name_of(Split split) { return split == Split::train ? "train" : "test"; }
+
+/// Where the split is looked for.
+std::filesystem::path path_of(const DataConfig& config, Split split) {
+  if (split == Split::test && !config.test_path.empty()) return config.test_path;
+  if (!config.path.empty()) return config.path;
+  if (config.kind == "fashion_mnist") {
+    if (std::filesystem::is_directory(kFashionMnist)) return kFashionMnist;
+    throw UserError(concat("data.path is empty and ", kFashionMnist,
+                           " is not there: install the package dataset-fashion-mnist, or set "
+                           "data.path to a folder with its IDX files"));
+  }
+  throw UserError(concat("data.path is empty: data.kind = ", config.kind, " needs a path"));
+}
+
+void check_images(const Dataset& dataset, const DataConfig& config, const std::string& path) {
+  const at::Tensor& images = dataset.images;
+  if (images.size(0) == 0) throw UserError(concat(path, ": holds no images"));
+  if (images.size(2) != images.size(3) || images.size(2) == 0) {
+    throw UserError(concat(path, ": images are ", images.size(2), " x ", images.size(3),
+                           " (height x width); they must be square"));
+  }
+  if (config.image_size != 0 && config.image_size != dataset.image_size()) {
+    throw UserError(concat("data.image_size = ", config.image_size, ": the images in ", path,
+                           " are ", dataset.image_size(), " pixels a side; give that or 0"));
+  }
+  if (config.channels != 0 && config.channels != dataset.channels()) {
+    throw UserError(concat("data.channels = ", config.channels, ": the images in ", path, " have ",
+                           dataset.channels(), "; give that or 0"));
+  }
+}
+
+}  // namespace
+
+Split parse_split(const std::string& name) {
+  if (name == "train") return Split::train;
+  if (name == "test") return Split::test;
+  throw UserError(concat("split = ", name, ": must be train or test"));
+}
+
+void check_labels(const std::string& file, const at::Tensor& labels, std::int64_t images,
+                  std::int64_t classes) {
+  if (labels.size(0) != images) {
+    throw UserError(concat(file, ": has ", labels.size(0), " labels for ", images, " images"));
+  }
+  const auto* const values = labels.const_data_ptr<std::int64_t>();
+  for (std::int64_t i = 0; i < images; ++i) {
+    if (values[i] < 0 || values[i] >= classes) {
+      throw UserError(
+          concat(file, ": label ", i, " is ", values[i], "; labels must be in 0..", classes - 1));
+    }
+  }
+}
+
+Dataset load_dataset(const DataConfig& config, Split split) {
+  const std::filesystem::path path = path_of(config, split);
+  if (!std::filesystem::exists(path)) throw UserError(concat(path.string(), ": not found"));
+  Dataset dataset;
+  if (config.kind == "fashion_mnist" || config.kind == "mnist") {
+    dataset = read_idx_folder(path, split);
+    dataset.class_names = config.kind == "mnist" ? digit_names() : fashion_names();
+  } else if (config.kind == "cifar10") {
+    dataset = read_cifar10(path, split);
+  } else if (config.kind == "npz") {
+    if (split == Split::test && config.test_path.empty()) {
+      throw UserError(
+          "data.test_path is empty: an .npz holds one split, so data.kind = npz needs "
+          "it for the test split");
+    }
+    dataset = read_npz_images(path);
+  } else if (config.kind == "image_folder") {
+    dataset = read_image_folder(config, path, split);
+  } else {
+    throw UserError(concat("data.kind = ", config.kind,
+                           ": must be one of fashion_mnist, mnist, cifar10, npz, image_folder"));
+  }
+  check_images(dataset, config, path.string());
+  dataset.description = concat(config.kind, " ", name_of(split), " split in ", path.string());
+  return dataset;
+}
+
+DataConfig detect_dataset(const std::filesystem::path& path) {
+  const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
+  DataConfig config;
+  if (std::filesystem::is_regular_file(whole)) {
+    if (whole.extension() != ".npz") {
+      throw UserError(concat(path.string(), ": must be an .npz file or a folder"));
+    }
+    config.kind = "npz";
+  } else if (!std::filesystem::is_directory(whole)) {
+    throw UserError(concat(path.string(), ": not found"));
+  } else if (is_idx_folder(whole)) {
+    // MNIST and Fashion-MNIST differ in their class names alone.
+    config.kind = whole.string().find("fashion") == std::string::npos ? "mnist" : "fashion_mnist";
+  } else if (!find_cifar10(whole).empty()) {
+    config.kind = "cifar10";
+  } else {
+    config.kind = "image_folder";
+  }
+  // What is given to be scored serves as any split.
+  config.path = config.test_path = whole.string();
+  return config;
+}
+
+}  // namespace cdm

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// IDX files, as MNIST and Fashion-MNIST come: http://yann.lecun.com/exdb/mnist. A big-endian magic
+// number (0, 0, type 8 = uint8, number of dimensions), the dimensions, the bytes.
+#include <ATen/ops/empty.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+#include "cdm/error.h"
+#include "cdm/text.h"
+#include "sources.h"
+
+namespace cdm {
+namespace {
+
+constexpr std::int64_t kClasses = 10;
+constexpr std::size_t kPiece = 1 << 20;  // gzread counts in int
+
+/// The file of that name in `folder`, as it is or with .gz; empty when there is none.
+std::filesystem::path find_file(const std::filesystem::path& folder, const std::string& name) {
+  for (const std::string& candidate : {name, name + ".gz"}) {
+    if (std::filesystem::is_regular_file(folder / candidate)) return folder / candidate;
+  }
+  return {};
+}
+
+std::filesystem::path need_file(const std::filesystem::path& folder, const std::string& name) {
+  std::filesystem::path found = find_file(folder, name);
+  if (found.empty()) {
+    throw UserError(concat((folder / name).string(), ": not found, nor with .gz at its end"));
+  }
+  return found;
+}
+
+/// A file's bytes, unpacked if it is a gzip file.
+class ByteSource {
+ public:
+  explicit ByteSource(const std::filesystem::path& path)
+      : path_(path.string()), file_(::gzopen(path.c_str(), "rb"), &::gzclose) {
+    if (file_ == nullptr) {
+      throw UserError(concat(path_, ": cannot be read: ", std::strerror(errno)));
+    }
+    // Deflate expands about a thousandfold at most.
+    const std::uint64_t stored = std::filesystem::file_size(path);
+    most_ = ::gzdirect(file_.get()) == 1 ? stored : stored * 1100;
+  }
+
+  const std::string& path() const { return path_; }
+
+  /// More bytes than this cannot come.
+  std::uint64_t most() const { return most_; }
+
+  /// The number of bytes read: fewer than `count` at the end only.
+  std::size_t read(void* out, std::size_t count) {
+    std::size_t done = 0;
+    while (done < count) {
+      const auto piece = static_cast<unsigned>(std::min(count - done, kPiece));
+      const int got = ::gzread(file_.get(), static_cast<char*>(out) + done, piece);
+      if (got <= 0) check_error();  // a file cut within its last CRC reads as ended
+      if (got == 0) break;
+      done += static_cast<std::size_t>(got);
+    }
+    return done;
+  }
+
+ private:
+  void check_error() const {
+    int code = Z_OK;
+    const char* const text = ::gzerror(file_.get(), &code);
+    if (code == Z_OK) return;
+    throw UserError(concat(path_, ": damaged: ", code == Z_ERRNO ? std::strerror(errno) : text));
+  }
+
+  std::string path_;
+  std::unique_ptr<gzFile_s, decltype(&::gzclose)> file_;
+  std::uint64_t most_ = 0;
+};
+
+UserError truncated(const ByteSource& source) {
+  return UserError(concat(source.path(), ": truncated: its header announces more bytes"));
+}
+
+/// A uint8 array of that many dimensions.
+at::Tensor read_idx(const std::filesystem::path& path, std::size_t dimensions) {
+  ByteSource source(path);
+  std::vector<std::uint8_t> header(4 + 4 * dimensions);
+  if (source.read(header.data(), header.size()) != header.size()) {
+    throw UserError(concat(source.path(), ": ends within its header"));
+  }
+  const std::array<std::uint8_t, 4> magic = {0, 0, 8, static_cast<std::uint8_t>(dimensions)};
+  if (!std::equal(magic.begin(), magic.end(), header.begin())) {
+    throw UserError(concat(source.path(), ": not an IDX file of bytes with ", dimensions,
+                           " dimensions: wrong magic number"));
+  }
+  std::vector<std::int64_t> shape;
+  std::uint64_t bytes = 1;
+  for (std::size_t i = 0; i < dimensions; ++i) {
+    const std::uint8_t* const at = header.data() + 4 + 4 * i;
+    const std::uint32_t size = static_cast<std::uint32_t>(at[0]) << 24 |
+                               static_cast<std::uint32_t>(at[1]) << 16 |
+                               static_cast<std::uint32_t>(at[2]) << 8 | at[3];
+    if (size == 0) throw UserError(concat(source.path(), ": holds nothing"));
+    if (bytes > source.most() / size) throw truncated(source);
+    shape.push_back(size);
+    bytes *= size;
+  }
+  at::Tensor array = at::empty(shape, at::kByte);
+  if (source.read(array.mutable_data_ptr(), bytes) != bytes) throw truncated(source);
+  std::uint8_t extra = 0;  // reading to the end also checks a gzip file's CRC
+  if (source.read(&extra, 1) != 0) {
+    throw UserError(concat(source.path(), ": longer than its header announces"));
+  }
+  return array;
+}
+
+}  // namespace
+
+bool is_idx_folder(const std::filesystem::path& folder) {
+  return !find_file(folder, "train-images-idx3-ubyte").empty() ||
+         !find_file(folder, "t10k-images-idx3-ubyte").empty();
+}
+
+Dataset read_idx_folder(const std::filesystem::path& folder, Split split) {
+  const std::string prefix = split == Split::train ? "train" : "t10k";
+  const std::filesystem::path images = need_file(folder, prefix + "-images-idx3-ubyte");
+  const std::filesystem::path labels = need_file(folder, prefix + "-labels-idx1-ubyte");
+  Dataset dataset;
+  dataset.images = read_idx(images, 3).unsqueeze(1);
+  dataset.labels = read_idx(labels, 1).to(at::kLong);
+  check_labels(labels.string(), dataset.labels, dataset.size(), kClasses);
+  return dataset;
+}
+
+}  // namespace cdm

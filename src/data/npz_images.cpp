@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+// Images in an .npz file, as ADM's evaluation suite and cdm-sample write them.
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "cdm/error.h"
+#include "cdm/io/npz.h"
+#include "cdm/text.h"
+#include "sources.h"
+
+namespace cdm {
+
+Dataset read_npz_images(const std::filesystem::path& file) {
+  const std::string name = file.string();
+  const at::Tensor stored = read_npz(file, "arr_0");
+  if (stored.dim() != 4 || stored.scalar_type() != at::kByte) {
+    throw UserError(concat(name, ": arr_0 is ", stored.scalar_type(), " ", stored.sizes(),
+                           "; it must be uint8 [images, height, width, channels]"));
+  }
+  Dataset dataset;
+  dataset.images = stored.permute({0, 3, 1, 2}).contiguous();
+  const std::vector<std::string> arrays = npz_names(file);
+  if (std::find(arrays.begin(), arrays.end(), "arr_1") != arrays.end()) {
+    const at::Tensor labels = read_npz(file, "arr_1");
+    if (labels.dim() != 1 || !at::isIntegralType(labels.scalar_type(), /*includeBool=*/false)) {
+      throw UserError(concat(name, ": arr_1 is ", labels.scalar_type(), " ", labels.sizes(),
+                             "; it must hold one integer label per image"));
+    }
+    dataset.labels = labels.to(at::kLong);
+    check_labels(name, dataset.labels, dataset.size(), std::numeric_limits<std::int32_t>::max());
+  }
+  return dataset;
+}
+
+}  // namespace cdm
