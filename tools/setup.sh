@@ -115,14 +115,15 @@ install_libtorch() {
   if ! grep -qsxF "${missing[0]}" <<<"$cuda_wheels"; then rm -rf "$libtorch"; fi
   rm -rf "$download"
   mkdir -p "$libtorch" "$download"
+  local platforms=(--platform manylinux2014_x86_64) minor
+  for minor in {17..28}; do platforms+=(--platform "manylinux_2_${minor}_x86_64"); done
   local started=$SECONDS
   for wheel in "${missing[@]}"; do
     say "fetching $wheel"
     # Any python3 will do: the wheel wanted is named, not asked of it.
     python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$download" \
       --only-binary=:all: --implementation cp --python-version 3.11 --abi cp311 --abi none \
-      --platform manylinux_2_28_x86_64 --platform manylinux_2_27_x86_64 \
-      --platform manylinux_2_25_x86_64 --platform manylinux2014_x86_64 "$wheel" </dev/null
+      "${platforms[@]}" "$wheel" </dev/null
     python3 -m zipfile -e "$download"/*.whl "$libtorch"
     rm "$download"/*.whl
     echo "$wheel" >>"$complete"
