@@ -4,6 +4,7 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/Exception.h>
 #include <dlfcn.h>
 #include <malloc.h>
 #include <unistd.h>
@@ -14,15 +15,20 @@
 #include <string_view>
 
 #include "cdm/error.h"
+#include "cdm/log.h"
 #include "cdm/text.h"
 
 namespace cdm {
 namespace {
 
-/// Why there is no CUDA; empty once its libraries are loaded.
-std::string& missing_cuda() {
-  static std::string reason = "LibTorch's CUDA libraries were not loaded";
-  return reason;
+struct CudaRuntime {
+  bool driver = false;
+  std::string missing = "load_cuda_runtime() was not called";  // empty once all is loaded
+};
+
+CudaRuntime& cuda_runtime() {
+  static CudaRuntime runtime;
+  return runtime;
 }
 
 std::string dl_error() {
@@ -43,8 +49,9 @@ int cuda_device_count() {
 at::Device cuda_device(const std::string& name, int index) {
   const int count = cuda_device_count();
   if (count == 0) {
+    const std::string& missing = cuda_runtime().missing;
     refuse(name, concat("there is no CUDA device here (",
-                        missing_cuda().empty() ? "the driver shows none" : missing_cuda(),
+                        missing.empty() ? "the driver shows none" : missing,
                         "); legal are auto and cpu"));
   }
   if (index >= count) {
@@ -58,32 +65,44 @@ at::Device cuda_device(const std::string& name, int index) {
 }  // namespace
 
 void load_cuda_runtime() {
-  if (missing_cuda().empty()) return;
+  CudaRuntime& runtime = cuda_runtime();
+  if (runtime.missing.empty()) return;
   // Without a driver, loading a gigabyte of kernels would only cost time.
-  if (::dlopen("libcuda.so.1", RTLD_LAZY) == nullptr) {
-    missing_cuda() = concat("no NVIDIA driver: ", dl_error());
+  runtime.driver = ::dlopen("libcuda.so.1", RTLD_LAZY) != nullptr;
+  if (!runtime.driver) {
+    runtime.missing = concat("no NVIDIA driver: ", dl_error());
     return;
   }
   // From beside the libc10 that is linked, whatever the search path says.
   Dl_info libc10{};
-  if (::dladdr(reinterpret_cast<void*>(&c10::GetAllocator), &libc10) == 0) return;
+  TORCH_CHECK(::dladdr(reinterpret_cast<void*>(&c10::GetAllocator), &libc10) != 0);
   const auto path = std::filesystem::path(libc10.dli_fname).parent_path() / "libtorch_cuda.so";
   if (::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
-    missing_cuda() = dl_error();
+    runtime.missing = concat("LibTorch's CUDA part does not load: ", dl_error());
     return;
   }
-  missing_cuda().clear();
+  runtime.missing.clear();
 }
 
 void keep_freed_memory() {
-  // No block comes from a mapping of its own, and the heap's free end stays.
+  // No block in a mapping of its own (M_MMAP_THRESHOLD cannot be raised beyond 32 MiB), and the
+  // heap's free end stays.
   ::mallopt(M_MMAP_MAX, 0);
   ::mallopt(M_TRIM_THRESHOLD, -1);
 }
 
 at::Device resolve_device(const std::string& name) {
   if (name == "cpu") return at::kCPU;
-  if (name == "auto") return cuda_device_count() > 0 ? at::Device(at::kCUDA, 0) : at::kCPU;
+  if (name == "auto") {
+    if (cuda_device_count() > 0) return {at::kCUDA, 0};
+    const CudaRuntime& runtime = cuda_runtime();
+    if (runtime.driver && !runtime.missing.empty()) {
+      log_warning(
+          concat("there is an NVIDIA driver, but ", runtime.missing,
+                 "; computing on the CPU (tools/setup.sh --cuda fetches what LibTorch needs)"));
+    }
+    return at::kCPU;
+  }
   if (name == "cuda") return cuda_device(name, 0);
   constexpr std::string_view kPrefix = "cuda:";
   if (name.starts_with(kPrefix)) {

@@ -16,9 +16,10 @@ void load_cuda_runtime();
 
 /// Makes the C library keep freed memory for the next allocation (a process-wide setting).
 ///
-/// By default glibc returns every block of 32 MiB or more to the kernel at once, so each activation
-/// of the next training step is paged in anew. Programs call it early in main(); memory then
-/// stays at its peak.
+/// By default glibc returns every block of 32 MiB or more to the kernel at once, and the next
+/// training step pages each activation in anew: half of a step's time with activations of 50 MB,
+/// 5 to 7 % with smaller ones. Programs call it early in main(). The price: memory stays at its
+/// peak, and large blocks share one heap, whose gaps count too (1.7 times the memory was seen).
 void keep_freed_memory();
 
 /// auto (CUDA where there is one), cpu, cuda or cuda:N. Throws UserError for another name, for CUDA

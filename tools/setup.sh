@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Installs what building and running needs and is missing: Debian packages (as root, with apt), and
+# LibTorch, unpacked from PyTorch's wheel into .deps/libtorch. A second run finds everything there.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: tools/setup.sh [--cuda] [--data] [--dev]
+  --cuda  also the CUDA libraries that LibTorch needs on an NVIDIA GPU (2.6 GB)
+  --data  also the Fashion-MNIST images (Debian package, 31 MB)
+  --dev   also clang-format, clang-tidy and shellcheck
+A LibTorch of your own is used instead of the wheel's when CDM_LIBTORCH names its folder.
+TEXT
+}
+
+# What to look for, and the Debian package that has it. A probe is a command, a C++ header (ends in
+# .h or .hpp) or a file (starts with /).
+packages='
+c++                            g++
+cmake                          cmake
+ninja                          ninja-build
+ccache                         ccache
+git                            git
+python3                        python3
+python3:pip                    python3-pip
+CLI/CLI.hpp                    libcli11-dev
+yaml-cpp/yaml.h                libyaml-cpp-dev
+spdlog/spdlog.h                libspdlog-dev
+nlohmann/json.hpp              nlohmann-json3-dev
+zlib.h                         zlib1g-dev
+png.h                          libpng-dev
+turbojpeg.h                    libturbojpeg0-dev
+gtest/gtest.h                  libgtest-dev
+gmock/gmock.h                  libgmock-dev
+benchmark/benchmark.h          libbenchmark-dev
+'
+dev_packages='
+clang-format                   clang-format
+clang-tidy                     clang-tidy
+shellcheck                     shellcheck
+'
+data_packages='
+/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz   dataset-fashion-mnist
+'
+
+# PyTorch's wheel, and the two libraries that its CPU part is linked to.
+wheels='
+torch==2.11.0
+nvidia-cuda-runtime==13.0.96
+nvidia-cuda-cupti==13.0.85
+'
+# What its CUDA part is linked to.
+cuda_wheels='
+nvidia-cublas==13.1.0.3
+nvidia-cuda-nvrtc==13.0.88
+nvidia-cufft==12.0.0.61
+nvidia-cufile==1.15.1.6
+nvidia-curand==10.4.0.35
+nvidia-cusolver==12.0.4.66
+nvidia-cusparse==12.6.3.3
+nvidia-nvjitlink==13.0.88
+nvidia-cudnn-cu13==9.19.0.56
+nvidia-cusparselt-cu13==0.8.0
+nvidia-nccl-cu13==2.28.9
+nvidia-nvshmem-cu13==3.4.5
+'
+
+say() { echo "setup: $*"; }
+fail() {
+  echo "setup: $*" >&2
+  exit 1
+}
+
+has() {
+  case $1 in
+    /*) [[ -e $1 ]] ;;
+    *.h | *.hpp)
+      printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | c++ -E -x c++ - >/dev/null 2>&1
+      ;;
+    python3:*) python3 -c "import ${1#python3:}" 2>/dev/null ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+install_packages() {
+  local missing=() probe package
+  while read -r probe package; do
+    if [[ -n $probe ]] && ! has "$probe"; then missing+=("$package"); fi
+  done <<<"$1"
+  if ((${#missing[@]} == 0)); then return; fi
+  if ((EUID != 0)) || ! command -v apt-get >/dev/null; then
+    fail "missing: ${missing[*]} (Debian's names). To install them:
+  sudo apt-get install --no-install-recommends ${missing[*]}"
+  fi
+  say "installing ${missing[*]}"
+  local started=$SECONDS
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get -qq -o Acquire::Retries=3 update
+  apt-get -qq -o Acquire::Retries=3 install --no-install-recommends "${missing[@]}" >/dev/null </dev/null
+  say "packages installed in $((SECONDS - started)) s"
+}
+
+# $libtorch/complete names each wheel that is unpacked whole; the rest is fetched (again).
+install_libtorch() {
+  local libtorch=.deps/libtorch download=.deps/wheels
+  local complete=$libtorch/complete missing=() wheel
+  for wheel in $1; do
+    if ! grep -qsxF "$wheel" "$complete"; then missing+=("$wheel"); fi
+  done
+  if ((${#missing[@]} == 0)); then return; fi
+  [[ $(uname -sm) == "Linux x86_64" ]] ||
+    fail "no LibTorch for $(uname -sm) in PyTorch's wheel: set CDM_LIBTORCH to the folder of yours"
+  # Other versions, or a torn first wheel: start over.
+  if ! grep -qsxF "${missing[0]}" <<<"$cuda_wheels"; then rm -rf "$libtorch"; fi
+  rm -rf "$download"
+  mkdir -p "$libtorch" "$download"
+  local platforms=(--platform manylinux2014_x86_64) minor
+  for minor in {17..28}; do platforms+=(--platform "manylinux_2_${minor}_x86_64"); done
+  local started=$SECONDS
+  for wheel in "${missing[@]}"; do
+    say "fetching $wheel"
+    # Any python3 will do: the wheel wanted is named, not asked of it.
+    python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$download" \
+      --only-binary=:all: --implementation cp --python-version 3.11 --abi cp311 --abi none \
+      "${platforms[@]}" "$wheel" </dev/null
+    python3 -m zipfile -e "$download"/*.whl "$libtorch"
+    rm "$download"/*.whl
+    echo "$wheel" >>"$complete"
+  done
+  rmdir "$download"
+  say "LibTorch unpacked in $((SECONDS - started)) s"
+}
+
+cd "$(dirname "$0")/.."
+for option in "$@"; do
+  case $option in
+    --cuda) wheels+=$cuda_wheels ;;
+    --data) packages+=$data_packages ;;
+    --dev) packages+=$dev_packages ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *)
+      usage >&2
+      exit 2
+      ;;
+  esac
+done
+install_packages "$packages"
+if [[ -z ${CDM_LIBTORCH:-} ]]; then install_libtorch "$wheels"; fi
+say "everything is there (${SECONDS} s)"
