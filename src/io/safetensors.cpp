@@ -76,18 +76,16 @@ Entry parse_entry(const std::string& name, const nlohmann::json& json) {
 
 }  // namespace
 
-SafetensorsFile read_safetensors(const std::filesystem::path& path) {
+SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& source) {
   const auto fail = [&](const std::string& reason) -> UserError {
-    return UserError(concat(path.string(), ": not a whole safetensors file: ", reason));
+    return UserError(concat(source, ": not a whole safetensors file: ", reason));
   };
-  const std::string bytes = read_file(path);
   std::uint64_t header_length = 0;
   if (bytes.size() < kLengthBytes) throw fail("it is shorter than its header");
   std::memcpy(&header_length, bytes.data(), kLengthBytes);
   if (header_length > bytes.size() - kLengthBytes) throw fail("it is shorter than its header");
-  const std::string_view header(bytes.data() + kLengthBytes, header_length);
-  const std::string_view data =
-      std::string_view(bytes).substr(kLengthBytes + static_cast<std::size_t>(header_length));
+  const std::string_view header = bytes.substr(kLengthBytes, header_length);
+  const std::string_view data = bytes.substr(kLengthBytes + header_length);
 
   SafetensorsFile file;
   std::vector<Entry> entries;
@@ -131,6 +129,10 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path) {
   }
   if (position != data.size()) throw fail("there are bytes after the last tensor");
   return file;
+}
+
+SafetensorsFile read_safetensors(const std::filesystem::path& path) {
+  return parse_safetensors(read_file(path), path.string());
 }
 
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,

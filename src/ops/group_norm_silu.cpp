@@ -4,8 +4,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <vector>
@@ -40,6 +38,11 @@ struct Call {
             rstd.mutable_data_ptr<T>() + n * groups};
   }
 };
+
+Call call_of(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
+             const at::Tensor& mean, const at::Tensor& rstd) {
+  return {channels_last(x), gamma.contiguous(), beta.contiguous(), mean, rstd};
+}
 
 /// Calls body(T{}, n, scratch) for every image, in the call's type and on all threads.
 template <class Body>
@@ -76,47 +79,65 @@ Gradients first_gradient(const Call& call, const at::Tensor& grad_y) {
   return {grad_x, grad_gamma.sum(0), grad_beta.sum(0)};
 }
 
+/// The derivatives of sum(v_x grad_x) + sum(v_gamma grad_gamma) + sum(v_beta grad_beta) by grad_y,
+/// x, gamma and beta.
+variable_list second_gradient(const Call& call, const at::Tensor& grad_y, const at::Tensor& v_x,
+                              const at::Tensor& v_gamma, const at::Tensor& v_beta) {
+  const std::int64_t C = call.x.size(1);
+  const at::Tensor gy = channels_last(grad_y);
+  const at::Tensor vx = channels_last(v_x);
+  const at::Tensor vg = v_gamma.contiguous();
+  const at::Tensor vb = v_beta.contiguous();
+  const at::Tensor to_grad_y = at::empty_like(call.x);
+  const at::Tensor to_x = at::empty_like(call.x);
+  const at::Tensor to_gamma = at::empty({call.batch(), C}, call.x.options());
+  const at::Tensor to_beta = at::empty({call.batch(), C}, call.x.options());
+  for_each_image(call, [&]<class T>(T, std::int64_t n, T* scratch) {
+    const std::int64_t offset = n * call.image();
+    const NormSecondGradient<T> out = {gy.const_data_ptr<T>() + offset,
+                                       vx.const_data_ptr<T>() + offset,
+                                       vg.const_data_ptr<T>(),
+                                       vb.const_data_ptr<T>(),
+                                       to_grad_y.mutable_data_ptr<T>() + offset,
+                                       to_x.mutable_data_ptr<T>() + offset,
+                                       to_gamma.mutable_data_ptr<T>() + n * C,
+                                       to_beta.mutable_data_ptr<T>() + n * C};
+    norm_silu_double_backward(call.shape(), call.input<T>(n), scratch, out);
+  });
+  return {to_grad_y, to_x, to_gamma.sum(0), to_beta.sum(0)};
+}
+
+/// second_gradient as an op, so that whoever differentiates its results is told, instead of getting
+/// a zero.
+struct SecondGradient : Function<SecondGradient> {
+  static variable_list forward(AutogradContext* /*context*/, const at::Tensor& grad_y,
+                               const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
+                               const at::Tensor& mean, const at::Tensor& rstd,
+                               const at::Tensor& v_x, const at::Tensor& v_gamma,
+                               const at::Tensor& v_beta) {
+    return second_gradient(call_of(x, gamma, beta, mean, rstd), grad_y, v_x, v_gamma, v_beta);
+  }
+
+  static variable_list backward(AutogradContext* /*context*/, const variable_list& /*grads*/) {
+    TORCH_CHECK(false, "group_norm_silu has no third derivative; CDM_OPS=reference has one");
+  }
+};
+
 /// The gradients (of x, gamma, beta) as a function of grad_y, x, gamma and beta.
 struct FirstGradient : Function<FirstGradient> {
   static variable_list forward(AutogradContext* context, const at::Tensor& grad_y,
                                const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
                                const at::Tensor& mean, const at::Tensor& rstd) {
     context->save_for_backward({grad_y, x, gamma, beta, mean, rstd});
-    context->set_materialize_grads(false);
-    const Gradients g = first_gradient({channels_last(x), gamma, beta, mean, rstd}, grad_y);
+    const Gradients g = first_gradient(call_of(x, gamma, beta, mean, rstd), grad_y);
     return {g.x, g.gamma, g.beta};
   }
 
-  static variable_list backward(AutogradContext* context, variable_list v) {
-    TORCH_CHECK(!at::GradMode::is_enabled(), "group_norm_silu has no third derivative");
-    const variable_list saved = context->get_saved_variables();
-    const Call call = {channels_last(saved[1]), saved[2], saved[3], saved[4], saved[5]};
-    const at::Tensor gy = channels_last(saved[0]);
-    const std::int64_t C = call.x.size(1);
-    const auto or_zero = [&](const at::Tensor& given, at::IntArrayRef shape) {
-      return given.defined() ? given.contiguous() : at::zeros(shape, call.x.options());
-    };
-    const at::Tensor v_x = channels_last(v[0].defined() ? v[0] : at::zeros_like(call.x));
-    const at::Tensor v_gamma = or_zero(v[1], {C});
-    const at::Tensor v_beta = or_zero(v[2], {C});
-
-    const at::Tensor to_grad_y = at::empty_like(call.x);
-    const at::Tensor to_x = at::empty_like(call.x);
-    const at::Tensor to_gamma = at::empty({call.batch(), C}, call.x.options());
-    const at::Tensor to_beta = at::empty({call.batch(), C}, call.x.options());
-    for_each_image(call, [&]<class T>(T, std::int64_t n, T* scratch) {
-      const std::int64_t offset = n * call.image();
-      const NormSecondGradient<T> out = {gy.const_data_ptr<T>() + offset,
-                                         v_x.const_data_ptr<T>() + offset,
-                                         v_gamma.const_data_ptr<T>(),
-                                         v_beta.const_data_ptr<T>(),
-                                         to_grad_y.mutable_data_ptr<T>() + offset,
-                                         to_x.mutable_data_ptr<T>() + offset,
-                                         to_gamma.mutable_data_ptr<T>() + n * C,
-                                         to_beta.mutable_data_ptr<T>() + n * C};
-      norm_silu_double_backward(call.shape(), call.input<T>(n), scratch, out);
-    });
-    return {to_grad_y, to_x, to_gamma.sum(0), to_beta.sum(0), {}, {}};
+  static variable_list backward(AutogradContext* context, const variable_list& v) {
+    const variable_list s = context->get_saved_variables();
+    variable_list out = SecondGradient::apply(s[0], s[1], s[2], s[3], s[4], s[5], v[0], v[1], v[2]);
+    out.resize(6);
+    return out;
   }
 };
 
@@ -124,7 +145,7 @@ struct GroupNormSilu : Function<GroupNormSilu> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& gamma,
                             const at::Tensor& beta, std::int64_t groups, double eps) {
     const auto statistics = [&] { return at::empty({x.size(0), groups}, x.options()); };
-    const Call call = {channels_last(x), gamma, beta, statistics(), statistics()};
+    const Call call = call_of(x, gamma, beta, statistics(), statistics());
     const at::Tensor y = at::empty_like(call.x);
     for_each_image(call, [&]<class T>(T, std::int64_t n, T* scratch) {
       norm_silu_forward(call.shape(), call.input<T>(n), eps, scratch,
@@ -147,8 +168,14 @@ struct GroupNormSilu : Function<GroupNormSilu> {
 
 at::Tensor fused_group_norm_silu(const at::Tensor& x, const at::Tensor& weight,
                                  const at::Tensor& bias, std::int64_t groups, double eps) {
-  TORCH_CHECK(x.dim() == 4 && x.size(1) % groups == 0, "group_norm_silu: x is ", x.sizes(),
-              " with ", groups, " groups");
+  TORCH_CHECK(x.dim() == 4 && groups > 0 && x.size(1) % groups == 0, "group_norm_silu: x is ",
+              x.sizes(), " with ", groups, " groups");
+  for (const at::Tensor& parameter : {weight, bias}) {
+    TORCH_CHECK(parameter.dim() == 1 && parameter.size(0) == x.size(1) &&
+                    parameter.scalar_type() == x.scalar_type(),
+                "group_norm_silu: x is ", x.sizes(), " of ", x.scalar_type(),
+                " with a weight or bias ", parameter.sizes(), " of ", parameter.scalar_type());
+  }
   return GroupNormSilu::apply(x, weight, bias, groups, eps);
 }
 

@@ -27,6 +27,7 @@ constexpr const char* kModel = "model.safetensors";
 constexpr const char* kAverage = "ema.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "state.json";
+constexpr const char* kStateCrc = "crc32";
 constexpr std::string_view kFirstMoment = "exp_avg.";
 constexpr std::string_view kSecondMoment = "exp_avg_sq.";
 
@@ -49,6 +50,12 @@ NamedTensors without_prefix(std::string_view prefix, const NamedTensors& tensors
   return out;
 }
 
+/// CRC of what state.json says, whatever its layout, without the CRC itself.
+std::uint32_t crc_of_state(nlohmann::json state) {
+  state.erase(kStateCrc);
+  return crc_of(state.dump());
+}
+
 /// state.json of a checkpoint, of a format that is known here.
 nlohmann::json read_state(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) {
@@ -61,6 +68,9 @@ nlohmann::json read_state(const std::filesystem::path& path) {
       throw UserError(
           concat(file.string(), ": format ", format, " is not known here, only ", kFormat));
     }
+    if (state.at(kStateCrc).get<std::uint32_t>() != crc_of_state(state)) {
+      throw UserError(concat(file.string(), ": damaged: its checksum is not its own"));
+    }
     return state;
   } catch (const nlohmann::json::exception& error) {
     throw UserError(concat(file.string(), ": damaged: ", error.what()));
@@ -69,14 +79,13 @@ nlohmann::json read_state(const std::filesystem::path& path) {
 
 /// The tensors of one file, whose size and CRC are those that state.json names.
 NamedTensors read_checked(const std::filesystem::path& path, const nlohmann::json& state) {
-  SafetensorsFile file = read_safetensors(path);
   const std::string bytes = read_file(path);
   const nlohmann::json& expected = state.at("files").at(path.filename().string());
   if (bytes.size() != expected.at("bytes").get<std::uint64_t>() ||
       crc_of(bytes) != expected.at("crc32").get<std::uint32_t>()) {
     throw UserError(concat(path.string(), ": damaged: its checksum is not that in ", kState));
   }
-  return std::move(file.tensors);
+  return parse_safetensors(bytes, path.string()).tensors;
 }
 
 }  // namespace
@@ -109,6 +118,7 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
       const std::string bytes = read_file(temporary / file);
       state["files"][file] = {{"bytes", bytes.size()}, {"crc32", crc_of(bytes)}};
     }
+    state[kStateCrc] = crc_of_state(state);
     write_atomically(temporary / kState, [&](std::ostream& out) { out << state.dump(2) << '\n'; });
     sync_to_disk(temporary);
     std::filesystem::remove_all(path);

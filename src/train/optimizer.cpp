@@ -6,6 +6,7 @@
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
@@ -53,8 +54,15 @@ Adam::Adam(const NamedTensors& parameters, const TrainConfig& config)
 
 void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate) {
   const c10::NoGradGuard no_grad;
+  // The kernel walks through memory and never looks at strides.
+  std::vector<at::Tensor> laid_out = gradients;
+  for (std::size_t i = 0; i < laid_out.size(); ++i) {
+    if (laid_out[i].strides() != values_[i].strides()) {
+      laid_out[i] = at::empty_like(values_[i]).copy_(gradients[i]);
+    }
+  }
   for (at::Tensor& count : updates_) count.add_(1);
-  at::_fused_adam_(values_, gradients, first_, second_, /*max_exp_avg_sqs=*/{}, updates_,
+  at::_fused_adam_(values_, laid_out, first_, second_, /*max_exp_avg_sqs=*/{}, updates_,
                    learning_rate, beta1_, beta2_, /*weight_decay=*/0.0, eps_, /*amsgrad=*/false,
                    /*maximize=*/false);
 }

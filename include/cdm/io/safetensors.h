@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "cdm/tensors.h"
 
@@ -15,8 +16,11 @@ struct SafetensorsFile {
   std::map<std::string, std::string> metadata;  // the "__metadata__" member
 };
 
-/// Throws UserError, naming the file, for anything that is not a whole, consistent safetensors
-/// file.
+/// The contents `bytes` of a file. Throws UserError, naming `source`, for anything that is not a
+/// whole, consistent safetensors file.
+SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& source);
+
+/// Reads the file and parses it.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
 
 /// Writes beside `path`, syncs, then renames.

@@ -2,9 +2,9 @@
 // A training state on disk: weights, their moving average, Adam's moments, and the step counter.
 //
 // A checkpoint is a folder step-00001000/ with model.safetensors, ema.safetensors,
-// optimizer.safetensors and state.json; the last holds the step, the format's version, and size and
-// CRC-32 of the others. It is written beside its final name and renamed, so a folder with that name
-// is whole.
+// optimizer.safetensors and state.json; the last holds the step, the format's version, the size and
+// CRC-32 of the others, and its own CRC-32. It is written beside its final name and renamed, so a
+// folder with that name is whole.
 #pragma once
 
 #include <cstdint>
