@@ -30,15 +30,6 @@ constexpr std::array<FunctionName, 4> kFunctions = {
 
 constexpr std::size_t kMostDimensions = 64;  // ATen's own limit
 
-/// Foreign text for a message: short, on one line.
-std::string shown(std::string_view text) {
-  constexpr std::size_t kLongest = 80;
-  std::string out(text.substr(0, kLongest));
-  std::replace_if(
-      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return text.size() > kLongest ? out + "..." : out;
-}
-
 class Parser {
  public:
   Parser(std::string_view bytes, const StorageReader& storages, const std::string& source)
@@ -265,7 +256,7 @@ void Parser::push_global() {
   } else if (module == "torch.storage" && name == "UntypedStorage") {
     push(StorageType{at::kByte});
   } else {
-    throw fail(concat("it asks Python for '", shown(module), ".", shown(name),
+    throw fail(concat("it asks Python for '", printable(module), ".", printable(name),
                       "', which is not read here: only tensors, numbers, text, lists, tuples and "
                       "dicts of them are"));
   }
