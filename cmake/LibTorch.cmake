@@ -2,14 +2,16 @@
 #
 # find_package(Torch) is not used: it enables CUDA by itself, overrides CMAKE_CUDA_ARCHITECTURES and
 # fails on a machine without nvcc. Programs link libtorch_cpu and libc10 only; the CUDA libraries are
-# loaded at run time (src/cuda_runtime.cpp), so one binary serves machines with and without a GPU.
+# loaded at run time (src/device.cpp), so one binary serves machines with and without a GPU.
 #
-# Searched in this order: CDM_LIBTORCH (cache or environment), Torch_DIR, CMAKE_PREFIX_PATH,
+# Searched in this order: CDM_LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH,
 # .deps/libtorch/torch (where tools/setup.sh unpacks the wheel).
 
-set(CDM_LIBTORCH "" CACHE PATH "LibTorch: a folder with include/ATen and lib/libtorch_cpu.so")
+# The environment's value is kept in the cache, for when CMake runs again from within the build.
+set(CDM_LIBTORCH "$ENV{CDM_LIBTORCH}" CACHE PATH
+    "LibTorch: a folder with include/ATen and lib/libtorch_cpu.so")
 
-set(_cdm_torch_roots "${CDM_LIBTORCH}" "$ENV{CDM_LIBTORCH}")
+set(_cdm_torch_roots "${CDM_LIBTORCH}")
 if(Torch_DIR)
   get_filename_component(_cdm_torch_root "${Torch_DIR}/../../.." ABSOLUTE)
   list(APPEND _cdm_torch_roots "${_cdm_torch_root}")
@@ -29,12 +31,14 @@ if(NOT CDM_LIBTORCH_ROOT)
                       "include/ATen and lib/libtorch_cpu.so).")
 endif()
 
-file(READ "${CDM_LIBTORCH_ROOT}/include/torch/headeronly/version.h" _cdm_torch_version)
-string(REGEX MATCH "define TORCH_VERSION_MAJOR ([0-9]+)" _ "${_cdm_torch_version}")
-set(CDM_LIBTORCH_VERSION "${CMAKE_MATCH_1}")
-string(REGEX MATCH "define TORCH_VERSION_MINOR ([0-9]+)" _ "${_cdm_torch_version}")
-string(APPEND CDM_LIBTORCH_VERSION ".${CMAKE_MATCH_1}")
-if(NOT CDM_LIBTORCH_VERSION VERSION_EQUAL "2.11")
+file(READ "${CDM_LIBTORCH_ROOT}/include/torch/headeronly/version.h" _cdm_torch_header)
+set(_cdm_torch_version "")
+foreach(_part MAJOR MINOR PATCH)
+  string(REGEX MATCH "define TORCH_VERSION_${_part} ([0-9]+)" _ "${_cdm_torch_header}")
+  list(APPEND _cdm_torch_version "${CMAKE_MATCH_1}")
+endforeach()
+list(JOIN _cdm_torch_version "." CDM_LIBTORCH_VERSION)
+if(NOT CDM_LIBTORCH_VERSION MATCHES "^2\\.11\\.")
   message(WARNING "LibTorch ${CDM_LIBTORCH_VERSION} at ${CDM_LIBTORCH_ROOT}: only 2.11 is tested")
 endif()
 message(STATUS "LibTorch ${CDM_LIBTORCH_VERSION}: ${CDM_LIBTORCH_ROOT}")

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The arithmetic of random.h, shared by the CPU loop and the CUDA kernels.
+// The arithmetic of random.h, shared by the CPU loop and the CUDA kernels. LibTorch's own Philox
+// engine would need warnings switched off, and half of c10, in each .cu file.
 #pragma once
-
-#include <ATen/core/PhiloxRNGEngine.h>
-#include <c10/macros/Macros.h>
 
 #include <cmath>
 #include <cstdint>
+
+#ifdef __CUDACC__
+#define CDM_HOST_DEVICE __host__ __device__
+#else
+#define CDM_HOST_DEVICE
+#endif
 
 namespace cdm {
 
@@ -20,20 +24,48 @@ constexpr int kNumbersPerBlock = 4;
 
 enum class Distribution { normal, uniform };
 
+/// Philox4x32-10 (Salmon et al., 2011) of the counter (block, subsequence).
+CDM_HOST_DEVICE inline void philox_words(const PhiloxRow& row, std::uint64_t block,
+                                         std::uint32_t (&words)[kNumbersPerBlock]) {
+  constexpr int kRounds = 10;
+  constexpr std::uint64_t kMultiply0 = 0xD2511F53;
+  constexpr std::uint64_t kMultiply1 = 0xCD9E8D57;
+  constexpr std::uint32_t kBump0 = 0x9E3779B9;
+  constexpr std::uint32_t kBump1 = 0xBB67AE85;
+  auto key0 = static_cast<std::uint32_t>(row.key);
+  auto key1 = static_cast<std::uint32_t>(row.key >> 32);
+  words[0] = static_cast<std::uint32_t>(block);
+  words[1] = static_cast<std::uint32_t>(block >> 32);
+  words[2] = static_cast<std::uint32_t>(row.subsequence);
+  words[3] = static_cast<std::uint32_t>(row.subsequence >> 32);
+  for (int round = 0; round < kRounds; ++round) {
+    const std::uint64_t product0 = kMultiply0 * words[0];
+    const std::uint64_t product1 = kMultiply1 * words[2];
+    words[0] = static_cast<std::uint32_t>(product1 >> 32) ^ words[1] ^ key0;
+    words[1] = static_cast<std::uint32_t>(product1);
+    words[2] = static_cast<std::uint32_t>(product0 >> 32) ^ words[3] ^ key1;
+    words[3] = static_cast<std::uint32_t>(product0);
+    key0 += kBump0;
+    key1 += kBump1;
+  }
+}
+
 /// Numbers 4*block .. 4*block+3 of a row.
-C10_HOST_DEVICE inline void philox_block(const PhiloxRow& row, std::uint64_t block,
+CDM_HOST_DEVICE inline void philox_block(const PhiloxRow& row, std::uint64_t block,
                                          Distribution distribution,
                                          float (&out)[kNumbersPerBlock]) {
-  at::Philox4_32 engine(row.key, row.subsequence, block);
+  constexpr float kUnit = 1.0F / (1 << 24);
+  std::uint32_t words[kNumbersPerBlock];
+  philox_words(row, block, words);
   for (int pair = 0; pair < kNumbersPerBlock; pair += 2) {
-    const std::uint32_t a = engine();
-    const std::uint32_t b = engine();
+    const auto a = static_cast<float>(words[pair] >> 8);
+    const auto b = static_cast<float>(words[pair + 1] >> 8);
     if (distribution == Distribution::uniform) {
-      out[pair] = static_cast<float>(a >> 8) * 0x1p-24F;
-      out[pair + 1] = static_cast<float>(b >> 8) * 0x1p-24F;
+      out[pair] = a * kUnit;
+      out[pair + 1] = b * kUnit;
     } else {  // Box and Muller; the radius takes a number in (0, 1], so its logarithm is finite.
-      const float radius = ::sqrtf(-2.0F * ::logf((static_cast<float>(a >> 8) + 1.0F) * 0x1p-24F));
-      const float angle = 6.283185307179586F * (static_cast<float>(b >> 8) * 0x1p-24F);
+      const float radius = ::sqrtf(-2.0F * ::logf((a + 1.0F) * kUnit));
+      const float angle = 6.283185307179586F * (b * kUnit);
       out[pair] = radius * ::cosf(angle);
       out[pair + 1] = radius * ::sinf(angle);
     }

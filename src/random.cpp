@@ -89,12 +89,11 @@ at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t
   auto* const values = out.data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < count; ++i) {
     const PhiloxRow row = row_of(stream, i);
-    at::Philox4_32 engine(row.key, row.subsequence, 0);
-    const std::uint64_t word = (static_cast<std::uint64_t>(engine()) << 32) | engine();
-    values[i] = static_cast<std::int64_t>(
-        ((word >> 32) * static_cast<std::uint64_t>(bound) +
-         (((word & 0xffffffffU) * static_cast<std::uint64_t>(bound)) >> 32)) >>
-        32);
+    std::uint32_t words[kNumbersPerBlock];
+    philox_words(row, 0, words);
+    // The high 64 bits of (64 random bits) * bound, without a 128-bit product.
+    const auto factor = static_cast<std::uint64_t>(bound);
+    values[i] = static_cast<std::int64_t>((words[0] * factor + ((words[1] * factor) >> 32)) >> 32);
   }
   return out;
 }

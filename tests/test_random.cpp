@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "cdm/device.h"
 #include "cdm/random.h"
 
 namespace cdm {
@@ -66,6 +67,25 @@ TEST(Random, PermutationHasEveryNumberOnce) {
 TEST(Random, OutOfRangeIndicesThrow) {
   EXPECT_THROW(normal({0, Purpose::noise, 1ULL << 32}, {1, 1}, at::kFloat), c10::Error);
   EXPECT_THROW(normal(kStream, {2, 1}, at::kFloat, (1LL << 32) - 1), c10::Error);
+}
+
+TEST(Random, KernelsDrawTheNumbersOfTheHost) {
+  const at::Device device = resolve_device("auto");
+  if (!device.is_cuda() || !CDM_HAS_CUDA_KERNELS) GTEST_SKIP() << "no CUDA device, or no kernels";
+  const at::TensorOptions there = at::TensorOptions().dtype(at::kFloat).device(device);
+  use_own_cuda_kernels(true);
+  for (const at::IntArrayRef shape :
+       {at::IntArrayRef{1, 1}, {3, 5}, {7, 3, 32, 32}, {5, 0}, {2, 1000003}}) {
+    const at::Tensor u = uniform(kStream, shape, there, 2);
+    const at::Tensor z = normal(kStream, shape, there, 2);
+    EXPECT_EQ(u.device(), device);
+    EXPECT_TRUE(at::equal(u.cpu(), uniform(kStream, shape, at::kFloat, 2))) << shape;
+    if (z.numel() > 0) {  // logf and cosf may differ in the last bits
+      EXPECT_LT((z.cpu() - normal(kStream, shape, at::kFloat, 2)).abs().max().item<float>(), 1e-5F)
+          << shape;
+    }
+  }
+  use_own_cuda_kernels(false);
 }
 
 // Pins the numbers themselves: a change here changes every run of every user.

@@ -15,4 +15,11 @@ void log_error(std::string_view message);
 /// Throws std::runtime_error when the file cannot be opened.
 void log_to_file(const std::string& path);
 
+/// Whether stderr is a terminal, so that a status line can be shown.
+bool log_is_terminal();
+
+/// On a terminal, shows `text` below the log lines, in place of the last one shown; "" removes it.
+/// Does nothing elsewhere.
+void show_status(std::string_view text);
+
 }  // namespace cdm

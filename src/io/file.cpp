@@ -6,32 +6,45 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <sstream>
+#include <stdexcept>
+#include <utility>
 
 #include "cdm/error.h"
 #include "cdm/text.h"
 
 namespace cdm {
 
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), temporary_(concat(path_.string(), ".tmp-", ::getpid())) {
+  errno = 0;
+  out_.open(temporary_, std::ios::binary);
+  check();
+}
+
+AtomicFile::~AtomicFile() {
+  std::error_code ignored;
+  std::filesystem::remove(temporary_, ignored);
+}
+
+void AtomicFile::check() {
+  if (!out_) {
+    throw std::runtime_error(concat("cannot write ", path_.string(), ": ", std::strerror(errno)));
+  }
+}
+
+void AtomicFile::commit() {
+  out_.close();
+  check();
+  sync_to_disk(temporary_);
+  std::filesystem::rename(temporary_, path_);
+}
+
 void write_atomically(const std::filesystem::path& path,
                       const std::function<void(std::ostream&)>& write) {
-  const std::filesystem::path temporary = concat(path.string(), ".tmp-", ::getpid());
-  try {
-    errno = 0;
-    std::ofstream out(temporary, std::ios::binary);
-    if (out) write(out);
-    out.close();
-    if (!out) {
-      throw std::runtime_error(concat("cannot write ", path.string(), ": ", std::strerror(errno)));
-    }
-    sync_to_disk(temporary);
-    std::filesystem::rename(temporary, path);
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove(temporary, ignored);
-    throw;
-  }
+  AtomicFile file(path);
+  write(file.stream());
+  file.commit();
 }
 
 std::string read_file(const std::filesystem::path& path) {

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <ostream>
+#include <utility>
 
 #include "cdm/error.h"
 #include "cdm/io/file.h"
@@ -145,6 +146,30 @@ void write_npy(const std::filesystem::path& path, const at::Tensor& array) {
     out.write(static_cast<const char*>(host.const_data_ptr()),
               static_cast<std::streamsize>(host.nbytes()));
   });
+}
+
+NpyWriter::NpyWriter(std::filesystem::path path, at::ScalarType type,
+                     std::vector<std::int64_t> shape)
+    : file_(std::move(path)), type_(type), shape_(std::move(shape)) {
+  TORCH_CHECK(!shape_.empty(), ".npy: an array without dimensions has no rows");
+  file_.stream() << npy_header(type_, shape_);
+}
+
+void NpyWriter::append(const at::Tensor& rows) {
+  TORCH_CHECK(rows.scalar_type() == type_ &&
+                  rows.sizes().slice(1) == at::IntArrayRef(shape_).slice(1) &&
+                  rows.size(0) <= shape_[0] - rows_,
+              ".npy rows are ", rows.sizes(), " ", rows.scalar_type());
+  const at::Tensor host = rows.detach().to(at::kCPU).contiguous();
+  file_.stream().write(static_cast<const char*>(host.const_data_ptr()),
+                       static_cast<std::streamsize>(host.nbytes()));
+  file_.check();
+  rows_ += rows.size(0);
+}
+
+void NpyWriter::close() {
+  TORCH_CHECK(rows_ == shape_[0], ".npy: ", rows_, " rows came of ", shape_[0]);
+  file_.commit();
 }
 
 }  // namespace cdm

@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "zip.h"
 
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <limits>
 #include <stdexcept>
 #include <utility>
 
 #include "cdm/error.h"
-#include "cdm/io/file.h"
 #include "cdm/text.h"
 
 namespace cdm {
@@ -173,25 +169,9 @@ std::string ZipReader::read(const Member& member) const {
   return contents;
 }
 
-ZipWriter::ZipWriter(std::filesystem::path path)
-    : path_(std::move(path)), temporary_(concat(path_.string(), ".tmp-", ::getpid())) {
-  errno = 0;
-  out_.open(temporary_, std::ios::binary);
-  if (!out_) {
-    throw std::runtime_error(concat("cannot write ", path_.string(), ": ", std::strerror(errno)));
-  }
-}
-
-ZipWriter::~ZipWriter() {
-  std::error_code ignored;
-  std::filesystem::remove(temporary_, ignored);
-}
-
 void ZipWriter::put(std::string_view bytes) {
-  out_.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  if (!out_) {
-    throw std::runtime_error(concat("cannot write ", path_.string(), ": ", std::strerror(errno)));
-  }
+  file_.stream().write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  file_.check();
   position_ += bytes.size();
 }
 
@@ -246,9 +226,8 @@ void ZipWriter::finish_member() {
   }
   std::string crc;
   append_number(crc, entry.crc, 4);
-  out_.seekp(static_cast<std::streamoff>(entry.offset + 14));
-  out_.write(crc.data(), 4);
-  out_.seekp(static_cast<std::streamoff>(position_));
+  file_.stream().seekp(static_cast<std::streamoff>(entry.offset + 14)).write(crc.data(), 4);
+  file_.stream().seekp(static_cast<std::streamoff>(position_));
   open_member_ = false;
 }
 
@@ -313,10 +292,7 @@ void ZipWriter::close() {
   append_number(end, std::min(directory, kLarge32), 4);
   append_number(end, 0, 2);
   put(end);
-  out_.close();
-  if (!out_) throw std::runtime_error(concat("cannot write ", path_.string()));
-  sync_to_disk(temporary_);
-  std::filesystem::rename(temporary_, path_);
+  file_.commit();
 }
 
 }  // namespace cdm

@@ -5,10 +5,12 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "cdm/io/file.h"
 
 namespace cdm {
 
@@ -38,10 +40,7 @@ class ZipReader {
 /// Writes stored members one after the other, into a file that appears under its name on close().
 class ZipWriter {
  public:
-  explicit ZipWriter(std::filesystem::path path);
-  ~ZipWriter();
-  ZipWriter(const ZipWriter&) = delete;
-  ZipWriter& operator=(const ZipWriter&) = delete;
+  explicit ZipWriter(std::filesystem::path path) : file_(std::move(path)) {}
 
   /// Starts a member of exactly `size` bytes, whose contents begin at a multiple of `alignment`.
   void begin(const std::string& name, std::uint64_t size, std::uint64_t alignment = 64);
@@ -58,8 +57,7 @@ class ZipWriter {
   void finish_member();
   void put(std::string_view bytes);
 
-  std::filesystem::path path_, temporary_;
-  std::ofstream out_;
+  AtomicFile file_;
   std::uint64_t position_ = 0;
   std::vector<Entry> entries_;
   bool open_member_ = false;

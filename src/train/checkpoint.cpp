@@ -58,8 +58,8 @@ nlohmann::json read_state(const std::filesystem::path& path) {
   try {
     nlohmann::json state = nlohmann::json::parse(read_file(file));
     if (const int format = state.at("format").get<int>(); format != kFormat) {
-      throw UserError(concat(file.string(), ": format ", format, " is not known here, only ",
-                             kFormat));
+      throw UserError(
+          concat(file.string(), ": format ", format, " is not known here, only ", kFormat));
     }
     return state;
   } catch (const nlohmann::json::exception& error) {
@@ -100,7 +100,8 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
     for (auto& entry : with_prefix(kSecondMoment, checkpoint.exp_avg_sq)) {
       optimizer.push_back(std::move(entry));
     }
-    nlohmann::ordered_json state = {{"format", kFormat}, {"step", checkpoint.step}};
+    nlohmann::ordered_json state = {
+        {"format", kFormat}, {"step", checkpoint.step}, {"seconds", checkpoint.seconds}};
     for (const auto& [file, tensors] :
          {std::pair(kModel, &checkpoint.model), std::pair(kAverage, &checkpoint.ema),
           std::pair(kOptimizer, static_cast<const NamedTensors*>(&optimizer))}) {
@@ -125,6 +126,7 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) try {
   const nlohmann::json state = read_state(path);
   Checkpoint checkpoint;
   checkpoint.step = state.at("step").get<std::int64_t>();
+  checkpoint.seconds = state.at("seconds").get<double>();
   checkpoint.model = read_checked(path / kModel, state);
   checkpoint.ema = read_checked(path / kAverage, state);
   const NamedTensors optimizer = read_checked(path / kOptimizer, state);

@@ -25,6 +25,10 @@ Classifier make_classifier(const RunConfig& config, const NetworkShape& shape, a
 
 }  // namespace
 
+NetworkShape network_shape(const RunConfig& config) {
+  return {config.data.channels, config.data.image_size, NoiseSchedule(config.diffusion).levels()};
+}
+
 StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, std::int64_t step,
                        const at::Tensor& x0, const at::Tensor& labels) {
   const auto stream = [&](Purpose purpose) {

@@ -3,15 +3,34 @@
 #pragma once
 
 #include <filesystem>
+#include <fstream>
 #include <functional>
-#include <iosfwd>
 #include <string>
 
 namespace cdm {
 
-/// Calls `write` with a stream to a temporary file beside `path`, syncs it to disk and renames it
-/// to `path`. On any failure the temporary is removed and std::runtime_error names the path and
-/// reason.
+/// A file that is written beside `path` and takes its name on commit(). One destroyed before that
+/// leaves nothing behind.
+class AtomicFile {
+ public:
+  /// Throws std::runtime_error, naming the path and the reason, when it cannot be created.
+  explicit AtomicFile(std::filesystem::path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  std::ostream& stream() { return out_; }
+  /// Throws std::runtime_error, naming the path and the reason, when anything failed to be written.
+  void check();
+  /// Syncs to disk and renames. Throws as check() does.
+  void commit();
+
+ private:
+  std::filesystem::path path_, temporary_;
+  std::ofstream out_;
+};
+
+/// Calls `write` with the stream of an AtomicFile, and commits it.
 void write_atomically(const std::filesystem::path& path,
                       const std::function<void(std::ostream&)>& write);
 

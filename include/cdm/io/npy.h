@@ -4,7 +4,11 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <filesystem>
+#include <vector>
+
+#include "cdm/io/file.h"
 
 namespace cdm {
 
@@ -15,5 +19,22 @@ at::Tensor read_npy(const std::filesystem::path& path);
 
 /// Writes `array` (any of the types above, any device) beside `path`, then renames.
 void write_npy(const std::filesystem::path& path, const at::Tensor& array);
+
+/// Writes an array row by row, so that memory does not grow with it.
+class NpyWriter {
+ public:
+  NpyWriter(std::filesystem::path path, at::ScalarType type, std::vector<std::int64_t> shape);
+
+  /// Appends rows along the first dimension: [n, ...] with the type and trailing shape announced.
+  void append(const at::Tensor& rows);
+  /// Gives the file its name. All rows must have come.
+  void close();
+
+ private:
+  AtomicFile file_;
+  at::ScalarType type_;
+  std::vector<std::int64_t> shape_;
+  std::int64_t rows_ = 0;
+};
 
 }  // namespace cdm

@@ -16,10 +16,11 @@
 namespace cdm {
 
 struct Checkpoint {
-  std::int64_t step = 0;  // steps of training done
-  NamedTensors model;     // weights under the authors' names
-  NamedTensors ema;       // their moving average, same names
-  NamedTensors exp_avg;   // Adam's first moments, same names
+  std::int64_t step = 0;    // steps of training done
+  double seconds = 0.0;     // that they took, in all processes that took them
+  NamedTensors model;       // weights under the authors' names
+  NamedTensors ema;         // their moving average, same names
+  NamedTensors exp_avg;     // Adam's first moments, same names
   NamedTensors exp_avg_sq;  // Adam's second moments, same names
 };
 

@@ -15,6 +15,10 @@
 
 namespace cdm {
 
+/// What the network must know, of a configuration whose data.channels and data.image_size are
+/// known.
+NetworkShape network_shape(const RunConfig& config);
+
 /// What a step learns from.
 struct StepInputs {
   at::Tensor x0;      // [B, C, H, W] in [-1, 1]

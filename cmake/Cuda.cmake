@@ -1,0 +1,38 @@
+# CUDA kernels: CDM_WITH_CUDA = AUTO (when nvcc is found), ON or OFF. Sets CDM_CUDA to ON or OFF.
+#
+# Architectures 80 and 90 unless CMAKE_CUDA_ARCHITECTURES says otherwise ("native": this machine's).
+
+set(CDM_WITH_CUDA "AUTO" CACHE STRING "CUDA kernels: AUTO, ON or OFF")
+set_property(CACHE CDM_WITH_CUDA PROPERTY STRINGS AUTO ON OFF)
+string(TOUPPER "${CDM_WITH_CUDA}" _cdm_with_cuda)
+set(CDM_CUDA OFF)
+if(_cdm_with_cuda STREQUAL "AUTO")
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(CMAKE_CUDA_COMPILER)
+    set(CDM_CUDA ON)
+  endif()
+elseif(CDM_WITH_CUDA)
+  set(CDM_CUDA ON)
+endif()
+
+set(CDM_CUDA_TEXT "none")
+if(CDM_CUDA)
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80 90)
+  endif()
+  set(CMAKE_CUDA_STANDARD 17)  # CMake 3.25 knows no later one for nvcc
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+  # The CUDA runtime that LibTorch itself uses is linked below; nvcc would add a second one.
+  set(CMAKE_CUDA_RUNTIME_LIBRARY None)
+  enable_language(CUDA)
+  string(REGEX MATCH "^[0-9]+" _cdm_cuda_major "${CMAKE_CUDA_COMPILER_VERSION}")
+  find_library(CDM_CUDART NAMES libcudart.so.${_cdm_cuda_major}
+    HINTS "${CDM_LIBTORCH_ROOT}/lib" "${CDM_LIBTORCH_ROOT}/../nvidia/cu${_cdm_cuda_major}/lib"
+          "${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}/../lib" ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES}
+    REQUIRED)
+  list(JOIN CMAKE_CUDA_ARCHITECTURES ", " _cdm_architectures)
+  set(CDM_CUDA_TEXT "${CMAKE_CUDA_COMPILER_VERSION}, architectures ${_cdm_architectures}")
+  set(CDM_BUILT_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
+endif()
+message(STATUS "CUDA kernels: ${CDM_CUDA_TEXT}")

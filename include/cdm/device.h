@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+// Where a program runs, and the memory it takes there.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <string>
+
+namespace cdm {
+
+/// Loads LibTorch's CUDA libraries when the machine has an NVIDIA driver; otherwise does nothing.
+/// Must be the first act of main(): programs link LibTorch's CPU part only, and the first question
+/// LibTorch answers about CUDA is answered for good.
+void load_cuda_runtime();
+
+/// Makes the C library keep freed memory for the next allocation (a process-wide setting).
+///
+/// By default glibc returns every block of 32 MiB or more to the kernel at once, so each activation
+/// of the next training step is paged in anew. Programs call it early in main(); memory then
+/// stays at its peak.
+void keep_freed_memory();
+
+/// auto (CUDA where there is one), cpu, cuda or cuda:N. Throws UserError for another name, for CUDA
+/// where there is none (saying why), and for an N too high.
+at::Device resolve_device(const std::string& name);
+
+/// Most memory ever in use: of the process on the CPU, of LibTorch's allocator on a CUDA device.
+/// 0 when unknown.
+std::int64_t peak_memory_bytes(at::Device device);
+
+/// Memory of this process that is in RAM now. 0 when unknown.
+std::int64_t resident_memory_bytes();
+
+}  // namespace cdm

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// How far a long task is: a bar with rate and time left on a terminal, now and then a line
+// elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace cdm {
+
+class Progress {
+ public:
+  /// `label` names the task, `unit` what is counted: Progress("sampling", 64, "images").
+  /// `done` of `total` were done before this process started. total = 0: unknown.
+  Progress(std::string label, std::int64_t total, std::string unit, std::int64_t done = 0);
+  /// Removes the bar.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// Shows that `done` are done, with a few words more. Cheap enough to call after every step.
+  void update(std::int64_t done, std::string_view details = {});
+
+  double elapsed_seconds() const;
+  /// Units a second since the start.
+  double rate() const;
+  /// Seconds left at that rate; infinite before the first unit or for an unknown total.
+  double seconds_left() const;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::string label_, unit_;
+  std::int64_t total_, before_, done_;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point shown_ = start_;
+};
+
+}  // namespace cdm

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// A trained model, ready for sampling and scoring.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cdm/classifier.h"
+#include "cdm/config.h"
+#include "cdm/train/run_dir.h"
+
+namespace cdm {
+
+struct LoadOptions {
+  std::string path;                    // run directory or checkpoint folder
+  std::vector<std::string> overrides;  // section.key=value over the run's configuration
+  std::string device;                  // "" = the configuration's
+  std::string precision;               // "" = the configuration's; fp64 is possible, too
+  bool average = true;                 // the moving average of the weights, or the last ones
+};
+
+struct Model {
+  RunConfig config;
+  ModelFiles files;
+  Classifier classifier;
+};
+
+/// Throws UserError for what is not a model, is damaged, or does not fit its configuration.
+Model load_model(const LoadOptions& options);
+
+}  // namespace cdm

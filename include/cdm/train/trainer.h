@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// A run from its configuration to its last checkpoint: data, steps, metrics, pictures, scores.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "cdm/config.h"
+#include "cdm/data/batches.h"
+#include "cdm/data/dataset.h"
+#include "cdm/progress.h"
+#include "cdm/train/learner.h"
+#include "cdm/train/metrics.h"
+#include "cdm/train/run_dir.h"
+
+namespace cdm {
+
+/// Fills in what the data decides: data.image_size and data.channels. Throws UserError when the
+/// data set does not suit the configuration: labels missing or out of range for model.num_classes.
+RunConfig resolve(const RunConfig& config, const Dataset& dataset);
+
+class Trainer {
+ public:
+  /// Loads the data and takes up the run where its newest checkpoint left it. Throws UserError for
+  /// data that does not suit, for a run directory in use, and for a configuration that changes what
+  /// the run's training means.
+  Trainer(const RunConfig& config, const RunDir& run, at::Device device);
+
+  /// Trains until train.iterations or train.max_minutes are reached, or a signal asks for a stop,
+  /// and saves. Throws std::runtime_error, naming the step, when the loss or the gradient is NaN or
+  /// infinite; the checkpoints before that step stay.
+  void run();
+
+  const RunConfig& config() const { return config_; }
+  std::int64_t steps_done() const { return learner_.steps_done(); }
+
+ private:
+  Trainer(const RunConfig& config, const RunDir& run, at::Device device, const Dataset& train);
+
+  void take_step();
+  bool is_due(std::int64_t every) const;
+  bool time_is_up() const;
+  void refuse_bad_numbers();
+  void log(const Progress& progress);
+  /// Does `work` without counting its time as that of training steps.
+  void pause(void (Trainer::*work)());
+  void save();
+  void draw_samples();
+  void score_test_images();
+  double seconds() const;
+
+  RunConfig config_;
+  RunDir run_;
+  RunLock lock_;
+  at::Device device_;
+  Learner learner_;
+  BatchStream batches_;
+  std::optional<Dataset> test_;  // the images that are scored in the loop
+  std::optional<MetricsWriter> metrics_;
+  RunningMeans means_;
+  double seconds_before_ = 0.0;  // of training, by earlier processes
+  std::optional<Progress> progress_;
+  std::int64_t saved_step_ = -1;
+  std::int64_t logged_step_ = 0;  // the interval of the rate that is logged begins here,
+  double logged_seconds_ = 0.0;   // and then
+};
+
+}  // namespace cdm

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/device.h"
+
+#include <c10/core/CachingDeviceAllocator.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <dlfcn.h>
+#include <malloc.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+
+#include "cdm/error.h"
+#include "cdm/text.h"
+
+namespace cdm {
+namespace {
+
+/// Why there is no CUDA; empty once its libraries are loaded.
+std::string& missing_cuda() {
+  static std::string reason = "LibTorch's CUDA libraries were not loaded";
+  return reason;
+}
+
+std::string dl_error() {
+  const char* const message = ::dlerror();
+  return message == nullptr ? "unknown reason" : message;
+}
+
+/// How many CUDA devices LibTorch can use.
+int cuda_device_count() {
+  if (!c10::impl::hasDeviceGuardImpl(c10::kCUDA)) return 0;
+  return c10::impl::VirtualGuardImpl(c10::kCUDA).deviceCount();
+}
+
+[[noreturn]] void refuse(const std::string& name, const std::string& why) {
+  throw UserError(concat("device '", name, "': ", why));
+}
+
+at::Device cuda_device(const std::string& name, int index) {
+  const int count = cuda_device_count();
+  if (count == 0) {
+    refuse(name, concat("there is no CUDA device here (",
+                        missing_cuda().empty() ? "the driver shows none" : missing_cuda(),
+                        "); legal are auto and cpu"));
+  }
+  if (index >= count) {
+    refuse(name, concat("there ",
+                        count == 1 ? "is 1 CUDA device" : concat("are ", count, " CUDA devices"),
+                        " here, cuda:0", count == 1 ? "" : concat(" to cuda:", count - 1)));
+  }
+  return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
+}
+
+}  // namespace
+
+void load_cuda_runtime() {
+  if (missing_cuda().empty()) return;
+  // Without a driver, loading a gigabyte of kernels would only cost time.
+  if (::dlopen("libcuda.so.1", RTLD_LAZY) == nullptr) {
+    missing_cuda() = concat("no NVIDIA driver: ", dl_error());
+    return;
+  }
+  // From beside the libc10 that is linked, whatever the search path says.
+  Dl_info libc10{};
+  if (::dladdr(reinterpret_cast<void*>(&c10::GetAllocator), &libc10) == 0) return;
+  const auto path = std::filesystem::path(libc10.dli_fname).parent_path() / "libtorch_cuda.so";
+  if (::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    missing_cuda() = dl_error();
+    return;
+  }
+  missing_cuda().clear();
+}
+
+void keep_freed_memory() {
+  // No block comes from a mapping of its own, and the heap's free end stays.
+  ::mallopt(M_MMAP_MAX, 0);
+  ::mallopt(M_TRIM_THRESHOLD, -1);
+}
+
+at::Device resolve_device(const std::string& name) {
+  if (name == "cpu") return at::kCPU;
+  if (name == "auto") return cuda_device_count() > 0 ? at::Device(at::kCUDA, 0) : at::kCPU;
+  if (name == "cuda") return cuda_device(name, 0);
+  constexpr std::string_view kPrefix = "cuda:";
+  if (name.starts_with(kPrefix)) {
+    int index = -1;
+    const char* const end = name.data() + name.size();
+    const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, index);
+    if (error == std::errc() && stop == end && index >= 0) return cuda_device(name, index);
+  }
+  refuse(name, "legal are auto, cpu, cuda and cuda:N");
+}
+
+std::int64_t peak_memory_bytes(at::Device device) {
+  if (device.is_cpu()) {
+    std::ifstream status("/proc/self/status");
+    for (std::string word; status >> word;) {
+      std::int64_t kibibytes = 0;
+      if (word == "VmHWM:" && status >> kibibytes) return kibibytes * 1024;
+    }
+    return 0;
+  }
+  if (!c10::impl::hasDeviceGuardImpl(device.type())) return 0;
+  c10::DeviceAllocator* const allocator = c10::getDeviceAllocator(device.type());
+  if (!allocator->initialized()) return 0;
+  const auto stats = allocator->getDeviceStats(device.has_index() ? device.index() : 0);
+  using Kind = c10::CachingAllocator::StatType;
+  return stats.allocated_bytes[static_cast<std::size_t>(Kind::AGGREGATE)].peak;
+}
+
+std::int64_t resident_memory_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t total_pages = 0;
+  std::int64_t resident_pages = 0;
+  if (!(statm >> total_pages >> resident_pages)) return 0;
+  return resident_pages * ::sysconf(_SC_PAGESIZE);
+}
+
+}  // namespace cdm

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/progress.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "cdm/log.h"
+#include "cdm/text.h"
+
+namespace cdm {
+namespace {
+
+constexpr double kTerminalSeconds = 0.1;  // between two drawings of the bar
+constexpr double kPlainSeconds = 15.0;    // between two lines where there is no terminal
+constexpr std::int64_t kBarWidth = 24;
+
+std::string bar(double share) {
+  const auto full =
+      static_cast<std::size_t>(std::clamp(share, 0.0, 1.0) * static_cast<double>(kBarWidth));
+  return concat("[", std::string(full, '#'),
+                std::string(static_cast<std::size_t>(kBarWidth) - full, '.'), "]");
+}
+
+}  // namespace
+
+Progress::Progress(std::string label, std::int64_t total, std::string unit, std::int64_t done)
+    : label_(std::move(label)), unit_(std::move(unit)), total_(total), before_(done), done_(done) {}
+
+Progress::~Progress() { show_status(""); }
+
+void Progress::update(std::int64_t done, std::string_view details) {
+  done_ = done;
+  const bool terminal = log_is_terminal();
+  const Clock::time_point now = Clock::now();
+  const double since = std::chrono::duration<double>(now - shown_).count();
+  if (since < (terminal ? kTerminalSeconds : kPlainSeconds) && !(terminal && done_ == total_)) {
+    return;
+  }
+  shown_ = now;
+  std::string line = label_;
+  if (total_ > 0) {
+    const double share = static_cast<double>(done_) / static_cast<double>(total_);
+    if (terminal) line += " " + bar(share);
+    line += concat(" ", done_, "/", total_, " ", unit_, ", ", fixed(rate(), rate() < 10 ? 2 : 0),
+                   "/s, ", format_duration(seconds_left()), " left");
+  } else {
+    line += concat(" ", done_, " ", unit_, ", ", fixed(rate(), rate() < 10 ? 2 : 0), "/s");
+  }
+  if (!details.empty()) line += concat(", ", details);
+  if (terminal) {
+    show_status(line);
+  } else {
+    log_info(line);
+  }
+}
+
+double Progress::elapsed_seconds() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
+}
+
+double Progress::rate() const {
+  const double seconds = elapsed_seconds();
+  return seconds > 0.0 ? static_cast<double>(done_ - before_) / seconds : 0.0;
+}
+
+double Progress::seconds_left() const {
+  const double per_second = rate();
+  if (total_ == 0 || per_second <= 0.0) return std::numeric_limits<double>::infinity();
+  return static_cast<double>(std::max<std::int64_t>(total_ - done_, 0)) / per_second;
+}
+
+}  // namespace cdm

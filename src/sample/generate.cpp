@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/sample/generate.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+
+#include "cdm/sample/sampler.h"
+
+namespace cdm {
+
+at::Tensor classes_of_images(const std::vector<std::int64_t>& classes, std::int64_t first,
+                             std::int64_t count) {
+  if (classes.empty()) return {};
+  std::vector<std::int64_t> labels;
+  for (std::int64_t i = first; i < first + count; ++i) {
+    labels.push_back(classes[static_cast<std::size_t>(i) % classes.size()]);
+  }
+  return at::tensor(labels, at::kLong);
+}
+
+void generate(const Classifier& classifier, const SampleConfig& config,
+              const GenerateOptions& options, const std::function<void(const at::Tensor&)>& take,
+              const std::function<void(std::int64_t)>& on_step) {
+  const NetworkShape& shape = classifier.network().shape();
+  const at::TensorOptions network = classifier.network().parameters().front().second.options();
+  std::int64_t evaluations = 0;
+  for (std::int64_t first = 0; first < options.count; first += options.batch_size) {
+    const std::int64_t count = std::min(options.batch_size, options.count - first);
+    const std::int64_t number = options.first_image + first;
+    const at::Tensor like =
+        at::empty({count, shape.channels, shape.image_size, shape.image_size},
+                  at::TensorOptions().dtype(network.dtype()).device(network.device()));
+    const at::Tensor x_T = options.start.defined()
+                               ? options.start.narrow(0, first, count).to(like.options())
+                               : start_noise(options.seed, number, like);
+    NoiseSource draws = step_noise(options.seed, number, like);
+    if (options.draws.defined()) {
+      draws = [&, first, count](std::int64_t step) {
+        return options.draws[step].narrow(0, first, count).to(like.options());
+      };
+    }
+    at::Tensor labels = classes_of_images(options.classes, number, count);
+    if (labels.defined()) labels = labels.to(like.device());
+    take(sample(classifier, config, x_T, labels, draws, [&](std::int64_t) {
+      evaluations += count;
+      if (on_step) on_step(evaluations);
+    }));
+  }
+}
+
+}  // namespace cdm

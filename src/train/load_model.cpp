@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/train/load_model.h"
+
+#include <memory>
+#include <utility>
+
+#include "cdm/device.h"
+#include "cdm/error.h"
+#include "cdm/precision.h"
+#include "cdm/random.h"
+#include "cdm/text.h"
+#include "cdm/train/checkpoint.h"
+#include "cdm/train/learner.h"
+
+namespace cdm {
+
+Model load_model(const LoadOptions& options) {
+  const ModelFiles files = find_model(options.path);
+  RunConfig config = load_config(files.config, options.overrides);
+  if (!options.device.empty()) config.device = options.device;
+  const Precision precision =
+      parse_precision(options.precision.empty() ? config.precision : options.precision);
+  if (config.data.image_size == 0 || config.data.channels == 0) {
+    throw UserError(concat(files.config.string(),
+                           ": data.image_size and data.channels must say what the model was made "
+                           "for; they are filled in by cdm-train"));
+  }
+  const at::Device device = resolve_device(config.device);
+  allow_tf32(precision.tf32);
+  use_own_cuda_kernels(config.own_cuda_kernels);
+  std::shared_ptr<Network> network = make_network(config.model, network_shape(config), 0);
+  network->load(read_weights(files.checkpoint, options.average), files.checkpoint.string());
+  network->to(device, precision.type);
+  if (precision.body != precision.type) network->set_body_type(precision.body);
+  return {config, files, Classifier(std::move(network), NoiseSchedule(config.diffusion))};
+}
+
+}  // namespace cdm

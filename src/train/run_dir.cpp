@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/train/run_dir.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ostream>
+#include <stdexcept>
+#include <string_view>
+
+#include "cdm/error.h"
+#include "cdm/io/file.h"
+#include "cdm/log.h"
+#include "cdm/text.h"
+
+namespace cdm {
+namespace {
+
+/// What may change from one start of a run to the next: these keys, and every key that begins with
+/// one that ends in a dot.
+constexpr std::array<std::string_view, 19> kFree = {
+    "device",
+    "precision",
+    "own_cuda_kernels",
+    "data.path",
+    "data.test_path",
+    "sample.",
+    "train.iterations",
+    "train.learning_rate",
+    "train.decay_every",
+    "train.decay_factor",
+    "train.clip_grad_norm",
+    "train.log_every",
+    "train.checkpoint_every",
+    "train.keep_checkpoints",
+    "train.sample_every",
+    "train.sample_count",
+    "train.nll_every",
+    "train.nll_images",
+    "train.max_minutes",
+};
+
+bool may_change(std::string_view key) {
+  return std::any_of(kFree.begin(), kFree.end(), [&](std::string_view free) {
+    return free.back() == '.' ? key.starts_with(free) : key == free;
+  });
+}
+
+}  // namespace
+
+bool RunDir::has_config() const { return std::filesystem::exists(config()); }
+
+void RunDir::save_config(const RunConfig& config) const {
+  std::filesystem::create_directories(root_);
+  write_atomically(this->config(), [&](std::ostream& out) { out << to_yaml(config); });
+}
+
+void RunDir::save(const Checkpoint& checkpoint, std::int64_t keep) const {
+  write_checkpoint(checkpoints(), checkpoint);
+  std::vector<std::filesystem::path> all = list_checkpoints(checkpoints());
+  if (keep == 0 || static_cast<std::int64_t>(all.size()) <= keep) return;
+  all.resize(all.size() - static_cast<std::size_t>(keep));
+  for (const std::filesystem::path& old : all) std::filesystem::remove_all(old);
+}
+
+std::optional<Checkpoint> RunDir::newest_checkpoint() const {
+  const std::vector<std::filesystem::path> all = list_checkpoints(checkpoints());
+  for (auto path = all.rbegin(); path != all.rend(); ++path) {
+    try {
+      return read_checkpoint(*path);
+    } catch (const UserError& error) {
+      log_warning(concat(error.what(), "; trying an older checkpoint"));
+    }
+  }
+  if (!all.empty()) {
+    throw UserError(concat(checkpoints().string(), ": none of the ", all.size(),
+                           " checkpoints can be read; move the run directory away to start anew"));
+  }
+  return std::nullopt;
+}
+
+RunLock::RunLock(const RunDir& run) {
+  const std::filesystem::path file = run.root() / ".lock";
+  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (descriptor_ < 0) {
+    throw std::runtime_error(concat("cannot write ", file.string(), ": ", std::strerror(errno)));
+  }
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
+    ::close(descriptor_);
+    throw UserError(concat(run.root().string(), ": another process is training in this folder"));
+  }
+}
+
+RunLock::~RunLock() { ::close(descriptor_); }
+
+std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConfig& wanted) {
+  const std::map<std::string, std::string> before = flatten(saved);
+  std::vector<std::string> changes;
+  for (const auto& [key, value] : flatten(wanted)) {
+    if (!may_change(key) && before.at(key) != value) {
+      changes.push_back(concat(key, ": ", before.at(key), " -> ", value));
+    }
+  }
+  return changes;
+}
+
+ModelFiles find_model(const std::filesystem::path& path) {
+  const RunDir run(path);
+  if (run.has_config()) {
+    const std::vector<std::filesystem::path> all = list_checkpoints(run.checkpoints());
+    if (all.empty()) throw UserError(concat(path.string(), ": this run has no checkpoint yet"));
+    return {run.config(), all.back()};
+  }
+  const std::filesystem::path folder = std::filesystem::absolute(path / "").parent_path();
+  const RunDir around(folder.parent_path().parent_path());
+  if (std::filesystem::exists(folder / "state.json") && around.has_config()) {
+    return {around.config(), folder};
+  }
+  throw UserError(concat(path.string(),
+                         std::filesystem::exists(path) ? ": is not" : ": there is no",
+                         " run directory (with config.yaml) or checkpoint of one"));
+}
+
+}  // namespace cdm

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// cdm-train: trains a model, or goes on training it.
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cdm/config.h"
+#include "cdm/data/dataset.h"
+#include "cdm/device.h"
+#include "cdm/error.h"
+#include "cdm/log.h"
+#include "cdm/model/network.h"
+#include "cdm/precision.h"
+#include "cdm/random.h"
+#include "cdm/text.h"
+#include "cdm/train/trainer.h"
+#include "program.h"
+
+namespace {
+
+struct Options {
+  std::string config, config_option, run_dir, device;
+  std::vector<std::string> set;
+  bool dry_run = false, help_config = false, markdown = false;
+};
+
+void dry_run(const cdm::RunConfig& config) {
+  const cdm::Dataset train = cdm::load_dataset(config.data, cdm::Split::train);
+  const cdm::RunConfig resolved = cdm::resolve(config, train);
+  const auto network = cdm::make_network(resolved.model, cdm::network_shape(resolved), 0);
+  std::cout << cdm::to_yaml(resolved);
+  cdm::log_info(cdm::concat(train.description, ": ", train.size(), " images"));
+  cdm::log_info(cdm::concat("network of ", network->parameter_count(), " parameters"));
+}
+
+void train(const Options& options) {
+  if (options.help_config) {
+    std::cout << (options.markdown ? cdm::config_reference_markdown() : cdm::config_help());
+    return;
+  }
+  const std::string& file = options.config.empty() ? options.config_option : options.config;
+  if (file.empty() || (!options.config.empty() && !options.config_option.empty())) {
+    throw cdm::UserError(
+        "one configuration is needed: cdm-train CONFIG.yaml; see cdm-train --help");
+  }
+  cdm::RunConfig config = cdm::load_config(file, options.set);
+  if (!options.device.empty()) config.device = options.device;
+  if (options.dry_run) return dry_run(config);
+  const at::Device device = cdm::resolve_device(config.device);
+  cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
+  cdm::use_own_cuda_kernels(config.own_cuda_kernels);
+  const std::filesystem::path folder = options.run_dir.empty()
+                                           ? "runs" / std::filesystem::path(file).stem()
+                                           : std::filesystem::path(options.run_dir);
+  cdm::Trainer(config, cdm::RunDir(folder), device).run();
+  std::cout << folder.string() << "\n";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  cdm::Program program;
+  program.name = "cdm-train";
+  program.description =
+      "Trains a classification diffusion model. The same command again goes on where it stopped.";
+  program.example =
+      "cdm-train configs/quickstart.yaml --run-dir runs/first --set train.batch_size=64";
+  program.declare = [&](CLI::App& app) {
+    app.add_option("CONFIG", options.config, "configuration, YAML (see --help-config)");
+    app.add_option("--config", options.config_option, "the same, as an option");
+    app.add_option("--run-dir", options.run_dir,
+                   "folder of the run; default: runs/ and the configuration's name");
+    app.add_option("--set", options.set, "section.key=value, over the configuration; repeatable")
+        ->allow_extra_args(false);
+    app.add_option("--device", options.device,
+                   "auto, cpu, cuda or cuda:N; default: the configuration's");
+    app.add_flag("--dry-run", options.dry_run,
+                 "print the configuration with every value resolved, and stop");
+    app.add_flag("--help-config", options.help_config, "print every configuration key, and stop");
+    app.add_flag("--markdown", options.markdown, "with --help-config: as a page of documentation");
+  };
+  program.body = [&] { train(options); };
+  return cdm::run_program(program, argc, argv);
+}

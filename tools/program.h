@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// What every program shares: --help, --version, errors and exit codes.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+
+namespace cdm {
+
+/// One program. `declare` adds options to the parser; `body` runs once they are parsed.
+struct Program {
+  std::string name;
+  std::string description;
+  std::string example;  // shown below --help
+  std::function<void(CLI::App&)> declare;
+  std::function<void()> body;
+};
+
+/// Runs it as main() should: returns 0 when done, 1 when it failed while running, 2 for wrong
+/// usage, configuration or input, with one line on stderr.
+int run_program(const Program& program, int argc, char** argv);
+
+}  // namespace cdm
