@@ -60,6 +60,14 @@ std::string format_bytes(std::int64_t bytes) {
   return concat(fixed(value, 1), " ", kUnits[unit]);
 }
 
+std::string printable(std::string_view text) {
+  constexpr std::size_t kLongest = 80;
+  std::string out(text.substr(0, kLongest));
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return text.size() > kLongest ? out + "..." : out;
+}
+
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   std::string out;
   for (std::size_t i = 0; i < parts.size(); ++i) {

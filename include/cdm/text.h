@@ -27,6 +27,9 @@ std::string format_duration(double seconds);
 /// Bytes for a reader, in powers of 1024: "812 B", "3.4 MiB", "1.2 GiB".
 std::string format_bytes(std::int64_t bytes);
 
+/// Foreign text for a message: short, on one line, '?' for what is not plain ASCII.
+std::string printable(std::string_view text);
+
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 
 /// The candidate at the smallest edit distance from `word`; empty when there is none.

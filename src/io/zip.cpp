@@ -27,6 +27,7 @@ constexpr std::uint32_t kDeflated = 8;
 constexpr std::size_t kLocalSize = 30;
 constexpr std::size_t kCentralSize = 46;
 constexpr std::size_t kEndSize = 22;
+constexpr std::size_t kEnd64Size = 56;
 
 std::uint64_t number(std::string_view bytes, std::size_t offset, std::size_t count) {
   std::uint64_t value = 0;
@@ -80,10 +81,13 @@ ZipReader::ZipReader(std::string bytes, std::string source)
   std::uint64_t offset = number(all, end + 16, 4);
   if (end >= 20 && number(all, end - 20, 4) == kEnd64Locator) {
     const std::uint64_t end64 = number(all, end - 12, 8);
-    if (end64 > all.size() - 56 || number(all, end64, 4) != kEnd64) throw fail("bad zip64 end");
+    if (end64 > end || end - end64 < kEnd64Size || number(all, end64, 4) != kEnd64) {
+      throw fail("bad zip64 end");
+    }
     count = number(all, end64 + 32, 8);
     offset = number(all, end64 + 48, 8);
   }
+  std::uint64_t total = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
     if (offset > all.size() || all.size() - offset < kCentralSize ||
         number(all, offset, 4) != kCentralHeader) {
@@ -120,6 +124,9 @@ ZipReader::ZipReader(std::string bytes, std::string source)
       }
       extra.remove_prefix(4 + field_size);
     }
+    // Members of an honest archive lie side by side; a bomb's share their bytes.
+    if (member.compressed_size > all.size() - total) throw fail("its members overlap");
+    total += member.compressed_size;
     members_.push_back(std::move(member));
     offset += kCentralSize + name_size + extra_size + comment_size;
   }
