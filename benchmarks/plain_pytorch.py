@@ -114,8 +114,9 @@ class UNet(nn.Module):
             self.up.insert(0, stage)
 
         self.norm_out = norm(width)
-        self.conv_out = nn.Conv2d(width, 2 * width, 3, padding=1)
-        self.linear_layer = nn.Linear(2 * width, levels)
+        features = model.get("head_channels", 0) or 2 * width
+        self.conv_out = nn.Conv2d(width, features, 3, padding=1)
+        self.linear_layer = nn.Linear(features, levels)
 
     def head(self, x, labels=None):
         e = None
