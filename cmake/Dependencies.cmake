@@ -2,6 +2,7 @@
 # library's own home, built along with this project. FETCHCONTENT_SOURCE_DIR_<PACKAGE> names a copy
 # on disk instead, FETCHCONTENT_TRY_FIND_PACKAGE_MODE=NEVER passes over what is installed.
 include(FetchContent)
+set(CDM_LIBTORCH_FALLBACK "${CMAKE_CURRENT_SOURCE_DIR}/.deps/libtorch/torch")  # tools/setup.sh's
 include("${CMAKE_CURRENT_LIST_DIR}/LibTorch.cmake")
 
 set(CDM_FETCHED "")  # packages that were not installed
