@@ -1,15 +1,74 @@
-# Every third-party library: the installed package first, a pinned release from its own home after.
+# Every third-party library: the installed package first; where there is none, a release from the
+# library's own home, built along with this project. FETCHCONTENT_SOURCE_DIR_<PACKAGE> names a copy
+# on disk instead, FETCHCONTENT_TRY_FIND_PACKAGE_MODE=NEVER passes over what is installed.
 include(FetchContent)
+set(CDM_LIBTORCH_FALLBACK "${CMAKE_CURRENT_SOURCE_DIR}/.deps/libtorch/torch")  # tools/setup.sh's
 include("${CMAKE_CURRENT_LIST_DIR}/LibTorch.cmake")
 
-find_package(ZLIB REQUIRED)
-find_package(PNG REQUIRED)
-find_package(libjpeg-turbo CONFIG REQUIRED)
-find_package(CLI11 REQUIRED)
-find_package(yaml-cpp REQUIRED)
-set(CDM_YAML_CPP yaml-cpp)
-find_package(spdlog REQUIRED)
-find_package(nlohmann_json REQUIRED)
+set(CDM_FETCHED "")  # packages that were not installed
+
+# cdm_dependency(PACKAGE VERSION_INSTALLED URL SHA256): VERSION_INSTALLED is the oldest that will do.
+macro(cdm_dependency package version url sha256)
+  FetchContent_Declare(${package} SYSTEM URL "https://github.com/${url}" URL_HASH SHA256=${sha256}
+    DOWNLOAD_EXTRACT_TIMESTAMP OFF FIND_PACKAGE_ARGS ${version})
+  FetchContent_MakeAvailable(${package})
+  string(TOLOWER ${package} _cdm_package)
+  if(${_cdm_package}_SOURCE_DIR)
+    list(APPEND CDM_FETCHED ${package})
+  endif()
+endmacro()
+
+# What the libraries would build and install besides.
+set(BUILD_SHARED_LIBS OFF)
+foreach(_cdm_off YAML_CPP_INSTALL YAML_CPP_BUILD_TOOLS YAML_CPP_FORMAT_SOURCE INSTALL_GTEST
+        BENCHMARK_ENABLE_INSTALL BENCHMARK_ENABLE_TESTING
+        ZLIB_BUILD_EXAMPLES PNG_SHARED PNG_TESTS PNG_TOOLS)
+  set(${_cdm_off} OFF CACHE INTERNAL "")
+endforeach()
+set(SKIP_INSTALL_ALL ON)  # zlib, libpng
+
+cdm_dependency(CLI11 2.1 CLIUtils/CLI11/archive/refs/tags/v2.4.2.tar.gz
+  f2d893a65c3b1324c50d4e682c0cdc021dd0477ae2c048544f39eed6654b699a)
+cdm_dependency(nlohmann_json 3.10 nlohmann/json/archive/refs/tags/v3.11.3.tar.gz
+  0d8ef5af7f9794e3263480193c491549b2ba6cc74bb018906202ada498a79406)
+cdm_dependency(spdlog 1.9 gabime/spdlog/archive/refs/tags/v1.13.0.tar.gz
+  534f2ee1a4dcbeb22249856edfb2be76a1cf4f708a20b0ac2ed090ee24cfdbc9)
+cdm_dependency(yaml-cpp 0.7 jbeder/yaml-cpp/archive/refs/tags/0.8.0.tar.gz
+  fbe74bbdcee21d656715688706da3c8becfd946d92cd44705cc6098bb23b3a16)
+set(CDM_YAML_CPP yaml-cpp)  # its name before release 0.8
+if(TARGET yaml-cpp::yaml-cpp)
+  set(CDM_YAML_CPP yaml-cpp::yaml-cpp)
+endif()
+
+cdm_dependency(ZLIB 1.2 madler/zlib/archive/refs/tags/v1.3.1.tar.gz
+  17e88863f3600672ab49182f217281b6fc4d3c762bde361935e436a95214d05c)
+if(NOT TARGET ZLIB::ZLIB)
+  # zlib's own build names no include folders and no ZLIB::ZLIB, which libpng's build looks for.
+  target_include_directories(zlibstatic INTERFACE "${zlib_SOURCE_DIR}" "${zlib_BINARY_DIR}")
+  add_library(ZLIB::ZLIB ALIAS zlibstatic)
+  file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/ZLIBConfig.cmake"
+       "set(ZLIB_LIBRARIES ZLIB::ZLIB)\n"
+       "set(ZLIB_INCLUDE_DIRS \"${zlib_SOURCE_DIR}\" \"${zlib_BINARY_DIR}\")\n")
+endif()
+cdm_dependency(PNG 1.6 pnggroup/libpng/archive/refs/tags/v1.6.43.tar.gz
+  fecc95b46cf05e8e3fc8a414750e0ba5aad00d89e9fdf175e94ff041caf1a03a)
+if(NOT TARGET PNG::PNG)
+  target_include_directories(png_static INTERFACE "${png_SOURCE_DIR}" "${png_BINARY_DIR}")
+  add_library(PNG::PNG ALIAS png_static)
+endif()
+
+# libjpeg-turbo's build does not allow being part of another.
+find_package(libjpeg-turbo CONFIG QUIET)
+if(NOT TARGET libjpeg-turbo::turbojpeg)
+  message(FATAL_ERROR "libjpeg-turbo was not found: install its development package "
+                      "(Debian: libturbojpeg0-dev), or set libjpeg-turbo_DIR")
+endif()
+
 if(CDM_BUILD_TESTS)
-  find_package(GTest REQUIRED)
+  cdm_dependency(GTest 1.11 google/googletest/archive/refs/tags/v1.14.0.tar.gz
+    8ad598c73ad796e0d8280b082cebd82a630d73e73cd3c70057938a6501bba5d7)
+endif()
+if(CDM_BUILD_BENCHMARKS)
+  cdm_dependency(benchmark 1.6 google/benchmark/archive/refs/tags/v1.8.2.tar.gz
+    2aab2980d0376137f969d92848fbb68216abb07633034534fc8c65cc4e7a0e93)
 endif()

@@ -1,0 +1,28 @@
+# cmake --install: programs, headers, the static library, and the package cdm. In a project of yours:
+#   find_package(cdm REQUIRED)
+#   target_link_libraries(program PRIVATE cdm::cdm)
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+install(TARGETS ${CDM_PROGRAMS} RUNTIME)
+
+# A package can ask for libraries that are installed, not for those that were built along.
+set(CDM_NOT_INSTALLED ${CDM_FETCHED})
+list(REMOVE_ITEM CDM_NOT_INSTALLED CLI11 nlohmann_json GTest benchmark)  # no part of cdm's interface
+if(CDM_NOT_INSTALLED)
+  list(JOIN CDM_NOT_INSTALLED ", " _cdm_missing)
+  message(STATUS "Programs only are installed: the package cdm needs an installed ${_cdm_missing}")
+  return()
+endif()
+
+set(_cdm_package "${CMAKE_INSTALL_LIBDIR}/cmake/cdm")
+install(DIRECTORY include/cdm TYPE INCLUDE)
+install(TARGETS cdm EXPORT cdmTargets ARCHIVE)
+install(EXPORT cdmTargets NAMESPACE cdm:: DESTINATION "${_cdm_package}")
+configure_package_config_file(cmake/cdmConfig.cmake.in "${CMAKE_BINARY_DIR}/cdmConfig.cmake"
+  INSTALL_DESTINATION "${_cdm_package}")
+write_basic_package_version_file("${CMAKE_BINARY_DIR}/cdmConfigVersion.cmake"
+  COMPATIBILITY SameMinorVersion)
+install(FILES "${CMAKE_BINARY_DIR}/cdmConfig.cmake" "${CMAKE_BINARY_DIR}/cdmConfigVersion.cmake"
+              cmake/LibTorch.cmake
+        DESTINATION "${_cdm_package}")

@@ -4,8 +4,11 @@
 # fails on a machine without nvcc. Programs link libtorch_cpu and libc10 only; the CUDA libraries are
 # loaded at run time (src/device.cpp), so one binary serves machines with and without a GPU.
 #
-# Searched in this order: CDM_LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH,
-# .deps/libtorch/torch (where tools/setup.sh unpacks the wheel).
+# Searched in this order: CDM_LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH, CDM_LIBTORCH_FALLBACK.
+# This file is installed, too: the package cdm finds LibTorch in the same way.
+if(TARGET LibTorch::cpu)
+  return()
+endif()
 
 # The environment's value is kept in the cache, for when CMake runs again from within the build.
 set(CDM_LIBTORCH "$ENV{CDM_LIBTORCH}" CACHE PATH
@@ -16,7 +19,7 @@ if(Torch_DIR)
   get_filename_component(_cdm_torch_root "${Torch_DIR}/../../.." ABSOLUTE)
   list(APPEND _cdm_torch_roots "${_cdm_torch_root}")
 endif()
-list(APPEND _cdm_torch_roots ${CMAKE_PREFIX_PATH} "${CMAKE_CURRENT_LIST_DIR}/../.deps/libtorch/torch")
+list(APPEND _cdm_torch_roots ${CMAKE_PREFIX_PATH} "${CDM_LIBTORCH_FALLBACK}")
 
 set(CDM_LIBTORCH_ROOT "")
 foreach(_root IN LISTS _cdm_torch_roots)
@@ -26,9 +29,9 @@ foreach(_root IN LISTS _cdm_torch_roots)
   endif()
 endforeach()
 if(NOT CDM_LIBTORCH_ROOT)
-  message(FATAL_ERROR "LibTorch was not found. Run tools/setup.sh, which unpacks it out of PyTorch's "
-                      "wheel, or give an installed copy with -DCDM_LIBTORCH=FOLDER (a folder with "
-                      "include/ATen and lib/libtorch_cpu.so).")
+  message(FATAL_ERROR "LibTorch was not found. Run this project's tools/setup.sh, which unpacks it out "
+                      "of PyTorch's wheel, or give an installed copy with -DCDM_LIBTORCH=FOLDER (a "
+                      "folder with include/ATen and lib/libtorch_cpu.so).")
 endif()
 
 file(READ "${CDM_LIBTORCH_ROOT}/include/torch/headeronly/version.h" _cdm_torch_header)

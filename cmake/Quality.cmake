@@ -13,3 +13,44 @@ if(CDM_SANITIZE)
                       -O1 -g)
   add_link_options(-fsanitize=${CDM_SANITIZE})
 endif()
+
+# The targets format (rewrites), format-check, tidy, and check, which is the last two. A file that
+# has passed clang-tidy is looked at again when it, a header or .clang-tidy changes.
+file(GLOB_RECURSE CDM_OWN_HEADERS CONFIGURE_DEPENDS include/*.h src/*.h tools/*.h tests/*.h)
+file(GLOB_RECURSE CDM_OWN_SOURCES CONFIGURE_DEPENDS
+     src/*.cpp src/*.cu tools/*.cpp tests/*.cpp benchmarks/*.cpp)
+find_program(CDM_CLANG_FORMAT clang-format)
+set(_cdm_format "${CDM_CLANG_FORMAT}" --style=file ${CDM_OWN_HEADERS} ${CDM_OWN_SOURCES})
+add_custom_target(format COMMAND ${_cdm_format} -i COMMENT "clang-format" VERBATIM)
+add_custom_target(format-check COMMAND ${_cdm_format} --dry-run -Werror
+                  COMMENT "clang-format" VERBATIM)
+
+# Only what this build compiles has a line in compile_commands.json.
+file(GLOB_RECURSE CDM_TIDY_SOURCES CONFIGURE_DEPENDS RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}"
+     src/*.cpp tools/*.cpp)
+foreach(_cdm_folder IN ITEMS tests benchmarks)
+  string(TOUPPER ${_cdm_folder} _cdm_option)
+  if(CDM_BUILD_${_cdm_option})
+    file(GLOB _cdm_found CONFIGURE_DEPENDS RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}"
+         ${_cdm_folder}/*.cpp)
+    list(APPEND CDM_TIDY_SOURCES ${_cdm_found})
+  endif()
+endforeach()
+find_program(CDM_CLANG_TIDY clang-tidy)
+set(_cdm_stamps "")
+foreach(_cdm_source IN LISTS CDM_TIDY_SOURCES)
+  set(_cdm_stamp "${CMAKE_BINARY_DIR}/tidy/${_cdm_source}.passed")
+  get_filename_component(_cdm_folder "${_cdm_stamp}" DIRECTORY)
+  add_custom_command(OUTPUT "${_cdm_stamp}"
+    COMMAND "${CDM_CLANG_TIDY}" -p "${CMAKE_BINARY_DIR}" --quiet
+            --extra-arg=-Wno-unknown-warning-option "${CMAKE_CURRENT_SOURCE_DIR}/${_cdm_source}"
+    COMMAND "${CMAKE_COMMAND}" -E make_directory "${_cdm_folder}"
+    COMMAND "${CMAKE_COMMAND}" -E touch "${_cdm_stamp}"
+    DEPENDS "${_cdm_source}" .clang-tidy ${CDM_OWN_HEADERS}
+            "${CMAKE_BINARY_DIR}/generated/revision.h"
+    COMMENT "clang-tidy ${_cdm_source}" VERBATIM)
+  list(APPEND _cdm_stamps "${_cdm_stamp}")
+endforeach()
+add_custom_target(tidy DEPENDS ${_cdm_stamps})
+add_custom_target(check)
+add_dependencies(check format-check tidy)
