@@ -31,7 +31,7 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   using Text = std::string;
   const auto integer = [](std::int64_t value) { return value; };
   constexpr double kMaxSteps = 1e12;
-  constexpr double kMaxSeed = 9007199254740992.0;  // 2^53: exact in every reader of the file
+  constexpr double kMaxSeed = 9007199254740991.0;  // 2^53 - 1: exact in every reader of the file
 
   visit("", "seed", c.seed, integer(0), range(0, kMaxSeed),
         "seed of every random number of the run");
