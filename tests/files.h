@@ -32,6 +32,7 @@ class FilesTest : public testing::Test {
 
 inline void overwrite(const std::filesystem::path& path, std::string_view bytes) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
+  std::filesystem::remove(path);  // a new file, since some file systems sync one that is rewritten
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
