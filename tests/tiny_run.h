@@ -66,21 +66,18 @@ class TinyRun {
 
   /// `program` with this folder as its working directory.
   Finished run(const std::string& program, const std::vector<std::string>& arguments) const {
-    return test::run(program, arguments, {.folder = folder_.path().string(), .environment = {}});
+    return test::run(program, arguments, options());
   }
   /// The same for a call that has to succeed; its standard output.
   std::string run_well(const std::string& program,
                        const std::vector<std::string>& arguments) const {
-    return test::run_well(program, arguments,
-                          {.folder = folder_.path().string(), .environment = {}});
+    return test::run_well(program, arguments, options());
   }
 
   /// A process that trains CONFIG.yaml in the run directory `run`, with `settings` over it.
   Process start_training(const std::string& config, const std::string& run,
                          const std::vector<std::string>& settings = {}) const {
-    return {"cdm-train",
-            arguments(config, run, settings),
-            {.folder = folder_.path().string(), .environment = {}}};
+    return {"cdm-train", arguments(config, run, settings), options()};
   }
   /// The same, to its end.
   Finished train(const std::string& config, const std::string& run,
@@ -98,6 +95,11 @@ class TinyRun {
   }
 
  private:
+  /// One thread: threads of several tests at once would wait for each other.
+  ProcessOptions options() const {
+    return {.folder = folder_.path().string(), .environment = {"OMP_NUM_THREADS=1"}};
+  }
+
   static std::vector<std::string> arguments(const std::string& config, const std::string& run,
                                             const std::vector<std::string>& settings) {
     std::vector<std::string> words = {config + ".yaml", "--run-dir", run};
