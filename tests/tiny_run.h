@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+// What tests of whole programs share: small images made in code, a small configuration, runs of it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/arange.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "cdm/io/npz.h"
+#include "cdm/random.h"
+#include "process.h"
+
+namespace cdm::test {
+
+constexpr std::int64_t kImages = 32;
+constexpr std::int64_t kSize = 8;
+constexpr std::int64_t kClasses = 3;
+
+/// An .npz of random images [count, size, size, channels], with labels 0, 1, 2, 0, ... if asked.
+inline void write_images(const std::string& file, std::int64_t count, bool labels,
+                         std::uint64_t seed = 1, std::int64_t size = kSize,
+                         std::int64_t channels = 1) {
+  NpzWriter npz(file);
+  npz.write("arr_0", uniform({seed, Purpose::noise, 0}, {count, size, size, channels},
+                             at::TensorOptions().dtype(at::kFloat))
+                         .mul(256)
+                         .to(at::kByte));
+  if (labels) npz.write("arr_1", at::arange(count, at::kLong).remainder(kClasses));
+  npz.close();
+}
+
+/// A folder with train.npz, test.npz (labelled), plain.npz (not labelled) and configurations:
+/// tiny.yaml, a class-conditional MLP that trains for 20 steps in no time; plain.yaml, the same
+/// without classes; unet.yaml, a small UNet with dropout.
+class TinyRun {
+ public:
+  TinyRun() {
+    write_images(*this / "train.npz", kImages, true);
+    write_images(*this / "test.npz", kImages, true, 2);
+    write_images(*this / "plain.npz", kImages, false, 3);
+    const std::string common =
+        "device: cpu\n"
+        "data: {kind: npz, path: train.npz, test_path: test.npz}\n"
+        "diffusion: {steps: 20}\n"
+        "train: {iterations: 20, batch_size: 8, learning_rate: 1.0e-3, warmup: 0, ema_start: 0,\n"
+        "        log_every: 5, checkpoint_every: 5, sample_every: 10, sample_count: 4,\n"
+        "        nll_every: 10, nll_images: 0}\n"
+        "sample: {steps: 10}\n";
+    const std::string mlp = common + "model: {kind: mlp, channels: 16, res_blocks: 2";
+    write_text(*this / "tiny.yaml", mlp + ", num_classes: 3}\n");
+    write_text(*this / "plain.yaml", mlp + "}\n");
+    write_text(*this / "unet.yaml",
+               common +
+                   "model: {kind: unet, channels: 8, channel_mult: [1, 2], res_blocks: 1,\n"
+                   "        attention_resolutions: [4], dropout: 0.2}\n");
+  }
+
+  /// The full name of something in the folder.
+  std::string operator/(const std::string& name) const { return folder_ / name; }
+
+  /// `program` with this folder as its working directory.
+  Finished run(const std::string& program, const std::vector<std::string>& arguments) const {
+    return test::run(program, arguments, options());
+  }
+  /// The same for a call that has to succeed; its standard output.
+  std::string run_well(const std::string& program,
+                       const std::vector<std::string>& arguments) const {
+    return test::run_well(program, arguments, options());
+  }
+
+  /// A process that trains CONFIG.yaml in the run directory `run`, with `settings` over it.
+  Process start_training(const std::string& config, const std::string& run,
+                         const std::vector<std::string>& settings = {}) const {
+    return {"cdm-train", arguments(config, run, settings), options()};
+  }
+  /// The same, to its end.
+  Finished train(const std::string& config, const std::string& run,
+                 const std::vector<std::string>& settings = {}) const {
+    return this->run("cdm-train", arguments(config, run, settings));
+  }
+
+  /// Every file below the folder with its contents, to see whether a call changed anything.
+  std::map<std::string, std::string> contents() const {
+    std::map<std::string, std::string> found;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path())) {
+      found[entry.path().string()] = entry.is_regular_file() ? read_text(entry.path()) : "";
+    }
+    return found;
+  }
+
+ private:
+  /// One thread: threads of several tests at once would wait for each other.
+  ProcessOptions options() const {
+    return {.folder = folder_.path().string(), .environment = {"OMP_NUM_THREADS=1"}};
+  }
+
+  static std::vector<std::string> arguments(const std::string& config, const std::string& run,
+                                            const std::vector<std::string>& settings) {
+    std::vector<std::string> words = {config + ".yaml", "--run-dir", run};
+    for (const std::string& setting : settings) {
+      words.insert(words.end(), {"--set", setting});
+    }
+    return words;
+  }
+
+  TemporaryFolder folder_;
+};
+
+/// Names of the files and folders in `folder`, sorted.
+inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
+  std::map<std::string, int> sorted;
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+    sorted[entry.path().filename().string()] = 0;
+  }
+  std::vector<std::string> names;
+  for (const auto& [name, _] : sorted) names.push_back(name);
+  return names;
+}
+
+/// The objects of a run's metrics.jsonl.
+inline std::vector<nlohmann::json> read_metrics(const std::string& run) {
+  std::vector<nlohmann::json> lines;
+  std::ifstream file(std::filesystem::path(run) / "metrics.jsonl");
+  for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
+  return lines;
+}
+
+}  // namespace cdm::test
