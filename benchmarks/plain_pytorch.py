@@ -114,8 +114,9 @@ class UNet(nn.Module):
             self.up.insert(0, stage)
 
         self.norm_out = norm(width)
-        self.conv_out = nn.Conv2d(width, 2 * width, 3, padding=1)
-        self.linear_layer = nn.Linear(2 * width, levels)
+        features = model.get("head_channels") or 2 * width
+        self.conv_out = nn.Conv2d(width, features, 3, padding=1)
+        self.linear_layer = nn.Linear(features, levels)
 
     def head(self, x, labels=None):
         e = None
@@ -242,6 +243,14 @@ class Trainer:
         return gradient_norm, rate
 
 
+# What configurations leave out, as far as the network and the schedule need it.
+DEFAULTS = {
+    "diffusion": {"steps": 1000, "beta_start": 1e-4, "beta_end": 0.02},
+    "model": {"channels": 128, "channel_mult": [1, 2, 2, 2], "res_blocks": 2,
+              "attention_resolutions": [16], "dropout": 0.1, "num_classes": 0},
+}
+
+
 def read_config(path):
     """The configs' YAML, as far as they use it: {section: {key: value}}, sections in braces."""
     def value(text):
@@ -250,8 +259,11 @@ def read_config(path):
         except ValueError:
             return text
     sections = re.findall(r"^(\w+): *\{(.*?)\}", Path(path).read_text(), re.M | re.S)
-    return {name: {key: value(text) for key, text in re.findall(r"(\w+): *(\[.*?\]|[^,\s]+)", body)}
-            for name, body in sections}
+    given = {name: {key: value(text)
+                    for key, text in re.findall(r"(\w+): *(\[.*?\]|[^,\s]+)", body)}
+             for name, body in sections}
+    return {name: {**DEFAULTS.get(name, {}), **given.get(name, {})}
+            for name in DEFAULTS.keys() | given.keys()}
 
 
 def make_network(config, image_channels, image_size):

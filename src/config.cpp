@@ -24,7 +24,7 @@ std::string full_name(const std::string& section, const std::string& key) {
 }
 
 struct KnownKeys {
-  std::vector<std::string> keys;
+  std::map<std::string, std::string> keys;  // and what their values must be
   std::set<std::string> sections;
 };
 
@@ -32,13 +32,22 @@ const KnownKeys& known_keys() {
   static const KnownKeys known = [] {
     KnownKeys found;
     RunConfig config;
-    visit_keys(config, [&](const char* section, const char* key, auto&&...) {
-      found.keys.push_back(full_name(section, key));
+    visit_keys(config, [&](const char* section, const char* key, const auto& field, const auto&,
+                           const Legal& legal, const char*) {
+      found.keys[full_name(section, key)] = describe(field, legal);
       if (*section != '\0') found.sections.insert(section);
     });
     return found;
   }();
   return known;
+}
+
+std::string as_written(const YAML::Node& node) {
+  YAML::Emitter out;
+  out.SetSeqFormat(YAML::Flow);
+  out.SetMapFormat(YAML::Flow);
+  out << node;
+  return out.c_str();
 }
 
 /// The value of one key as it was written, and where, for messages.
@@ -49,9 +58,14 @@ struct Written {
 
 using WrittenKeys = std::map<std::string, Written>;
 
-[[noreturn]] void refuse_unknown(const std::string& where, const std::string& name) {
-  throw UserError(concat(where, ": unknown key '", name, "'; the nearest known key is '",
-                         nearest(name, known_keys().keys), "'"));
+void check_known(const std::string& where, const std::string& name, const YAML::Node& value) {
+  const std::map<std::string, std::string>& keys = known_keys().keys;
+  if (keys.contains(name)) return;
+  std::vector<std::string> names;
+  for (const auto& [key, legal] : keys) names.push_back(key);
+  const std::string known = nearest(name, names);
+  throw UserError(concat(where, ": ", name, " = ", as_written(value),
+                         ": unknown key; the nearest known key is ", known, ", ", keys.at(known)));
 }
 
 void collect(const YAML::Node& map, const std::string& file, const std::string& section,
@@ -62,13 +76,18 @@ void collect(const YAML::Node& map, const std::string& file, const std::string& 
     const std::string name = full_name(section, entry.first.Scalar());
     if (section.empty() && known_keys().sections.contains(name)) {
       if (!entry.second.IsMap()) {
-        throw UserError(concat(where, ": section '", name, "' must hold keys with values"));
+        throw UserError(concat(where, ": section '", name, "' must hold keys with values, not ",
+                               as_written(entry.second)));
       }
       collect(entry.second, file, name, out);
       continue;
     }
-    const auto& keys = known_keys().keys;
-    if (std::find(keys.begin(), keys.end(), name) == keys.end()) refuse_unknown(where, name);
+    if (section.empty() && entry.second.IsMap() && !known_keys().keys.contains(name)) {
+      const std::set<std::string>& sections = known_keys().sections;
+      throw UserError(concat(where, ": ", name, ": unknown section; the nearest known section is ",
+                             nearest(name, {sections.begin(), sections.end()})));
+    }
+    check_known(where, name, entry.second);
     if (out.contains(name)) {
       throw UserError(
           concat(where, ": '", name, "' is given twice; first at ", out.at(name).where));
@@ -98,10 +117,10 @@ void apply_override(const std::string& text, WrittenKeys& written) {
     throw UserError(concat(where, ": must have the form section.key=value"));
   }
   const std::string name = text.substr(0, equals);
-  const auto& keys = known_keys().keys;
-  if (std::find(keys.begin(), keys.end(), name) == keys.end()) refuse_unknown(where, name);
   try {
-    written[name] = {YAML::Load(text.substr(equals + 1)), where};
+    const YAML::Node value = YAML::Load(text.substr(equals + 1));
+    check_known(where, name, value);
+    written[name] = {value, where};
   } catch (const YAML::Exception& error) {
     throw UserError(concat(where, ": not YAML: ", error.msg));
   }
@@ -134,7 +153,7 @@ bool read(const YAML::Node& node, Number& field) {
   const char* const first = text.data() + (text.starts_with('+') ? 1 : 0);
   const char* const last = text.data() + text.size();
   const auto [end, error] = std::from_chars(first, last, field);
-  if (error != std::errc() || end != last) return false;
+  if (error != std::errc() || end != last || text.starts_with("+-")) return false;
   if constexpr (std::is_floating_point_v<Number>) return std::isfinite(field);
   return true;
 }
@@ -167,40 +186,40 @@ bool is_legal(const std::vector<std::int64_t>& values, const Legal& legal) {
                      [&](std::int64_t value) { return is_legal(value, legal); });
 }
 
-std::string as_written(const YAML::Node& node) {
-  YAML::Emitter out;
-  out.SetSeqFormat(YAML::Flow);
-  out.SetMapFormat(YAML::Flow);
-  out << node;
-  return out.c_str();
-}
-
 void make_absolute(std::string& path, const std::filesystem::path& base) {
   if (path.empty()) return;
   path = (base / path).lexically_normal().string();
 }
 
 /// What no single key can say.
-void check_together(const RunConfig& config, const std::string& file) {
-  const auto fail = [&](const std::string& message) {
-    throw UserError(concat(file, ": ", message));
+void check_together(const RunConfig& config, const std::string& file, const WrittenKeys& written) {
+  const auto fail = [&](const std::string& key, const std::string& message) {
+    const auto found = written.find(key);
+    const bool is_default = found == written.end();
+    throw UserError(concat(is_default ? file : found->second.where, ": ", key, " = ",
+                           is_default ? flatten(config).at(key) : as_written(found->second.value),
+                           ": ", message));
   };
+  const std::string start = "diffusion.beta_start", end = "diffusion.beta_end";
   if (config.diffusion.beta_start > config.diffusion.beta_end) {
-    fail(concat("diffusion.beta_start = ", to_text(config.diffusion.beta_start),
-                ": must not exceed diffusion.beta_end = ", to_text(config.diffusion.beta_end)));
+    if (written.contains(start)) {
+      fail(start, concat("must not exceed ", end, " = ", to_text(config.diffusion.beta_end)));
+    }
+    fail(end, concat("must not be below ", start, " = ", to_text(config.diffusion.beta_start)));
   }
   const std::size_t halvings = config.model.channel_mult.size() - 1;
   if (config.model.kind == "unet" && config.data.image_size > 0 &&
       (halvings > 12 || config.data.image_size % (std::int64_t{1} << halvings) != 0)) {
-    fail(concat("data.image_size = ", config.data.image_size, ": cannot be halved ", halvings,
-                " times, as the ", halvings + 1, " resolutions of model.channel_mult need"));
+    fail("data.image_size", concat("cannot be halved ", halvings, " times, as the ", halvings + 1,
+                                   " resolutions of model.channel_mult need"));
   }
+  if (config.data.channels == 2) fail("data.channels", "must be 0, 1 or 3");
   const std::string& device = config.device;
   const bool numbered =
       device.starts_with("cuda:") && device.size() > 5 && device.size() < 8 &&
       std::all_of(device.begin() + 5, device.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (device != "auto" && device != "cpu" && device != "cuda" && !numbered) {
-    fail(concat("device = ", device, ": must be auto, cpu, cuda or cuda:N"));
+    fail("device", "must be auto, cpu, cuda or cuda:N");
   }
 }
 
@@ -238,7 +257,7 @@ RunConfig load_config(const std::filesystem::path& file,
   };
   make_absolute(config.data.path, base_of("data.path"));
   make_absolute(config.data.test_path, base_of("data.test_path"));
-  check_together(config, file.string());
+  check_together(config, file.string(), written);
   return config;
 }
 

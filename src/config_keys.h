@@ -31,7 +31,7 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   using Text = std::string;
   const auto integer = [](std::int64_t value) { return value; };
   constexpr double kMaxSteps = 1e12;
-  constexpr double kMaxSeed = 9007199254740992.0;  // 2^53: exact in every reader of the file
+  constexpr double kMaxSeed = 9007199254740991.0;  // 2^53 - 1: exact in every reader of the file
 
   visit("", "seed", c.seed, integer(0), range(0, kMaxSeed),
         "seed of every random number of the run");
@@ -74,6 +74,9 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("model", "attention_resolutions", c.model.attention_resolutions, Integers{16},
         range(1, 4096), "image sizes at which attention follows each block");
   visit("model", "dropout", c.model.dropout, 0.1, range(0, 0.999), "in residual blocks");
+  visit("model", "head_channels", c.model.head_channels, integer(0), range(0, 65536),
+        "features that are pooled before the last layer of a unet; 0 = twice the width of the "
+        "finest resolution (the paper: 512 for CIFAR-10, 1024 for CelebA)");
   visit("model", "num_classes", c.model.num_classes, integer(0), range(0, 1000000),
         "classes of the data for a class-conditional model (a null class is added); 0 = none");
 

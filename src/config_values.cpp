@@ -2,6 +2,7 @@
 // Writing a configuration: values, the resolved file, help and the reference page.
 #include "config_values.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -12,33 +13,46 @@
 namespace cdm {
 namespace {
 
-std::string interval(const Legal& legal) {
-  if (std::isinf(legal.low) && std::isinf(legal.high)) return "";
-  if (std::isinf(legal.high)) return concat(" of at least ", to_text(legal.low));
-  return concat(" in ", to_text(legal.low), "..", to_text(legal.high));
+/// A bound without an exponent, where it is a whole number.
+std::string bound(double value) {
+  constexpr double kExact = 9007199254740992.0;  // 2^53
+  const bool is_whole = std::trunc(value) == value && std::abs(value) <= kExact;
+  return is_whole ? to_text(static_cast<std::int64_t>(value)) : to_text(value);
 }
 
-bool needs_quotes(const std::string& text) {
-  constexpr std::string_view kSpecial = ":#{}[],&*!|>'\"%@`\\\n\t";
-  if (text.empty() || text.find_first_of(kSpecial) != std::string::npos) return true;
-  return text.front() == ' ' || text.back() == ' ' || text.front() == '-' || text.front() == '?' ||
-         text == "~" || text == "null" || text == "true" || text == "false";
+std::string interval(const Legal& legal) {
+  if (std::isinf(legal.low) && std::isinf(legal.high)) return "";
+  if (std::isinf(legal.high)) return concat(" of at least ", bound(legal.low));
+  return concat(" in ", bound(legal.low), "..", bound(legal.high));
+}
+
+bool is_letter_or_digit(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/// Whether YAML reads it as the same text without quotes.
+bool is_plain(const std::string& text) {
+  if (text.empty() || !(is_letter_or_digit(text.front()) || text.front() == '/')) return false;
+  if (text == "null" || text == "Null" || text == "NULL") return false;
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return is_letter_or_digit(c) || std::string_view("/._-+").find(c) != std::string_view::npos;
+  });
 }
 
 }  // namespace
 
 std::string to_text(const std::string& value) {
-  if (!needs_quotes(value)) return value;
+  if (is_plain(value)) return value;
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string quoted = "\"";
   for (const char c : value) {
-    if (c == '"' || c == '\\') quoted += '\\';
-    if (c == '\n') {
-      quoted += "\\n";
-    } else if (c == '\t') {
-      quoted += "\\t";
-    } else {
-      quoted += c;
+    const auto code = static_cast<std::uint8_t>(c);
+    if (code < ' ' || code == 0x7f) {
+      quoted += {'\\', 'x', kDigits[code >> 4], kDigits[code & 0xf]};
+      continue;
     }
+    if (c == '"' || c == '\\') quoted += '\\';
+    quoted += c;
   }
   return quoted + '"';
 }
@@ -49,7 +63,11 @@ std::string to_text(std::int64_t value) { return std::to_string(value); }
 std::string to_text(double value) {
   std::array<char, 32> buffer;
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
-  return {buffer.data(), end};
+  std::string text(buffer.data(), end);
+  // YAML 1.1 takes 1e-04 for text, and 1.0e-04 for a number.
+  const std::size_t exponent = text.find('e');
+  if (exponent < text.find('.')) text.insert(exponent, ".0");
+  return text;
 }
 
 std::string to_text(const std::vector<std::int64_t>& value) {

@@ -50,6 +50,23 @@ TEST(Schedule, AddsTheNoiseOfEachImagesLevel) {
                      "x_500");
 }
 
+TEST(UNet, WidthOfTheHeadCanBeSet) {
+  RunConfig config = test::small_config();
+  for (const std::int64_t given : {0, 5, 24}) {
+    config.model.head_channels = given;
+    const Classifier classifier = test::small_classifier(config);
+    const std::int64_t expected = given == 0 ? 2 * config.model.channels : given;
+    for (const auto& [name, tensor] : classifier.network().parameters()) {
+      if (name.starts_with("conv_out.")) {
+        EXPECT_EQ(tensor.size(0), expected);
+      } else if (name == "linear_layer.weight") {
+        EXPECT_EQ(tensor.size(1), expected);
+      }
+    }
+    EXPECT_EQ(classifier.logits(numbers(3, {2, 1, 8, 8})).sizes(), at::IntArrayRef({2, 22}));
+  }
+}
+
 TEST(Classifier, DensitiesFollowTheLogits) {
   const RunConfig config = test::small_config();
   const Classifier classifier = test::small_classifier(config);

@@ -1,14 +1,364 @@
 // SPDX-License-Identifier: MIT
+// Data sets: each kind read from small files made here, and what is wrong with them named.
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
 
 #include "cdm/data/dataset.h"
+#include "cdm/io/file.h"
+#include "cdm/io/npz.h"
+#include "dataset_test.h"
+#include "files.h"
 
 namespace cdm {
 namespace {
 
+namespace fs = std::filesystem;
+using test::DatasetTest;
+using test::overwrite;
+using test::user_error;
+using testing::EndsWith;
+using testing::StartsWith;
+
+/// uint8 [count, channels, size, size] with different numbers everywhere.
+at::Tensor pixels(std::int64_t count, std::int64_t channels, std::int64_t size) {
+  return at::arange(count * channels * size * size, at::kLong)
+      .mul(41)
+      .remainder(251)
+      .to(at::kByte)
+      .view({count, channels, size, size});
+}
+
+std::string bytes_of(const at::Tensor& array) {
+  const at::Tensor whole = array.to(at::kByte).contiguous();
+  return {static_cast<const char*>(whole.const_data_ptr()), whole.nbytes()};
+}
+
+// ---- IDX: MNIST and Fashion-MNIST ----
+
+std::string big_endian(std::uint32_t value) {
+  std::string out;
+  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((value >> shift) & 0xff);
+  return out;
+}
+
+/// An IDX file of bytes.
+std::string idx(const std::vector<std::uint32_t>& shape, const std::string& data) {
+  std::string out = big_endian(0x0800 + static_cast<std::uint32_t>(shape.size()));
+  for (const std::uint32_t size : shape) out += big_endian(size);
+  return out + data;
+}
+
+std::string gzipped(const std::string& bytes) {
+  z_stream stream = {};
+  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+  std::string out(bytes.size() + 100, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+class Idx : public DatasetTest {
+ protected:
+  Idx() {
+    use("mnist", folder_);
+    overwrite(images_, idx({3, 5, 5}, bytes_of(pixels(3, 1, 5))));
+    overwrite(labels_, idx({3}, "\x07\x01\x09"));
+  }
+
+  fs::path images_ = folder_ / "train-images-idx3-ubyte";
+  fs::path labels_ = folder_ / "train-labels-idx1-ubyte";
+};
+
+TEST_F(Idx, ReadsBothSplitsPlainAndGzipped) {
+  overwrite(folder_ / "t10k-images-idx3-ubyte.gz", gzipped(idx({2, 5, 5}, std::string(50, '\x5'))));
+  overwrite(folder_ / "t10k-labels-idx1-ubyte.gz", gzipped(idx({2}, std::string("\0\2", 2))));
+  const Dataset train = load();
+  EXPECT_TRUE(at::equal(train.images, pixels(3, 1, 5)));
+  EXPECT_TRUE(train.images.is_contiguous());
+  EXPECT_TRUE(at::equal(train.labels, at::tensor({7, 1, 9}, at::kLong)));
+  EXPECT_EQ(train.class_names.at(9), "9");
+  EXPECT_EQ(train.description, "mnist train split in " + folder_.string());
+  EXPECT_EQ(train.size(), 3);
+  EXPECT_EQ(train.channels(), 1);
+  EXPECT_EQ(train.image_size(), 5);
+  const Dataset test = load(Split::test);
+  EXPECT_TRUE(at::equal(test.images, at::full({2, 1, 5, 5}, 5, at::kByte)));
+  EXPECT_TRUE(at::equal(test.labels, at::tensor({0, 2}, at::kLong)));
+}
+
+TEST_F(Idx, APlainFileComesBeforeAGzippedOne) {
+  overwrite(images_.string() + ".gz", "not read");
+  EXPECT_EQ(load().size(), 3);
+}
+
+TEST_F(Idx, NamesTheFileThatIsCutAnywhere) {
+  for (const fs::path& file : {images_, labels_}) {
+    const std::string whole = read_file(file);
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      overwrite(file, whole.substr(0, size));
+      ASSERT_THAT(refusal(), StartsWith(file.string() + ": ")) << size;
+    }
+    overwrite(file, whole + "x");
+    EXPECT_EQ(refusal(), file.string() + ": longer than its header announces");
+    const fs::path packed = file.string() + ".gz";
+    const std::string small = gzipped(whole);
+    fs::remove(file);
+    for (std::size_t size = 0; size < small.size(); ++size) {
+      overwrite(packed, small.substr(0, size));
+      ASSERT_THAT(refusal(), StartsWith(packed.string() + ": ")) << size;
+    }
+    for (std::size_t i = 10; i < small.size(); ++i) {  // after gzip's header, of little meaning
+      if (i == small.size() - 9) continue;             // ends with bits of no meaning
+      std::string changed = small;
+      changed[i] = static_cast<char>(changed[i] ^ 0x10);
+      overwrite(packed, changed);
+      ASSERT_THAT(refusal(), StartsWith(packed.string() + ": ")) << i;
+    }
+    fs::remove(packed);
+    overwrite(file, whole);
+    EXPECT_EQ(refusal(), "no UserError");
+  }
+}
+
+TEST_F(Idx, RefusesOtherHeaders) {
+  const std::string data = bytes_of(pixels(3, 1, 5));
+  std::string floats = idx({3, 5, 5}, data);
+  floats[2] = 0x0d;
+  for (const std::string& other : {floats, idx({3, 25}, data), idx({3, 5, 5, 1}, data), data}) {
+    overwrite(images_, other);
+    EXPECT_EQ(refusal(), images_.string() +
+                             ": not an IDX file of bytes with 3 dimensions: wrong magic number");
+  }
+  overwrite(images_, idx({3, 0, 5}, ""));
+  EXPECT_EQ(refusal(), images_.string() + ": holds nothing");
+  for (const auto& size : {0x7fffffffU, 0xffffffffU, 1000000U}) {
+    overwrite(images_, idx({size, size, size}, data));
+    EXPECT_THAT(refusal(), StartsWith(images_.string() + ": truncated"));
+  }
+  overwrite(images_, idx({3, 5, 4}, std::string(60, 'x')));
+  EXPECT_THAT(refusal(), EndsWith("images are 5 x 4 (height x width); they must be square"));
+}
+
+TEST_F(Idx, RefusesLabelsThatDoNotFit) {
+  overwrite(labels_, idx({2}, "\x01\x01"));
+  EXPECT_EQ(refusal(), labels_.string() + ": has 2 labels for 3 images");
+  overwrite(labels_, idx({3}, "\x01\x0a\x01"));
+  EXPECT_EQ(refusal(), labels_.string() + ": label 1 is 10; labels must be in 0..9");
+  fs::remove(labels_);
+  EXPECT_EQ(refusal(), labels_.string() + ": not found, nor with .gz at its end");
+  EXPECT_EQ(refusal(Split::test),
+            (folder_ / "t10k-images-idx3-ubyte").string() + ": not found, nor with .gz at its end");
+}
+
+// ---- CIFAR-10 ----
+
+std::string record(int label, const at::Tensor& image) {
+  return static_cast<char>(label) + bytes_of(image);
+}
+
+class Cifar10 : public DatasetTest {
+ protected:
+  Cifar10() {
+    use("cifar10", folder_);
+    for (int i = 0; i < 5; ++i) {
+      overwrite(batch(i), record(i, images_[2 * i]) + record(9 - i, images_[2 * i + 1]));
+    }
+    overwrite(folder_ / "test_batch.bin", record(3, images_[0]));
+  }
+  fs::path batch(int i) const { return folder_ / concat("data_batch_", i + 1, ".bin"); }
+
+  at::Tensor images_ = pixels(10, 3, 32);
+};
+
+TEST_F(Cifar10, ReadsTheBatchesInOrder) {
+  const Dataset train = load();
+  EXPECT_TRUE(at::equal(train.images, images_));
+  EXPECT_TRUE(at::equal(train.labels, at::tensor({0, 9, 1, 8, 2, 7, 3, 6, 4, 5}, at::kLong)));
+  EXPECT_TRUE(train.class_names.empty());
+  const Dataset test = load(Split::test);
+  EXPECT_TRUE(at::equal(test.images, images_.narrow(0, 0, 1)));
+  EXPECT_TRUE(at::equal(test.labels, at::tensor({3}, at::kLong)));
+}
+
+TEST_F(Cifar10, FindsTheArchivesFolderAndItsNames) {
+  const fs::path inside = folder_ / "around" / "cifar-10-batches-bin";
+  fs::create_directories(inside);
+  for (int i = 0; i < 5; ++i) fs::rename(batch(i), inside / batch(i).filename());
+  overwrite(inside / "batches.meta.txt",
+            "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\r\ntruck\n\n");
+  use("cifar10", folder_ / "around");
+  const Dataset train = load();
+  EXPECT_TRUE(at::equal(train.images, images_));
+  EXPECT_EQ(train.class_names.size(), 10U);
+  EXPECT_EQ(train.class_names[8], "ship");
+  overwrite(inside / "batches.meta.txt", "airplane\n");
+  EXPECT_EQ(refusal(),
+            (inside / "batches.meta.txt").string() + ": has 1 class names; CIFAR-10 has 10");
+}
+
+TEST_F(Cifar10, NamesTheFileThatIsWrong) {
+  const std::string whole = read_file(batch(2));
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{1}, std::size_t{3072}, whole.size() - 1}) {
+    overwrite(batch(2), whole.substr(0, size));
+    EXPECT_EQ(refusal(), concat(batch(2).string(), ": has ", size,
+                                " bytes, not a multiple of the 3073 of a CIFAR-10 record"));
+  }
+  overwrite(batch(2), whole + "x");
+  EXPECT_THAT(refusal(), StartsWith(batch(2).string() + ": has 6147 bytes"));
+  overwrite(batch(2), record(0, images_[0]) + record(10, images_[1]));
+  EXPECT_EQ(refusal(), batch(2).string() + ": label 1 is 10; labels must be in 0..9");
+  fs::remove(batch(2));
+  EXPECT_THAT(refusal(), StartsWith(batch(2).string() + ": cannot be read"));
+  use("cifar10", folder_ / "data_batch_1.bin");
+  EXPECT_THAT(refusal(), StartsWith(config_.path + ": has neither"));
+}
+
+// ---- .npz ----
+
+class NpzImages : public DatasetTest {
+ protected:
+  NpzImages() { use("npz", file_); }
+  void write(const at::Tensor& images, const at::Tensor& labels = {}) const {
+    NpzWriter writer(file_);
+    writer.write("arr_0", images);
+    if (labels.defined()) writer.write("arr_1", labels);
+    writer.close();
+  }
+
+  fs::path file_ = folder_ / "images.npz";
+  at::Tensor nhwc_ = pixels(4, 3, 6).permute({0, 2, 3, 1});
+};
+
+TEST_F(NpzImages, ReadsImagesWithAndWithoutLabels) {
+  write(nhwc_);
+  EXPECT_TRUE(at::equal(load().images, pixels(4, 3, 6)));
+  EXPECT_TRUE(load().images.is_contiguous());
+  EXPECT_FALSE(load().labels.defined());
+  for (const at::ScalarType type : {at::kByte, at::kInt, at::kLong}) {
+    write(nhwc_, at::tensor({0, 3, 1, 100}, type));
+    EXPECT_TRUE(at::equal(load().labels, at::tensor({0, 3, 1, 100}, at::kLong)));
+  }
+  write(pixels(4, 1, 6).permute({0, 2, 3, 1}));
+  EXPECT_TRUE(at::equal(load().images, pixels(4, 1, 6)));
+}
+
+TEST_F(NpzImages, TheTestSplitHasAFileOfItsOwn) {
+  write(nhwc_);
+  EXPECT_THAT(refusal(Split::test), StartsWith("data.test_path is empty"));
+  config_.test_path = file_.string();
+  config_.path = "";
+  EXPECT_EQ(load(Split::test).size(), 4);
+  EXPECT_EQ(refusal(), "data.path is empty: data.kind = npz needs a path");
+}
+
+TEST_F(NpzImages, RefusesOtherArrays) {
+  const std::pair<at::Tensor, const char*> wrong_images[] = {
+      {nhwc_.to(at::kFloat), "arr_0 is Float [4, 6, 6, 3]; it must be uint8"},
+      {nhwc_[0], "arr_0 is Byte [6, 6, 3]; it must be uint8"},
+      {nhwc_.narrow(1, 0, 5), "images are 5 x 6 (height x width); they must be square"},
+      {nhwc_.narrow(0, 0, 0), "holds no images"},
+      {nhwc_.narrow(3, 0, 2), "images have 2 channels; 1 (grey) or 3 (RGB) are read"},
+      {nhwc_.narrow(3, 0, 0), "images have 0 channels; 1 (grey) or 3 (RGB) are read"},
+      {nhwc_.narrow(1, 0, 0).narrow(2, 0, 0), "images are 0 x 0"}};
+  for (const auto& [images, message] : wrong_images) {
+    write(images);
+    EXPECT_THAT(refusal(), StartsWith(file_.string() + ": " + message));
+  }
+  const std::pair<at::Tensor, const char*> wrong_labels[] = {
+      {at::tensor({0, 1, 2}, at::kLong), "has 3 labels for 4 images"},
+      {at::tensor({0, -1, 2, 3}, at::kLong), "label 1 is -1; labels must be in 0.."},
+      {at::zeros({4}), "arr_1 is Float [4]; it must hold one integer label per image"},
+      {at::zeros({4, 1}, at::kLong), "arr_1 is Long [4, 1]; it must hold one integer label"}};
+  for (const auto& [labels, message] : wrong_labels) {
+    write(nhwc_, labels);
+    EXPECT_THAT(refusal(), StartsWith(file_.string() + ": " + message));
+  }
+  NpzWriter writer(file_);
+  writer.write("images", nhwc_);
+  writer.close();
+  EXPECT_EQ(refusal(), file_.string() + ": has no array 'arr_0'");
+  overwrite(file_, "PK");
+  EXPECT_THAT(refusal(), StartsWith(file_.string() + ": not a whole zip archive"));
+}
+
+// ---- what every kind shares ----
+
+TEST_F(DatasetTest, NamesAPathThatIsNotThere) {
+  for (const char* kind : {"fashion_mnist", "mnist", "cifar10", "image_folder", "npz"}) {
+    use(kind, folder_ / "none");
+    EXPECT_EQ(refusal(), (folder_ / "none").string() + ": not found") << kind;
+    config_.path = "";
+    if (config_.kind == "fashion_mnist") continue;  // has a usual place
+    EXPECT_EQ(refusal(), concat("data.path is empty: data.kind = ", kind, " needs a path"));
+  }
+  use("jpegs", folder_);
+  EXPECT_EQ(refusal(),
+            "data.kind = jpegs: must be one of fashion_mnist, mnist, cifar10, npz, "
+            "image_folder");
+}
+
+TEST_F(Idx, AgreesWithTheConfiguredSizeAndChannels) {
+  config_.image_size = 5;
+  config_.channels = 1;
+  EXPECT_EQ(load().size(), 3);
+  config_.image_size = 28;
+  EXPECT_EQ(refusal(), concat("data.image_size = 28: the images in ", folder_.string(),
+                              " are 5 pixels a side; give that or 0"));
+  config_.image_size = 0;
+  config_.channels = 3;
+  EXPECT_EQ(refusal(), concat("data.channels = 3: the images in ", folder_.string(),
+                              " have 1; give that or 0"));
+}
+
+TEST_F(DatasetTest, TellsTheKindByWhatIsThere) {
+  const auto kind = [](const fs::path& path) { return detect_dataset(path).kind; };
+  overwrite(folder_ / "digits" / "t10k-images-idx3-ubyte.gz", "");
+  overwrite(folder_ / "fashion" / "train-images-idx3-ubyte", "");
+  overwrite(folder_ / "cifar" / "test_batch.bin", "");
+  overwrite(folder_ / "around" / "cifar-10-batches-bin" / "data_batch_1.bin", "");
+  overwrite(folder_ / "pictures" / "a.png", "");
+  overwrite(folder_ / "a.npz", "");
+  EXPECT_EQ(kind(folder_ / "digits"), "mnist");
+  EXPECT_EQ(kind(folder_ / "fashion"), "fashion_mnist");
+  EXPECT_EQ(kind(folder_ / "cifar"), "cifar10");
+  EXPECT_EQ(kind(folder_ / "around"), "cifar10");
+  EXPECT_EQ(kind(folder_ / "pictures"), "image_folder");
+  EXPECT_EQ(kind(folder_ / "a.npz"), "npz");
+  const fs::path roundabout = folder_ / "cifar" / ".." / "a.npz";
+  EXPECT_EQ(detect_dataset(roundabout).path, (folder_ / "a.npz").string());
+  EXPECT_EQ(detect_dataset(roundabout).test_path, (folder_ / "a.npz").string());
+  EXPECT_EQ(user_error([&] { kind(folder_ / "none"); }),
+            (folder_ / "none").string() + ": not found");
+  overwrite(folder_ / "a.zip", "");
+  EXPECT_EQ(user_error([&] { kind(folder_ / "a.zip"); }),
+            (folder_ / "a.zip").string() + ": must be an .npz file or a folder");
+}
+
+TEST(Splits, AreTrainAndTest) {
+  EXPECT_EQ(parse_split("train"), Split::train);
+  EXPECT_EQ(parse_split("test"), Split::test);
+  EXPECT_EQ(user_error([] { parse_split("valid"); }), "split = valid: must be train or test");
+}
+
 TEST(Dataset, FashionMnistWhereThePackagePutsIt) {
-  if (!std::filesystem::is_directory("/usr/share/datasets/fashion-mnist")) {
+  if (!fs::is_directory("/usr/share/datasets/fashion-mnist")) {
     GTEST_SKIP() << "the package dataset-fashion-mnist is not installed";
   }
   DataConfig config;

@@ -72,6 +72,7 @@ void print_mean(const char* name, const cdm::MeanEstimate& mean, int digits) {
 
 void score(Options& options) {
   const cdm::Split split = cdm::parse_split(options.split);
+  cdm::require_folder_of(options.out);
   options.score.dequantization =
       options.dequantize == "none" ? cdm::Dequantization::none : cdm::Dequantization::uniform;
   if (options.score.draws > 1 && options.dequantize == "none") {

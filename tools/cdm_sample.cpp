@@ -89,25 +89,24 @@ void check_outputs(const Options& options) {
         "nothing to write: give --out FILE.npz, --grid FILE.png or --raw FILE.npy");
   }
   for (const std::string& file : {options.out, options.grid, options.raw}) {
-    const std::filesystem::path folder = std::filesystem::path(file).parent_path();
-    if (!folder.empty() && !std::filesystem::is_directory(folder)) {
-      throw cdm::UserError(cdm::concat(file, ": the folder ", folder.string(), " does not exist"));
-    }
+    cdm::require_folder_of(file);
   }
 }
 
 /// The files that images go to as they come.
 class Outputs {
  public:
-  Outputs(const Options& options, const cdm::NetworkShape& shape) : options_(options) {
+  Outputs(const Options& options, const cdm::Network& network) : options_(options) {
+    const cdm::NetworkShape& shape = network.shape();
     const std::int64_t n = options.generate.count;
     if (!options.out.empty()) {
       npz_.emplace(options.out);
       npz_->begin("arr_0", at::kByte, {n, shape.image_size, shape.image_size, shape.channels});
     }
     if (!options.raw.empty()) {
+      if (network.parameters().front().second.scalar_type() == at::kDouble) raw_type_ = at::kDouble;
       raw_.emplace(
-          options.raw, at::kFloat,
+          options.raw, raw_type_,
           std::vector<std::int64_t>{n, shape.channels, shape.image_size, shape.image_size});
     }
   }
@@ -115,7 +114,7 @@ class Outputs {
   void take(const at::Tensor& images) {
     const at::Tensor pixels = cdm::to_pixels(images).to(at::kCPU);
     if (npz_) npz_->append(pixels.permute({0, 2, 3, 1}));
-    if (raw_) raw_->append(images.to(at::kCPU, at::kFloat));
+    if (raw_) raw_->append(images.to(at::kCPU, raw_type_));
     if (!options_.grid.empty() && gridded_ < kLargestGrid) {
       grid_.push_back(pixels.narrow(0, 0, std::min(pixels.size(0), kLargestGrid - gridded_)));
       gridded_ += grid_.back().size(0);
@@ -143,6 +142,7 @@ class Outputs {
   const Options& options_;
   std::optional<cdm::NpzWriter> npz_;
   std::optional<cdm::NpyWriter> raw_;
+  at::ScalarType raw_type_ = at::kFloat;
   std::vector<at::Tensor> grid_;
   std::int64_t gridded_ = 0;
 };
@@ -181,7 +181,7 @@ void draw(Options& options) {
   generate.draws = read_noise(options.step_noise, {sampling.steps, generate.count, shape.channels,
                                                    shape.image_size, shape.image_size});
 
-  Outputs outputs(options, shape);
+  Outputs outputs(options, network);
   {
     cdm::Progress progress("sampling", generate.count * sampling.steps, "image steps");
     cdm::generate(
@@ -216,8 +216,10 @@ int main(int argc, char** argv) {
                    cdm::concat("FILE.png: the images side by side, at most ", kLargestGrid));
     app.add_option("--zoom", options.zoom, "pixels of the grid per pixel; default: to about 64")
         ->check(CLI::Range(1, 64));
-    app.add_option("--raw", options.raw,
-                   "FILE.npy: float32 [N, C, H, W] in the model's scale, unclamped");
+    app.add_option(
+        "--raw", options.raw,
+        "FILE.npy: [N, C, H, W] in the model's scale, unclamped; float64 with --precision fp64, "
+        "else float32");
     app.add_option("--sampler", options.sampler, "ddpm or ddim; default: the configuration's")
         ->check(CLI::IsMember({"ddpm", "ddim"}));
     app.add_option("--steps", options.steps,

@@ -3,6 +3,7 @@
 
 #include <c10/util/Exception.h>
 
+#include <filesystem>
 #include <iostream>
 
 #include "cdm/device.h"
@@ -54,6 +55,13 @@ int run_program(const Program& program, int argc, char** argv) {
     log_error(first_line(error.what()));
   }
   return kFailed;
+}
+
+void require_folder_of(const std::string& file) {
+  const std::filesystem::path folder = std::filesystem::path(file).parent_path();
+  if (!folder.empty() && !std::filesystem::is_directory(folder)) {
+    throw UserError(concat(file, ": the folder ", folder.string(), " does not exist"));
+  }
 }
 
 }  // namespace cdm

@@ -21,4 +21,8 @@ struct Program {
 /// usage, configuration or input, with one line on stderr.
 int run_program(const Program& program, int argc, char** argv);
 
+/// Throws UserError when the folder that `file` is to be written to does not exist. Programs ask
+/// before they compute anything.
+void require_folder_of(const std::string& file);
+
 }  // namespace cdm

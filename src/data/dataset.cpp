@@ -47,6 +47,10 @@ void check_images(const Dataset& dataset, const DataConfig& config, const std::s
     throw UserError(concat(path, ": images are ", images.size(2), " x ", images.size(3),
                            " (height x width); they must be square"));
   }
+  if (dataset.channels() != 1 && dataset.channels() != 3) {
+    throw UserError(concat(path, ": images have ", dataset.channels(),
+                           " channels; 1 (grey) or 3 (RGB) are read"));
+  }
   if (config.image_size != 0 && config.image_size != dataset.image_size()) {
     throw UserError(concat("data.image_size = ", config.image_size, ": the images in ", path,
                            " are ", dataset.image_size(), " pixels a side; give that or 0"));

@@ -39,6 +39,9 @@ at::Tensor decode_jpeg(std::string_view bytes, std::int64_t channels, const std:
                             &colours) != 0) {
     throw fail(::tjGetErrorStr2(decoder.get()));
   }
+  if (colours == TJCS_CMYK || colours == TJCS_YCCK) {
+    throw UserError(concat(source, ": is a JPEG of CMYK inks; grey and colour ones are read"));
+  }
   // A block of 8 x 8 pixels takes a bit at least.
   check_picture_size(source, width, height, 512 * bytes.size());
   at::Tensor image = at::empty({height, width, channels}, at::kByte);

@@ -8,7 +8,6 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
-#include <limits>
 #include <ostream>
 #include <utility>
 
@@ -16,6 +15,7 @@
 #include "cdm/io/file.h"
 #include "cdm/text.h"
 #include "npy_format.h"
+#include "raw_array.h"
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -24,6 +24,7 @@ namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kMostDimensions = 64;  // of NumPy's and LibTorch's arrays
 
 struct TypeName {
   std::string_view name;
@@ -103,25 +104,30 @@ at::Tensor parse_npy(std::string_view bytes, const std::string& source) {
   const std::string_view data = bytes.substr(header_start + header_length);
 
   std::string_view descr = value_of(header, "descr");
-  if (descr.size() < 5 || (descr[0] != '\'' && descr[0] != '"')) throw fail("no simple type");
-  descr = descr.substr(1, 3);
+  const std::size_t closing = descr.empty() ? 0 : descr.find(descr[0], 1);
+  if (descr.empty() || (descr[0] != '\'' && descr[0] != '"') || closing == std::string_view::npos) {
+    throw fail("no simple type");
+  }
+  descr = descr.substr(1, closing - 1);
   const auto known = std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeName& entry) {
-    return entry.name == descr || (entry.name[0] == '|' && entry.name.substr(1) == descr.substr(1));
+    return entry.name == descr ||
+           (entry.name[0] == '|' && descr.size() == 3 && entry.name.substr(1) == descr.substr(1));
   });
-  if (known == kTypes.end()) throw fail(concat("type '", descr, "' is not read here"));
-  const bool fortran = value_of(header, "fortran_order").starts_with("True");
+  if (known == kTypes.end()) throw fail(concat("type '", printable(descr), "' is not read here"));
+  const std::string_view fortran_order = value_of(header, "fortran_order");
+  const bool fortran = fortran_order.starts_with("True");
+  if (!fortran && !fortran_order.starts_with("False")) throw fail("no fortran_order");
   std::vector<std::int64_t> shape;
   if (!parse_shape(value_of(header, "shape"), shape)) throw fail("no shape");
+  if (shape.size() > kMostDimensions) throw fail(concat("it has ", shape.size(), " dimensions"));
 
-  auto expected = static_cast<std::int64_t>(c10::elementSize(known->type));
-  bool overflows = false;
-  for (const std::int64_t size : shape) {
-    overflows |= size > 0 && expected > std::numeric_limits<std::int64_t>::max() / size;
-    expected = overflows ? expected : expected * size;
-  }
-  if (overflows || data.size() != static_cast<std::size_t>(expected)) {
+  const std::int64_t expected = byte_count(known->type, shape);
+  if (expected < 0 || data.size() != static_cast<std::size_t>(expected)) {
     throw fail(concat("its header asks for another number of bytes than the ", data.size(),
                       " that follow"));
+  }
+  if (known->type == at::kBool && !are_truth_values(data)) {
+    throw fail("it holds truth values other than 0 and 1");
   }
   std::vector<std::int64_t> stored = shape;
   if (fortran) std::reverse(stored.begin(), stored.end());

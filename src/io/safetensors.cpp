@@ -11,12 +11,14 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <ostream>
+#include <set>
 #include <string_view>
 #include <vector>
 
 #include "cdm/error.h"
 #include "cdm/io/file.h"
 #include "cdm/text.h"
+#include "raw_array.h"
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -44,18 +46,33 @@ struct Entry {
   std::string name;
   at::ScalarType type;
   std::vector<std::int64_t> shape;
-  std::uint64_t begin, end;
+  std::int64_t begin, end;
 };
 
-/// Bytes of a tensor, or -1 when that number does not fit.
-std::int64_t byte_count(const Entry& entry) {
-  std::int64_t bytes = static_cast<std::int64_t>(c10::elementSize(entry.type));
-  for (const std::int64_t size : entry.shape) {
-    if (size < 0 || (size > 0 && bytes > std::numeric_limits<std::int64_t>::max() / size))
-      return -1;
-    bytes *= size;
+std::vector<std::int64_t> whole_numbers(const nlohmann::json& list) {
+  if (!list.is_array()) throw std::runtime_error("shape and data_offsets must be lists");
+  std::vector<std::int64_t> numbers;
+  for (const nlohmann::json& number : list) {
+    if (!number.is_number_unsigned() ||
+        number.get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max()) {
+      throw std::runtime_error("shape and data_offsets must hold whole numbers");
+    }
+    numbers.push_back(number.get<std::int64_t>());
   }
-  return bytes;
+  return numbers;
+}
+
+/// nlohmann's parser would let the last of several entries win.
+nlohmann::json parse_header(std::string_view text) {
+  std::set<std::string> names;
+  return nlohmann::json::parse(
+      text, [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
+        if (depth == 1 && event == nlohmann::json::parse_event_t::key &&
+            !names.insert(value.get<std::string>()).second) {
+          throw std::runtime_error(concat("'", value.get<std::string>(), "' is there twice"));
+        }
+        return true;
+      });
 }
 
 Entry parse_entry(const std::string& name, const nlohmann::json& json) {
@@ -66,8 +83,8 @@ Entry parse_entry(const std::string& name, const nlohmann::json& json) {
                                  [&](const TypeName& known) { return known.name == type_name; });
   if (type == kTypes.end()) throw std::runtime_error("unknown dtype " + type_name);
   entry.type = type->type;
-  entry.shape = json.at("shape").get<std::vector<std::int64_t>>();
-  const auto offsets = json.at("data_offsets").get<std::vector<std::uint64_t>>();
+  entry.shape = whole_numbers(json.at("shape"));
+  const std::vector<std::int64_t> offsets = whole_numbers(json.at("data_offsets"));
   if (offsets.size() != 2) throw std::runtime_error("data_offsets must be two numbers");
   entry.begin = offsets[0];
   entry.end = offsets[1];
@@ -91,7 +108,7 @@ SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& sou
   std::vector<Entry> entries;
   std::string current;
   try {
-    const nlohmann::json json = nlohmann::json::parse(header);
+    const nlohmann::json json = parse_header(header);
     if (!json.is_object()) throw fail("its header is not a JSON object");
     for (const auto& [name, value] : json.items()) {
       current = name;
@@ -111,23 +128,28 @@ SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& sou
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::pair(a.begin, a.end) < std::pair(b.begin, b.end);
   });
-  std::uint64_t position = 0;
+  const auto data_size = static_cast<std::int64_t>(data.size());
+  std::int64_t position = 0;
   for (const Entry& entry : entries) {
-    const std::int64_t expected = byte_count(entry);
-    if (entry.begin != position || entry.end < entry.begin || entry.end > data.size() ||
-        expected < 0 || entry.end - entry.begin != static_cast<std::uint64_t>(expected)) {
+    const std::int64_t expected = byte_count(entry.type, entry.shape);
+    if (entry.begin != position || entry.end < entry.begin || entry.end > data_size ||
+        expected < 0 || entry.end - entry.begin != expected) {
       throw fail(concat("'", entry.name, "' has offsets ", entry.begin, "..", entry.end,
                         " that do not fit its shape, its neighbours or the file"));
     }
+    const std::string_view contents =
+        data.substr(static_cast<std::size_t>(entry.begin), static_cast<std::size_t>(expected));
+    if (entry.type == at::kBool && !are_truth_values(contents)) {
+      throw fail(concat("'", entry.name, "' holds truth values other than 0 and 1"));
+    }
     at::Tensor tensor = at::empty(entry.shape, entry.type);
     if (expected > 0) {
-      std::memcpy(tensor.mutable_data_ptr(), data.data() + entry.begin,
-                  static_cast<std::size_t>(expected));
+      std::memcpy(tensor.mutable_data_ptr(), contents.data(), contents.size());
     }
     file.tensors.emplace_back(entry.name, std::move(tensor));
     position = entry.end;
   }
-  if (position != data.size()) throw fail("there are bytes after the last tensor");
+  if (position != data_size) throw fail("there are bytes after the last tensor");
   return file;
 }
 

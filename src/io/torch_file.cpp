@@ -14,6 +14,7 @@
 #include "cdm/io/file.h"
 #include "cdm/text.h"
 #include "pickle.h"
+#include "raw_array.h"
 #include "zip.h"
 
 static_assert(std::endian::native == std::endian::little);
@@ -56,8 +57,7 @@ class Storages {
         bytes.size() / element != static_cast<std::uint64_t>(count)) {
       throw fail("is not of the size that data.pkl says");
     }
-    if (type == at::kBool && std::any_of(bytes.begin(), bytes.end(),
-                                         [](char c) { return static_cast<std::uint8_t>(c) > 1; })) {
+    if (type == at::kBool && !are_truth_values(bytes)) {
       throw fail("holds truth values other than 0 and 1");
     }
     at::Tensor storage = at::empty({count}, type);

@@ -42,6 +42,7 @@ void append_number(std::string& out, std::uint64_t value, std::size_t count) {
 }
 
 std::uint32_t crc_of(std::uint32_t crc, const void* data, std::size_t size) {
+  if (size == 0) return crc;  // zlib would begin anew where data is null, as an empty tensor's is
   return static_cast<std::uint32_t>(::crc32_z(crc, static_cast<const Bytef*>(data), size));
 }
 

@@ -90,8 +90,9 @@ UNet::UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t s
   }
 
   norm_out_ = GroupNorm(make, "norm_out", width(0));
-  conv_out_ = Conv2d(make, "conv_out", width(0), 2 * width(0), 3, 1, 1);
-  linear_ = Linear(make, "linear_layer", 2 * width(0), shape.levels);
+  const std::int64_t features = config.head_channels > 0 ? config.head_channels : 2 * width(0);
+  conv_out_ = Conv2d(make, "conv_out", width(0), features, 3, 1, 1);
+  linear_ = Linear(make, "linear_layer", features, shape.levels);
   if (is_conditional()) {
     label_embedding_ = make.normal("label_emb.weight", {num_classes() + 1, channels});
   }

@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <ostream>
 #include <stdexcept>
 #include <string_view>
@@ -61,11 +62,13 @@ void RunDir::save_config(const RunConfig& config) const {
 }
 
 void RunDir::save(const Checkpoint& checkpoint, std::int64_t keep) const {
-  write_checkpoint(checkpoints(), checkpoint);
-  std::vector<std::filesystem::path> all = list_checkpoints(checkpoints());
-  if (keep == 0 || static_cast<std::int64_t>(all.size()) <= keep) return;
-  all.resize(all.size() - static_cast<std::size_t>(keep));
-  for (const std::filesystem::path& old : all) std::filesystem::remove_all(old);
+  const std::filesystem::path written = write_checkpoint(checkpoints(), checkpoint);
+  const std::vector<std::filesystem::path> all = list_checkpoints(checkpoints());
+  const auto end = std::next(std::find(all.begin(), all.end(), written));
+  const auto kept =
+      keep == 0 ? all.begin() : end - std::min<std::ptrdiff_t>(keep, end - all.begin());
+  std::for_each(all.begin(), kept, [](const auto& old) { std::filesystem::remove_all(old); });
+  std::for_each(end, all.end(), [](const auto& damaged) { std::filesystem::remove_all(damaged); });
 }
 
 std::optional<Checkpoint> RunDir::newest_checkpoint() const {
@@ -116,13 +119,14 @@ ModelFiles find_model(const std::filesystem::path& path) {
     if (all.empty()) throw UserError(concat(path.string(), ": this run has no checkpoint yet"));
     return {run.config(), all.back()};
   }
-  const std::filesystem::path folder = std::filesystem::absolute(path / "").parent_path();
+  const std::filesystem::path folder =
+      std::filesystem::absolute(path / "").lexically_normal().parent_path();
   const RunDir around(folder.parent_path().parent_path());
   if (std::filesystem::exists(folder / "state.json") && around.has_config()) {
     return {around.config(), folder};
   }
   throw UserError(concat(path.string(),
-                         std::filesystem::exists(path) ? ": is not" : ": there is no",
+                         std::filesystem::exists(path) ? ": is not a" : ": there is no",
                          " run directory (with config.yaml) or checkpoint of one"));
 }
 

@@ -15,7 +15,7 @@ namespace cdm {
 
 struct Dataset {
   std::string description;  // for messages: kind, split and path
-  at::Tensor images;        // uint8 [N, C, H, W], CPU, contiguous
+  at::Tensor images;        // uint8 [N, C, H, W], C 1 or 3, CPU, contiguous
   at::Tensor labels;        // int64 [N] in 0..class_count-1, CPU; undefined without labels
   std::vector<std::string> class_names;  // empty when the source has no names
 
@@ -30,8 +30,8 @@ enum class Split { train, test };
 Split parse_split(const std::string& name);
 
 /// Loads one split as `config` says. Throws UserError naming the file for data that is missing,
-/// truncated, of the wrong kind or size, not square, or that disagrees with config.image_size or
-/// config.channels where these are not 0.
+/// truncated, of the wrong kind or size, not square, neither grey nor RGB, or that disagrees with
+/// config.image_size or config.channels where these are not 0.
 Dataset load_dataset(const DataConfig& config, Split split);
 
 /// Tells a data set by what is there: an .npz file, a folder of IDX files (Fashion-MNIST layout),

@@ -12,8 +12,8 @@
 
 namespace cdm {
 
-/// Reads a .npy file of bool, uint8, int32, int64, float32 or float64, little-endian, C or Fortran
-/// order, into a contiguous CPU tensor. Throws UserError, naming the file, when it is missing,
+/// Reads a .npy file of bool, uint8, int32, int64, float16, float32 or float64, little-endian, C or
+/// Fortran order, into a contiguous CPU tensor. Throws UserError, naming the file, when it is missing,
 /// truncated, longer than its header says, or of another type.
 at::Tensor read_npy(const std::filesystem::path& path);
 

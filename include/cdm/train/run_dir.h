@@ -31,7 +31,8 @@ class RunDir {
   /// Writes config.yaml. Creates the folder where there is none.
   void save_config(const RunConfig& config) const;
 
-  /// Saves a checkpoint and removes the oldest ones beyond the newest `keep` (0 = keeps all).
+  /// Saves a checkpoint and removes the oldest ones beyond the newest `keep` (0 = keeps all), and
+  /// those of later steps, which must be damaged: the run has gone on from before them.
   void save(const Checkpoint& checkpoint, std::int64_t keep) const;
 
   /// The newest checkpoint that is whole, with a warning for each damaged one passed over. Empty

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: MIT
+// The folder of a run: checkpoints kept and passed over, one process at a time, what may change.
+#include <ATen/ops/full.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <set>
+#include <string>
+
+#include "../src/config_keys.h"
+#include "cdm/io/file.h"
+#include "cdm/log.h"
+#include "cdm/train/run_dir.h"
+#include "files.h"
+
+namespace cdm {
+namespace {
+
+namespace fs = std::filesystem;
+using test::overwrite;
+using test::user_error;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class RunFolder : public test::FilesTest {
+ protected:
+  void save(std::int64_t step, std::int64_t keep = 0) const {
+    const NamedTensors tensors = {{"w", at::full({2}, static_cast<double>(step))}};
+    run_.save({step, 1.0, tensors, tensors, tensors, tensors}, keep);
+  }
+  std::set<std::string> saved() const {
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(run_.checkpoints())) {
+      names.insert(entry.path().filename());
+    }
+    return names;
+  }
+  void damage(const char* checkpoint) const {
+    const fs::path file = run_.checkpoints() / checkpoint / "ema.safetensors";
+    overwrite(file, read_file(file).substr(1));
+  }
+
+  RunDir run_{folder_ / "run"};
+};
+
+TEST_F(RunFolder, SavesTheConfigurationWhereThereIsNoFolderYet) {
+  RunConfig config;
+  config.seed = 5;
+  EXPECT_FALSE(run_.has_config());
+  run_.save_config(config);
+  EXPECT_TRUE(run_.has_config());
+  EXPECT_EQ(flatten(load_config(run_.config())), flatten(config));
+}
+
+TEST_F(RunFolder, KeepsTheNewestCheckpoints) {
+  for (const std::int64_t step : {900, 1000, 1100}) save(step, 2);
+  EXPECT_THAT(saved(), ElementsAre("step-00001000", "step-00001100"));
+  for (const std::int64_t step : {1200, 1300}) save(step, 0);
+  EXPECT_EQ(saved().size(), 4U) << "0 keeps all";
+  save(100000000, 1);
+  EXPECT_THAT(saved(), ElementsAre("step-100000000"));
+}
+
+TEST_F(RunFolder, TheNewestWholeCheckpointIsTaken) {
+  EXPECT_FALSE(run_.newest_checkpoint().has_value());
+  for (const std::int64_t step : {1, 2, 3}) save(step);
+  EXPECT_EQ(run_.newest_checkpoint()->step, 3);
+
+  damage("step-00000003");
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(run_.newest_checkpoint()->step, 2);
+  const std::string warning = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(warning, AllOf(HasSubstr("warning: "), HasSubstr("step-00000003/ema.safetensors"),
+                             HasSubstr("; trying an older checkpoint")));
+
+  damage("step-00000002");
+  damage("step-00000001");
+  testing::internal::CaptureStderr();
+  EXPECT_THAT(user_error([&] { run_.newest_checkpoint(); }),
+              AllOf(HasSubstr(run_.checkpoints().string()),
+                    HasSubstr("none of the 3 checkpoints can be read")));
+  testing::internal::GetCapturedStderr();
+}
+
+TEST_F(RunFolder, DamagedCheckpointsDoNotPushOutWholeOnes) {
+  for (const std::int64_t step : {10, 20, 30}) save(step);
+  damage("step-00000020");
+  damage("step-00000030");
+  save(15, 1);  // having gone on from step 10
+  EXPECT_THAT(saved(), ElementsAre("step-00000015"));
+  EXPECT_EQ(run_.newest_checkpoint()->step, 15);
+}
+
+TEST_F(RunFolder, IsHeldByOneAtATime) {
+  fs::create_directories(run_.root());
+  const std::string refusal = run_.root().string() + ": another process is training in this folder";
+  {
+    const RunLock lock(run_);
+    EXPECT_EQ(user_error([&] { RunLock second(run_); }), refusal);
+    const RunDir other(folder_ / "other");
+    fs::create_directories(other.root());
+    const RunLock of_another(other);
+  }
+  EXPECT_EQ(user_error([&] { RunLock again(run_); }), "no UserError");
+}
+
+TEST_F(RunFolder, IsFreeWhenTheProcessThatHeldItIsKilled) {
+  fs::create_directories(run_.root());
+  int ready[2] = {};
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      const RunLock lock(run_);
+      if (::write(ready[1], "x", 1) == 1) ::pause();
+    } catch (...) {
+    }
+    ::_exit(1);
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  EXPECT_THAT(user_error([&] { RunLock second(run_); }), HasSubstr("another process"));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  EXPECT_EQ(user_error([&] { RunLock second(run_); }), "no UserError");
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST_F(RunFolder, ALockThatCannotBeMadeIsNamed) {
+  try {
+    RunLock lock(run_);
+    FAIL() << "no error";
+  } catch (const std::runtime_error& error) {
+    EXPECT_THAT(error.what(), HasSubstr((run_.root() / ".lock").string()));
+  }
+}
+
+TEST(ForbiddenChanges, NameKeyOldAndNewValue) {
+  RunConfig saved;
+  EXPECT_THAT(forbidden_changes(saved, saved), IsEmpty());
+  RunConfig wanted = saved;
+  wanted.seed = 1;
+  wanted.model.channel_mult = {1, 2};
+  wanted.train.batch_size = 64;
+  wanted.train.iterations = 7;
+  EXPECT_THAT(forbidden_changes(saved, wanted),
+              ElementsAre("model.channel_mult: [1, 2, 2, 2] -> [1, 2]", "seed: 0 -> 1",
+                          "train.batch_size: 128 -> 64"));
+}
+
+void change(std::string& value) { value += "x"; }
+void change(bool& value) { value = !value; }
+void change(std::int64_t& value) { ++value; }
+void change(double& value) { value += 0.5; }
+void change(std::vector<std::int64_t>& value) { value.push_back(1); }
+
+TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
+  const std::set<std::string> free = {"device",
+                                      "precision",
+                                      "own_cuda_kernels",
+                                      "data.path",
+                                      "data.test_path",
+                                      "sample.sampler",
+                                      "sample.steps",
+                                      "sample.spacing",
+                                      "sample.guidance",
+                                      "train.iterations",
+                                      "train.learning_rate",
+                                      "train.decay_every",
+                                      "train.decay_factor",
+                                      "train.clip_grad_norm",
+                                      "train.log_every",
+                                      "train.checkpoint_every",
+                                      "train.keep_checkpoints",
+                                      "train.sample_every",
+                                      "train.sample_count",
+                                      "train.nll_every",
+                                      "train.nll_images",
+                                      "train.max_minutes"};
+  const RunConfig saved;
+  RunConfig wanted;
+  visit_keys(wanted, [&](const std::string& section, const std::string& key, auto& field,
+                         const auto& value, auto&&...) {
+    change(field);
+    const std::string name = section.empty() ? key : section + "." + key;
+    EXPECT_EQ(forbidden_changes(saved, wanted).empty(), free.contains(name)) << name;
+    field = value;
+  });
+}
+
+TEST_F(RunFolder, AModelIsARunOrACheckpointOfOne) {
+  run_.save_config(RunConfig());
+  EXPECT_EQ(user_error([&] { find_model(run_.root()); }),
+            run_.root().string() + ": this run has no checkpoint yet");
+  save(1);
+  save(2);
+  for (const fs::path& path : {run_.root(), run_.root() / "", run_.root() / "checkpoints" / ".."}) {
+    const ModelFiles files = find_model(path);
+    EXPECT_TRUE(fs::equivalent(files.config, run_.config()));
+    EXPECT_TRUE(fs::equivalent(files.checkpoint, run_.checkpoints() / "step-00000002"));
+  }
+  const fs::path first = run_.checkpoints() / "step-00000001";
+  for (const fs::path& path : {first, first / "", first / "."}) {
+    const ModelFiles files = find_model(path);
+    EXPECT_TRUE(fs::equivalent(files.config, run_.config())) << path;
+    EXPECT_TRUE(fs::equivalent(files.checkpoint, first)) << path;
+  }
+  const fs::path before = fs::current_path();
+  fs::current_path(first);
+  EXPECT_TRUE(fs::equivalent(find_model(".").checkpoint, first));
+  EXPECT_TRUE(fs::equivalent(find_model(".").config, run_.config()));
+  fs::current_path(before);
+
+  EXPECT_EQ(user_error([&] { find_model(folder_ / "none"); }),
+            (folder_ / "none").string() +
+                ": there is no run directory (with config.yaml) or checkpoint of one");
+  for (const fs::path& other : {folder_, run_.checkpoints(), first / "state.json"}) {
+    EXPECT_EQ(user_error([&] { find_model(other); }),
+              other.string() + ": is not a run directory (with config.yaml) or checkpoint of one");
+  }
+}
+
+}  // namespace
+}  // namespace cdm

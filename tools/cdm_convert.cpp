@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// cdm-convert: weights from the authors' checkpoints, and out to PyTorch and safetensors.
+#include <filesystem>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "cdm/config.h"
+#include "cdm/error.h"
+#include "cdm/io/safetensors.h"
+#include "cdm/log.h"
+#include "cdm/text.h"
+#include "cdm/train/import_weights.h"
+#include "cdm/train/official_checkpoint.h"
+#include "cdm/train/run_dir.h"
+#include "program.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string input, config, out, weights;
+  std::vector<std::string> set;
+};
+
+bool is_torch_file(const fs::path& path) {
+  return path.extension() == ".pth" || path.extension() == ".pt";
+}
+
+/// The authors' file -> a run directory.
+void import_run(const Options& options) {
+  if (options.config.empty()) {
+    throw cdm::UserError(cdm::concat(
+        "--config: is needed with ", options.input,
+        ", which does not say what network, noise schedule and data its weights are for"));
+  }
+  if (!options.weights.empty()) {
+    throw cdm::UserError("--weights: has a meaning with --out FILE.safetensors only");
+  }
+  const cdm::RunDir run(options.out);
+  if (run.has_config() || !cdm::list_checkpoints(run.checkpoints()).empty()) {
+    throw cdm::UserError(cdm::concat(
+        options.out, ": is a run already, which is not overwritten; name another folder"));
+  }
+  const cdm::RunConfig given = cdm::load_config(options.config, options.set);
+  const cdm::Checkpoint state = cdm::read_official_checkpoint(options.input).state;
+  const cdm::RunConfig config = cdm::fit_to_weights(given, state.model, options.input);
+  run.save(cdm::fit_to_network(config, state, options.input), 0);
+  run.save_config(config);
+  cdm::log_info(
+      cdm::concat("imported step ", state.step, " with ", state.model.size(), " tensors"));
+  if (config.model.head_channels != given.model.head_channels) {
+    cdm::log_info(cdm::concat("model.head_channels = ", config.model.head_channels,
+                              ", as wide as linear_layer.weight"));
+  }
+  if (state.step == 0) {
+    cdm::log_warning("there is no state of the optimizer: training would begin at step 0");
+  }
+  cdm::log_info(cdm::concat("to train on: cdm-train ", run.config().string(), " --run-dir ",
+                            run.root().string()));
+}
+
+/// A run's checkpoint -> the authors' file. A run counts no epochs, and keeps no loss.
+void export_torch(const cdm::ModelFiles& files, const fs::path& out) {
+  const cdm::RunConfig config = cdm::load_config(files.config);
+  const cdm::Checkpoint state = cdm::fit_to_network(config, cdm::read_checkpoint(files.checkpoint),
+                                                    files.checkpoint.string());
+  cdm::write_official_checkpoint(out, {state, /*epoch=*/0, /*loss=*/0.0}, config.train);
+}
+
+void export_run(const Options& options) {
+  if (!options.config.empty() || !options.set.empty()) {
+    throw cdm::UserError(
+        "--config and --set: have a meaning with a .pth file only; a run has its configuration");
+  }
+  const fs::path out = options.out;
+  const bool is_torch = is_torch_file(out);
+  if (!is_torch && out.extension() != ".safetensors") {
+    throw cdm::UserError(cdm::concat(
+        "--out ", options.out, ": must be a .safetensors or .pth file, or come from a .pth file"));
+  }
+  if (is_torch && !options.weights.empty()) {
+    throw cdm::UserError("--weights: a .pth file holds both; leave it out");
+  }
+  cdm::require_folder_of(options.out);
+  const cdm::ModelFiles files = cdm::find_model(options.input);
+  if (is_torch) {
+    export_torch(files, out);
+  } else {
+    cdm::write_safetensors(out, cdm::read_weights(files.checkpoint, options.weights != "model"),
+                           {{"format", "pt"}});
+  }
+}
+
+void convert(const Options& options) {
+  if (is_torch_file(options.input)) {
+    import_run(options);
+  } else {
+    export_run(options);
+  }
+  std::cout << options.out << "\n";
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  cdm::Program program;
+  program.name = "cdm-convert";
+  program.description =
+      "Makes a run out of a checkpoint of the authors' training, and takes weights out of a run.";
+  program.example =
+      "cdm-convert official.pth --config config.yaml --out runs/official\n"
+      "  cdm-convert runs/first --out weights.safetensors\n"
+      "  cdm-convert runs/first --out checkpoint.pth";
+  program.declare = [&](CLI::App& app) {
+    app.add_option("INPUT", options.input,
+                   "FILE.pth as the authors' training saves it; or a run directory (its newest "
+                   "checkpoint is taken) or one checkpoint folder")
+        ->required();
+    app.add_option("--out", options.out,
+                   "from a .pth: the run directory to make, which must not be a run yet; from a "
+                   "run: FILE.safetensors (weights alone) or FILE.pth (the authors' layout: both "
+                   "kinds of weights and the optimizer)")
+        ->required();
+    app.add_option("--config", options.config,
+                   "with a .pth: the configuration it was trained with, YAML; model.head_channels "
+                   "and data.channels are read off the weights where they are 0");
+    app.add_option("--set", options.set,
+                   "with a .pth: section.key=value, over the configuration; repeatable")
+        ->allow_extra_args(false);
+    app.add_option("--weights", options.weights,
+                   "with --out FILE.safetensors: ema (the moving average, default) or model (the "
+                   "last weights)")
+        ->check(CLI::IsMember({"ema", "model"}));
+  };
+  program.body = [&] { convert(options); };
+  return cdm::run_program(program, argc, argv);
+}

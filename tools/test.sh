@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Sets up, builds and runs every test through ctest: the release build, then the build with address
+# and undefined-behaviour sanitizers.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: tools/test.sh [PRESET...]
+  PRESET  what to build and test: release, debug, asan, cuda; default: release asan
+TEXT
+}
+
+say() { echo "test: $*"; }
+
+cd "$(dirname "$0")/.."
+presets=()
+for argument in "$@"; do
+  case $argument in
+    release | debug | asan | cuda) presets+=("$argument") ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    *)
+      usage >&2
+      exit 2
+      ;;
+  esac
+done
+if ((${#presets[@]} == 0)); then presets=(release asan); fi
+
+tools/setup.sh --data
+results=()
+failed=0
+for preset in "${presets[@]}"; do
+  started=$SECONDS
+  say "building $preset"
+  cmake --preset "$preset" >/dev/null
+  cmake --build --preset "$preset" -- --quiet
+  built=$SECONDS
+  say "$preset built in $((built - started)) s; running its tests"
+  if ctest --preset "$preset" --parallel "$(nproc)"; then verdict=passed; else
+    verdict=FAILED
+    failed=1
+  fi
+  results+=("$preset: $verdict; built in $((built - started)) s, tested in $((SECONDS - built)) s")
+done
+for result in "${results[@]}"; do say "$result"; done
+exit "$failed"
