@@ -126,7 +126,8 @@ std::int64_t peak_memory_bytes(at::Device device) {
   if (!c10::impl::hasDeviceGuardImpl(device.type())) return 0;
   c10::DeviceAllocator* const allocator = c10::getDeviceAllocator(device.type());
   if (!allocator->initialized()) return 0;
-  const auto stats = allocator->getDeviceStats(device.has_index() ? device.index() : 0);
+  const auto stats =
+      allocator->getDeviceStats(device.has_index() ? device.index() : c10::DeviceIndex{0});
   using Kind = c10::CachingAllocator::StatType;
   return stats.allocated_bytes[static_cast<std::size_t>(Kind::AGGREGATE)].peak;
 }

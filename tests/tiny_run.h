@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -85,11 +86,12 @@ class TinyRun {
     return this->run("cdm-train", arguments(config, run, settings));
   }
 
-  /// Every file below the folder with its contents, to see whether a call changed anything.
-  std::map<std::string, std::string> contents() const {
-    std::map<std::string, std::string> found;
+  /// Every file below the folder with a hash of its contents.
+  std::map<std::string, std::size_t> contents() const {
+    std::map<std::string, std::size_t> found;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path())) {
-      found[entry.path().string()] = entry.is_regular_file() ? read_text(entry.path()) : "";
+      found[entry.path().string()] =
+          entry.is_regular_file() ? std::hash<std::string>()(read_text(entry.path())) : 0;
     }
     return found;
   }

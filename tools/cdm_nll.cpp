@@ -90,6 +90,8 @@ void score(Options& options) {
     if (dataset.labels.defined()) dataset.labels = dataset.labels.narrow(0, 0, options.limit);
   }
   const at::Tensor labels = labels_for(model.classifier.network(), dataset);
+  cdm::Dataset train;  // for the Gaussian
+  if (options.gaussian) train = cdm::load_dataset(model.config.data, cdm::Split::train);
 
   cdm::Progress progress("scoring", dataset.size(), "images");
   const at::Tensor log_prob =
@@ -112,7 +114,6 @@ void score(Options& options) {
             << (options.dequantize == "none" ? "127.5" : "128")
             << " 8-bit steps in one unit of x)\n";
   if (options.gaussian) {
-    const cdm::Dataset train = cdm::load_dataset(model.config.data, cdm::Split::train);
     print_mean("gaussian_bits_per_dim",
                cdm::estimate_mean(cdm::gaussian_bits_per_dim(train.images, dataset.images,
                                                              options.score.dequantization)),
@@ -140,7 +141,7 @@ int main(int argc, char** argv) {
     app.add_option("--split", options.split, "train or test")
         ->check(CLI::IsMember({"train", "test"}));
     app.add_option("--limit", options.limit, "score the first images only; 0 = all")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(0, 1 << 30));
     app.add_option("--out", options.out, "FILE.csv: index,log_prob_nats,bits_per_dim[,label]");
     app.add_option("--level", options.score.level,
                    "noise level t of log p_t; 0 = the density of the data");
@@ -150,7 +151,8 @@ int main(int argc, char** argv) {
     app.add_option("--draws", options.score.draws,
                    "with --dequantize uniform: draws per image, over which log p is averaged")
         ->check(CLI::Range(1, 100000));
-    app.add_option("--seed", options.score.seed, "of the dequantisation noise");
+    app.add_option("--seed", options.score.seed, "of the dequantisation noise")
+        ->check(cdm::seed_range());
     app.add_option("--batch", options.score.batch_size, "images at a time")
         ->check(CLI::Range(1, 1000000));
     app.add_flag("--gaussian", options.gaussian,

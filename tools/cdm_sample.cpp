@@ -31,6 +31,8 @@
 namespace {
 
 constexpr std::int64_t kLargestGrid = 256;
+constexpr double kLargestGuidance = 1000.0;
+constexpr std::int64_t kImagesOfASeed = std::int64_t{1} << 32;
 
 struct Options {
   cdm::LoadOptions model;
@@ -47,6 +49,10 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::RunConfig& conf
   if (!options.spacing.empty()) sampling.spacing = options.spacing;
   sampling.steps = options.steps.value_or(sampling.steps);
   sampling.guidance = options.guidance.value_or(sampling.guidance);
+  if (!(sampling.guidance >= 0.0 && sampling.guidance <= kLargestGuidance)) {  // NaN neither
+    throw cdm::UserError(cdm::concat("--guidance ", sampling.guidance, ": must be a number in 0..",
+                                     kLargestGuidance));
+  }
   cdm::sampling_levels(config.diffusion.steps, sampling.steps, sampling.spacing);  // legal?
   if (sampling.sampler != "ddpm" && !options.step_noise.empty()) {
     throw cdm::UserError(
@@ -176,6 +182,11 @@ void draw(Options& options) {
   cdm::GenerateOptions& generate = options.generate;
   generate.classes = options.classes;
   check_classes(generate.classes, network, sampling.guidance);
+  if (generate.first_image + generate.count > kImagesOfASeed) {
+    throw cdm::UserError(cdm::concat("--first-image ", generate.first_image, ": a seed has ",
+                                     kImagesOfASeed, " images, too few for ", generate.count,
+                                     " from there"));
+  }
   generate.start = read_noise(options.init_noise,
                               {generate.count, shape.channels, shape.image_size, shape.image_size});
   generate.draws = read_noise(options.step_noise, {sampling.steps, generate.count, shape.channels,
@@ -228,16 +239,16 @@ int main(int argc, char** argv) {
                    "leading, trailing or linspace; default: the configuration's")
         ->check(CLI::IsMember({"leading", "trailing", "linspace"}));
     app.add_option("--guidance", options.guidance,
-                   "w of classifier-free guidance; default: the configuration's")
-        ->check(CLI::NonNegativeNumber);
+                   "w of classifier-free guidance; default: the configuration's");
     app.add_option("--class", options.classes,
                    "class or classes (0,1,3), used in turn; default: none, the null class")
         ->delimiter(',')
         ->allow_extra_args(false);
     app.add_option("--seed", generate.seed,
-                   "of the noise; image i of a seed is the same whatever the batch");
+                   "of the noise; image i of a seed is the same whatever the batch")
+        ->check(cdm::seed_range());
     app.add_option("--first-image", generate.first_image, "number of the first image of the seed")
-        ->check(CLI::NonNegativeNumber);
+        ->check(CLI::Range(std::int64_t{0}, kImagesOfASeed - 1));
     app.add_option("--batch", generate.batch_size, "images at a time")
         ->check(CLI::Range(1, 1000000));
     app.add_option("--init-noise", options.init_noise,

@@ -62,6 +62,9 @@ void require_folder_of(const std::string& file) {
   if (!folder.empty() && !std::filesystem::is_directory(folder)) {
     throw UserError(concat(file, ": the folder ", folder.string(), " does not exist"));
   }
+  if (std::filesystem::is_directory(file)) {
+    throw UserError(concat(file, ": is a folder; a file is to be written"));
+  }
 }
 
 }  // namespace cdm

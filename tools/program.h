@@ -3,6 +3,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -21,8 +22,11 @@ struct Program {
 /// usage, configuration or input, with one line on stderr.
 int run_program(const Program& program, int argc, char** argv);
 
-/// Throws UserError when the folder that `file` is to be written to does not exist. Programs ask
-/// before they compute anything.
+/// Throws UserError when the folder that `file` is to be written to does not exist, or `file` is a
+/// folder itself. Programs ask before they compute anything. An empty name is of no file.
 void require_folder_of(const std::string& file);
+
+/// Seeds on the command line have the range that they have in a configuration.
+inline CLI::Validator seed_range() { return CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53); }
 
 }  // namespace cdm

@@ -75,7 +75,7 @@ NpzWriter::NpzWriter(std::filesystem::path path) : impl_(std::make_unique<Impl>(
 NpzWriter::~NpzWriter() = default;
 
 void NpzWriter::begin(const std::string& name, at::ScalarType type,
-                      std::vector<std::int64_t> shape) {
+                      const std::vector<std::int64_t>& shape) {
   impl_->begin(name, type, shape);
 }
 void NpzWriter::append(const at::Tensor& rows) { impl_->append(rows); }

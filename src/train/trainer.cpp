@@ -41,6 +41,14 @@ Dataset spread_subset(Dataset dataset, std::int64_t count) {
   return dataset;
 }
 
+/// What is scored in the loop; nothing when that never happens.
+std::optional<Dataset> test_images(const RunConfig& config) {
+  if (config.train.nll_every == 0) return std::nullopt;
+  Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
+  resolve(config, test);  // labels that suit the model?
+  return test;
+}
+
 std::string metrics_line(const Metrics& metrics) {
   std::vector<std::string> parts;
   for (const auto& [name, value] : metrics) {
@@ -78,16 +86,13 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device)
 Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                  const Dataset& train)
     : config_(resolve(config, train)),
-      run_(prepared(run)),
-      lock_(run_),
       device_(device),
+      test_(test_images(config_)),
       learner_(config_, network_shape(config_), device),
       batches_(train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
-               config_.data.horizontal_flip, device) {
-  if (config_.train.nll_every > 0) {
-    test_ = spread_subset(load_dataset(config_.data, Split::test), config_.train.nll_images);
-    resolve(config_, *test_);
-  }
+               config_.data.horizontal_flip, device),
+      run_(prepared(run)),
+      lock_(run_) {
   if (run_.has_config()) {
     const std::vector<std::string> changes = forbidden_changes(load_config(run_.config()), config_);
     if (!changes.empty()) {

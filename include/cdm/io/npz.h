@@ -30,7 +30,7 @@ class NpzWriter {
   NpzWriter& operator=(const NpzWriter&) = delete;
 
   /// Starts member `name` of the given full shape; rows then arrive through append().
-  void begin(const std::string& name, at::ScalarType type, std::vector<std::int64_t> shape);
+  void begin(const std::string& name, at::ScalarType type, const std::vector<std::int64_t>& shape);
   /// Appends rows along the first dimension: [n, ...] with the type and trailing shape of begin().
   void append(const at::Tensor& rows);
   /// begin + append of a whole array.

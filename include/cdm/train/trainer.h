@@ -49,13 +49,14 @@ class Trainer {
   void score_test_images();
   double seconds() const;
 
+  // Whatever may be refused comes before the folder is made.
   RunConfig config_;
-  RunDir run_;
-  RunLock lock_;
   at::Device device_;
+  std::optional<Dataset> test_;  // the images that are scored in the loop
   Learner learner_;
   BatchStream batches_;
-  std::optional<Dataset> test_;  // the images that are scored in the loop
+  RunDir run_;
+  RunLock lock_;
   std::optional<MetricsWriter> metrics_;
   RunningMeans means_;
   double seconds_before_ = 0.0;  // of training, by earlier processes
