@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ThreadLocalState.h>
+#include <omp.h>
 
 #include <algorithm>
 
@@ -54,6 +55,11 @@ void for_each_piece(const std::vector<Piece>& pieces, at::Device device,
   const at::ThreadLocalState caller;  // gradient mode and the like
   at::parallel_for(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {
     const at::ThreadLocalStateGuard as_caller(caller);
+    // oneDNN plans convolutions for omp_get_max_threads() threads. Within this region it would get
+    // one, which then waits for the others for ever. Each thread's number is its own; ATen's first
+    // call in a thread would set it back.
+    at::internal::lazy_init_num_threads();
+    omp_set_num_threads(1);
     for (std::int64_t worker = begin; worker < end; ++worker) run(worker);
   });
 }

@@ -76,9 +76,11 @@ double Progress::rate() const {
 }
 
 double Progress::seconds_left() const {
+  const double until_limit = std::max(limit_seconds_ - elapsed_seconds(), 0.0);
   const double per_second = rate();
-  if (total_ == 0 || per_second <= 0.0) return std::numeric_limits<double>::infinity();
-  return static_cast<double>(std::max<std::int64_t>(total_ - done_, 0)) / per_second;
+  if (total_ == 0 || per_second <= 0.0) return until_limit;
+  const std::int64_t left = std::max<std::int64_t>(total_ - done_, 0);
+  return std::min(static_cast<double>(left) / per_second, until_limit);
 }
 
 }  // namespace cdm

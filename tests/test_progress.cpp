@@ -57,6 +57,19 @@ TEST_F(ProgressTest, AnUnknownTotalIsNeverDone) {
   EXPECT_TRUE(std::isinf(progress.seconds_left()));
 }
 
+TEST_F(ProgressTest, LeavesNoMoreTimeThanItsLimit) {
+  Progress progress = make(100);
+  progress.end_after(20.0);
+  EXPECT_EQ(progress.seconds_left(), 20.0);
+  now_ += 10.0;
+  progress.update(10);  // 90 s to go at this rate
+  EXPECT_EQ(progress.seconds_left(), 10.0);
+  progress.update(90);
+  EXPECT_NEAR(progress.seconds_left(), 10.0 / 9.0, 1e-12);
+  now_ += 20.0;
+  EXPECT_EQ(progress.seconds_left(), 0.0) << "beyond its limit";
+}
+
 TEST_F(ProgressTest, TakesTheMachinesClock) {
   Progress progress("waiting", 1, "times");
   ::usleep(20000);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -24,13 +25,17 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  /// The task ends after so many seconds, done or not.
+  void end_after(double seconds) { limit_seconds_ = seconds; }
+
   /// Shows that `done` are done, with a few words more. Cheap enough to call after every step.
   void update(std::int64_t done, std::string_view details = {});
 
   double elapsed_seconds() const;
   /// Units a second since the start.
   double rate() const;
-  /// Seconds left at that rate; infinite before the first unit or for an unknown total.
+  /// Seconds left at that rate, or until the task's limit; infinite before the first unit or for an
+  /// unknown total where there is no limit.
   double seconds_left() const;
 
  private:
@@ -38,6 +43,7 @@ class Progress {
   std::int64_t total_, before_, done_;
   Clock clock_;
   double start_, shown_;
+  double limit_seconds_ = std::numeric_limits<double>::infinity();
 };
 
 }  // namespace cdm

@@ -123,6 +123,9 @@ void Trainer::run() {
   const StopSignal signals;
   const std::int64_t total = config_.train.iterations;
   progress_.emplace("training", total, "steps", learner_.steps_done());
+  if (config_.train.max_minutes > 0.0) {
+    progress_->end_after(60.0 * config_.train.max_minutes - seconds_before_);
+  }
   logged_step_ = learner_.steps_done();
   logged_seconds_ = 0.0;
   while (learner_.steps_done() < total && !time_is_up() && !StopSignal::stop_requested()) {
