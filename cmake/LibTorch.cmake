@@ -50,7 +50,16 @@ set_target_properties(LibTorch::c10 PROPERTIES
   INTERFACE_INCLUDE_DIRECTORIES
     "${CDM_LIBTORCH_ROOT}/include;${CDM_LIBTORCH_ROOT}/include/torch/csrc/api/include")
 
+# at::parallel_for is a plain loop in files that are compiled without OpenMP. Its threads must be
+# those of LibTorch's own operations: the same run-time library, which the wheel brings along.
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+file(GLOB _cdm_openmp "${CDM_LIBTORCH_ROOT}/lib/libgomp*.so*")
+if(NOT _cdm_openmp)
+  set(_cdm_openmp "${OpenMP_CXX_LIBRARIES}")
+endif()
+
 add_library(LibTorch::cpu SHARED IMPORTED GLOBAL)
 set_target_properties(LibTorch::cpu PROPERTIES
   IMPORTED_LOCATION "${CDM_LIBTORCH_ROOT}/lib/libtorch_cpu.so"
-  INTERFACE_LINK_LIBRARIES LibTorch::c10)
+  INTERFACE_COMPILE_OPTIONS "$<$<COMPILE_LANGUAGE:CXX>:${OpenMP_CXX_FLAGS}>"
+  INTERFACE_LINK_LIBRARIES "LibTorch::c10;${_cdm_openmp}")

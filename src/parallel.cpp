@@ -3,6 +3,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ThreadLocalState.h>
+#include <omp.h>
 
 #include <algorithm>
 
@@ -15,6 +16,15 @@ std::int64_t workers_for(std::int64_t rows, at::Device device) {
   if (!device.is_cpu() || at::in_parallel_region()) return 1;
   const std::int64_t threads = at::get_num_threads();
   return threads <= std::min(rows, kMostWorkers) ? threads : 1;
+}
+
+/// Makes operations of this thread of a parallel region run in it alone. oneDNN plans convolutions
+/// for omp_get_max_threads() threads; the region gives it one, which waits for the others for ever.
+void use_one_thread() {
+  // ATen sets the number when it first asks for it in a thread: here, and within LibTorch.
+  at::internal::lazy_init_num_threads();
+  at::get_num_threads();
+  omp_set_num_threads(1);  // of this thread, until the region ends
 }
 
 }  // namespace
@@ -54,6 +64,7 @@ void for_each_piece(const std::vector<Piece>& pieces, at::Device device,
   const at::ThreadLocalState caller;  // gradient mode and the like
   at::parallel_for(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {
     const at::ThreadLocalStateGuard as_caller(caller);
+    use_one_thread();
     for (std::int64_t worker = begin; worker < end; ++worker) run(worker);
   });
 }

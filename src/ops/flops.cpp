@@ -6,19 +6,19 @@
 namespace cdm::ops {
 namespace {
 
-thread_local std::int64_t* total = nullptr;
+std::atomic<FlopCounter*> present = nullptr;
 
 }  // namespace
 
 FlopCounter::FlopCounter() {
-  TORCH_CHECK(total == nullptr, "two FlopCounters in a thread");
-  total = &flop_;
+  FlopCounter* nobody = nullptr;
+  TORCH_CHECK(present.compare_exchange_strong(nobody, this), "two FlopCounters at a time");
 }
 
-FlopCounter::~FlopCounter() { total = nullptr; }
+FlopCounter::~FlopCounter() { present = nullptr; }
 
 void FlopCounter::add(std::int64_t flop) {
-  if (total != nullptr) *total += flop;
+  if (FlopCounter* const counter = present) counter->flop_ += flop;
 }
 
 }  // namespace cdm::ops

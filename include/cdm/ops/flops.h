@@ -3,11 +3,12 @@
 // with an addition in convolutions, linear layers and attention. All else is small beside them.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 namespace cdm::ops {
 
-/// Counts while it lives, in the thread that made it. At most one in a thread.
+/// Counts while it lives, what all threads do. At most one at a time.
 class FlopCounter {
  public:
   FlopCounter();
@@ -21,7 +22,7 @@ class FlopCounter {
   static void add(std::int64_t flop);
 
  private:
-  std::int64_t flop_ = 0;
+  std::atomic<std::int64_t> flop_ = 0;
 };
 
 }  // namespace cdm::ops
