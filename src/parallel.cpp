@@ -18,6 +18,15 @@ std::int64_t workers_for(std::int64_t rows, at::Device device) {
   return threads <= std::min(rows, kMostWorkers) ? threads : 1;
 }
 
+/// Makes operations of this thread of a parallel region run in it alone. oneDNN plans convolutions
+/// for omp_get_max_threads() threads; the region gives it one, which waits for the others for ever.
+void use_one_thread() {
+  // ATen sets the number when it first asks for it in a thread: here, and within LibTorch.
+  at::internal::lazy_init_num_threads();
+  at::get_num_threads();
+  omp_set_num_threads(1);  // of this thread, until the region ends
+}
+
 }  // namespace
 
 std::vector<Piece> cut_batch(std::int64_t rows, at::Device device, std::int64_t largest) {
@@ -55,11 +64,7 @@ void for_each_piece(const std::vector<Piece>& pieces, at::Device device,
   const at::ThreadLocalState caller;  // gradient mode and the like
   at::parallel_for(0, workers, 1, [&](std::int64_t begin, std::int64_t end) {
     const at::ThreadLocalStateGuard as_caller(caller);
-    // oneDNN plans convolutions for omp_get_max_threads() threads. Within this region it would get
-    // one, which then waits for the others for ever. Each thread's number is its own; ATen's first
-    // call in a thread would set it back.
-    at::internal::lazy_init_num_threads();
-    omp_set_num_threads(1);
+    use_one_thread();
     for (std::int64_t worker = begin; worker < end; ++worker) run(worker);
   });
 }
