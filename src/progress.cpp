@@ -2,6 +2,7 @@
 #include "cdm/progress.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -22,19 +23,31 @@ std::string bar(double share) {
                 std::string(static_cast<std::size_t>(kBarWidth) - full, '.'), "]");
 }
 
+double machine_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 }  // namespace
 
-Progress::Progress(std::string label, std::int64_t total, std::string unit, std::int64_t done)
-    : label_(std::move(label)), unit_(std::move(unit)), total_(total), before_(done), done_(done) {}
+Progress::Progress(std::string label, std::int64_t total, std::string unit, std::int64_t done,
+                   Clock clock)
+    : label_(std::move(label)),
+      unit_(std::move(unit)),
+      total_(total),
+      before_(done),
+      done_(done),
+      clock_(clock ? std::move(clock) : machine_seconds),
+      start_(clock_()),
+      shown_(start_) {}
 
 Progress::~Progress() { show_status(""); }
 
 void Progress::update(std::int64_t done, std::string_view details) {
   done_ = done;
   const bool terminal = log_is_terminal();
-  const Clock::time_point now = Clock::now();
-  const double since = std::chrono::duration<double>(now - shown_).count();
-  if (since < (terminal ? kTerminalSeconds : kPlainSeconds) && !(terminal && done_ == total_)) {
+  const double now = clock_();
+  if (now - shown_ < (terminal ? kTerminalSeconds : kPlainSeconds) &&
+      !(terminal && done_ == total_)) {
     return;
   }
   shown_ = now;
@@ -55,9 +68,7 @@ void Progress::update(std::int64_t done, std::string_view details) {
   }
 }
 
-double Progress::elapsed_seconds() const {
-  return std::chrono::duration<double>(Clock::now() - start_).count();
-}
+double Progress::elapsed_seconds() const { return clock_() - start_; }
 
 double Progress::rate() const {
   const double seconds = elapsed_seconds();

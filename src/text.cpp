@@ -38,7 +38,8 @@ std::string fixed(double value, int digits) {
 }
 
 std::string format_duration(double seconds) {
-  if (!std::isfinite(seconds)) return "unknown";
+  constexpr double kMost = 1e15;  // what llround can take
+  if (!std::isfinite(seconds) || seconds > kMost) return "unknown";
   const auto total = static_cast<std::int64_t>(std::llround(std::max(seconds, 0.0)));
   const std::int64_t minutes = total / 60;
   const std::int64_t hours = minutes / 60;

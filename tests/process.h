@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -79,7 +80,12 @@ class Process {
     words.insert(words.end(), arguments.begin(), arguments.end());
     std::vector<std::string> variables = options.environment;
     for (char** variable = ::environ; *variable != nullptr; ++variable) {
-      variables.emplace_back(*variable);  // of two with one name, getenv() finds the first
+      const std::string inherited = *variable;
+      const std::string name = inherited.substr(0, inherited.find('=') + 1);
+      const auto replaces = [&](const std::string& given) { return given.starts_with(name); };
+      if (std::none_of(options.environment.begin(), options.environment.end(), replaces)) {
+        variables.push_back(inherited);
+      }
     }
     ::posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);

@@ -67,11 +67,12 @@ TEST_P(PillowsPicture, ReadsAsPillowReadsIt) {
 
 INSTANTIATE_TEST_SUITE_P(Image, PillowsPicture,
                          testing::Values(Kind{"rgb.png", 0}, Kind{"gamma.png", 0},
-                                         Kind{"grey.png", 0}, Kind{"bits.png", 0},
-                                         Kind{"grey16.png", 0}, Kind{"palette.png", 0},
-                                         Kind{"clear_palette.png", 0}, Kind{"rgba.png", 0},
-                                         Kind{"grey_alpha.png", 0}, Kind{"rgb.jpg", 1},
-                                         Kind{"grey.jpg", 0}, Kind{"progressive.jpg", 1}),
+                                         Kind{"interlaced.png", 0}, Kind{"grey.png", 0},
+                                         Kind{"bits.png", 0}, Kind{"grey16.png", 0},
+                                         Kind{"palette.png", 0}, Kind{"clear_palette.png", 0},
+                                         Kind{"rgba.png", 0}, Kind{"grey_alpha.png", 0},
+                                         Kind{"rgb.jpg", 1}, Kind{"grey.jpg", 0},
+                                         Kind{"progressive.jpg", 1}),
                          [](const auto& info) {
                            std::string name = info.param.file;
                            name.replace(name.find('.'), 1, "_");

@@ -318,6 +318,7 @@ TEST_F(Ops, GroupNormEqualsItsFormula) {
   for (const NormCase& c : kNormCases) {
     SCOPED_TRACE(c.text());
     compare(c.norm_op(), c.norm_twin(), c.arguments());
+    compare_each_alone(c.norm_op(), c.norm_twin(), c.arguments());
   }
 }
 

@@ -9,11 +9,11 @@ namespace {
 
 TEST(Process, ReportsWhatAProgramDid) {
   const TemporaryFolder folder;
-  const Finished done = run("/bin/sh", {"-c", "pwd; echo \"$WORD\" >&2; exit 3"},
+  const Finished done = run("/bin/sh", {"-c", "pwd; echo \"$WORD $PATH\" >&2; exit 3"},
                             {folder.path().string(), {"WORD=two words", "PATH=/nowhere"}});
   EXPECT_EQ(done.exit_code, 3);
   EXPECT_EQ(done.out, folder.path().string() + "\n");
-  EXPECT_EQ(done.err, "two words\n");
+  EXPECT_EQ(done.err, "two words /nowhere\n");
   EXPECT_THROW(run("/no/such/program", {}), std::runtime_error);
 }
 

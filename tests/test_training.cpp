@@ -197,6 +197,27 @@ std::int64_t resident_bytes() {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
+TEST(Training, MicroBatchesGiveTheGradientOfTheWholeBatch) {
+  SmallUNet small;
+  small.config.model.dropout = 0.3;
+  small.images = numbers(1, {7, 1, 8, 8}, at::kDouble).tanh();
+  const auto gradients_of = [&](std::int64_t micro_batch_size) {
+    small.config.train.micro_batch_size = micro_batch_size;
+    const Learner learner(small.config, small.shape, at::kCPU, at::kDouble);
+    return learner.loss_gradients(small.inputs(3));
+  };
+  const LossGradients whole = gradients_of(0);
+  for (const std::int64_t size : {1, 2, 5}) {
+    const LossGradients parts = gradients_of(size);
+    test::expect_close(parts.terms.total, whole.terms.total, 1e-12, concat("loss by ", size));
+    for (std::size_t i = 0; i < whole.gradients.size(); ++i) {
+      // Relative to 1: some gradients are zero but for rounding.
+      EXPECT_LT((parts.gradients[i] - whole.gradients[i]).abs().max().item<double>(), 1e-12)
+          << "parameter " << i << " by " << size;
+    }
+  }
+}
+
 TEST(Training, HoldsNoMemory) {
 #ifdef __SANITIZE_ADDRESS__
   GTEST_SKIP() << "the address sanitizer keeps freed memory";

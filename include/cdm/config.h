@@ -51,6 +51,7 @@ struct LossConfig {
 struct TrainConfig {
   std::int64_t iterations = 0;
   std::int64_t batch_size = 0;
+  std::int64_t micro_batch_size = 0;  // images at a time within a step; 0 = all
   double learning_rate = 0.0;
   std::int64_t warmup = 0;       // steps of linear warm-up
   std::int64_t decay_every = 0;  // steps between decays; 0 = never

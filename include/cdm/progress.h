@@ -3,8 +3,8 @@
 // elsewhere.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -12,9 +12,13 @@ namespace cdm {
 
 class Progress {
  public:
+  using Clock = std::function<double()>;  // seconds since any moment
+
   /// `label` names the task, `unit` what is counted: Progress("sampling", 64, "images").
-  /// `done` of `total` were done before this process started. total = 0: unknown.
-  Progress(std::string label, std::int64_t total, std::string unit, std::int64_t done = 0);
+  /// `done` of `total` were done before this process started. total = 0: unknown. Without a
+  /// `clock`, it is that of the machine.
+  Progress(std::string label, std::int64_t total, std::string unit, std::int64_t done = 0,
+           Clock clock = {});
   /// Removes the bar.
   ~Progress();
   Progress(const Progress&) = delete;
@@ -30,12 +34,10 @@ class Progress {
   double seconds_left() const;
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   std::string label_, unit_;
   std::int64_t total_, before_, done_;
-  Clock::time_point start_ = Clock::now();
-  Clock::time_point shown_ = start_;
+  Clock clock_;
+  double start_, shown_;
 };
 
 }  // namespace cdm

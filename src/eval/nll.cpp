@@ -92,9 +92,14 @@ at::Tensor gaussian_bits_per_dim(const at::Tensor& train_images, const at::Tenso
   const at::Tensor factor = at::linalg_cholesky(covariance);
   const at::Tensor white = at::linalg_solve_triangular(factor, (rows(test_images) - mean).t(),
                                                        /*upper=*/false);  // [d, N]
-  const at::Tensor log_prob =
-      white.square().sum(0).mul(-0.5) - factor.diagonal().log().sum() -
-      0.5 * static_cast<double>(dimensions) * std::log(2.0 * std::numbers::pi);
+  at::Tensor log_prob = white.square().sum(0).mul(-0.5) - factor.diagonal().log().sum() -
+                        0.5 * static_cast<double>(dimensions) * std::log(2.0 * std::numbers::pi);
+  if (!raw) {
+    // Noise z of variance step^2 / 12 adds E z' S^-1 z = tr(S^-1) step^2 / 12 to the distance.
+    const at::Tensor inverse =
+        at::linalg_solve_triangular(factor, at::eye(dimensions, at::kDouble), /*upper=*/false);
+    log_prob.sub_(inverse.square().sum() * (step * step / 24.0));
+  }
   return bits_per_dim(log_prob, dimensions, bits_offset(dequantization));
 }
 

@@ -262,7 +262,8 @@ void ZipWriter::close() {
     append_number(header, large ? kLarge32 : entry.size, 4);
     append_number(header, entry.name.size(), 2);
     append_number(header, extra.size(), 2);
-    append_number(header, 0, 2 + 2 + 2 + 4);  // comment, disk, attributes
+    append_number(header, 0, 2 + 2 + 2);  // comment, disk, internal attributes
+    append_number(header, 0, 4);          // external attributes
     append_number(header, far ? kLarge32 : entry.offset, 4);
     put(header + entry.name + extra);
   }

@@ -39,7 +39,8 @@ at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
 at::Tensor DropoutMasks::apply(const at::Tensor& x, double rate) {
   const RandomStream stream = {seed_, Purpose::dropout, next_layer_++};
   if (!x.is_cpu()) {
-    at::manual_seed(derived_seed(stream));
+    const auto first_row = static_cast<std::uint64_t>(first_row_);
+    at::manual_seed(derived_seed({derived_seed(stream), Purpose::dropout, first_row}));
     return at::dropout(x, rate, /*train=*/true);
   }
   // Drawn in the order in which channels_last holds x.

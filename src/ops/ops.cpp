@@ -45,13 +45,14 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps) {
-  return use_fused(x) ? fused_group_norm_silu(x, weight, bias, groups, eps)
+  return use_fused(x) ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/true)
                       : reference::group_norm_silu(x, weight, bias, groups, eps);
 }
 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps) {
-  return at::group_norm(x, groups, weight, bias, eps);
+  return use_fused(x) ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/false)
+                      : reference::group_norm(x, weight, bias, groups, eps);
 }
 
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
@@ -73,7 +74,12 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps) {
-  return at::silu(at::group_norm(x, groups, weight, bias, eps));
+  return at::silu(group_norm(x, weight, bias, groups, eps));
+}
+
+at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      std::int64_t groups, double eps) {
+  return at::group_norm(x, groups, weight, bias, eps);
 }
 
 }  // namespace cdm::reference

@@ -83,7 +83,7 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
                     static_cast<std::uint64_t>(step_)});
   const at::Device device = inputs.x0.device();
   const auto batch = static_cast<double>(inputs.x0.size(0));
-  const std::vector<Piece> pieces = cut_batch(inputs.x0.size(0), device);
+  const std::vector<Piece> pieces = cut_batch(inputs.x0.size(0), device, config_.train.micro_batch_size);
 
   std::vector<LossGradients> sums(static_cast<std::size_t>(worker_count(pieces, device)));
   for_each_piece(pieces, device, [&](std::int64_t worker, const Piece& piece) {

@@ -24,7 +24,7 @@ namespace {
 
 /// What may change from one start of a run to the next: these keys, and every key that begins with
 /// one that ends in a dot.
-constexpr std::array<std::string_view, 19> kFree = {
+constexpr std::array<std::string_view, 20> kFree = {
     "device",
     "precision",
     "own_cuda_kernels",
@@ -32,6 +32,7 @@ constexpr std::array<std::string_view, 19> kFree = {
     "data.test_path",
     "sample.",
     "train.iterations",
+    "train.micro_batch_size",
     "train.learning_rate",
     "train.decay_every",
     "train.decay_factor",

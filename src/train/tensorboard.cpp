@@ -93,8 +93,12 @@ EventWriter::EventWriter(const std::filesystem::path& folder, std::int64_t first
   std::filesystem::create_directories(folder);
   std::array<char, 256> host = {};
   ::gethostname(host.data(), host.size() - 1);
-  path_ = folder / concat("events.out.tfevents.", static_cast<std::int64_t>(now()), ".",
-                          host.data(), ".", ::getpid(), ".", first_step);
+  const std::string name = concat("events.out.tfevents.", static_cast<std::int64_t>(now()), ".",
+                                  host.data(), ".", ::getpid(), ".");
+  std::int64_t number = 0;
+  do {
+    path_ = folder / concat(name, number++);
+  } while (std::filesystem::exists(path_));
   out_.open(path_, std::ios::binary);
   write_event(0, bytes_field(kFileVersion, "brain.Event:2"));
   write_event(first_step, bytes_field(kSessionLog, integer_field(kStatus, kStart)));

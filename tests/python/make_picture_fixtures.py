@@ -7,7 +7,9 @@ reads from them, as RGB over white and as grey, in expected.npz. Run by hand:
 needs `pip install numpy pillow`. tests/test_image.cpp compares.
 """
 import pathlib
+import struct
 import sys
+import zlib
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -44,6 +46,20 @@ def pictures():
     }
 
 
+def interlaced(rgb):
+    """A PNG in the seven passes of Adam7, which Pillow does not write."""
+    data = b""
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2)]
+    for top, left, down, right in passes + [(1, 0, 2, 1)]:
+        for row in rgb[top::down, left::right]:
+            data += b"\0" + row.tobytes() if row.size else b""
+    header = struct.pack(">IIBBBBB", rgb.shape[1], rgb.shape[0], 8, 2, 0, 0, 1)
+    out = b"\x89PNG\r\n\x1a\n"
+    for name, body in [(b"IHDR", header), (b"IDAT", zlib.compress(data)), (b"IEND", b"")]:
+        out += struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+    return out
+
+
 def over_white(path):
     picture = Image.open(path)
     if picture.mode.startswith("I"):  # 16 bits: Pillow would cut off at 255
@@ -74,6 +90,10 @@ def main():
         rgb = over_white(folder / name)
         expected[name] = rgb.transpose(2, 0, 1)
         expected["grey of " + name] = np.asarray(Image.fromarray(rgb).convert("L"))[None]
+    rgb = np.asarray(Image.open(folder / "rgb.png"))
+    (folder / "interlaced.png").write_bytes(interlaced(rgb))
+    expected["interlaced.png"] = over_white(folder / "interlaced.png").transpose(2, 0, 1)
+    expected["grey of interlaced.png"] = expected["grey of rgb.png"]
     for size in [5, 16]:
         expected[f"{size} of rgb.png"] = centre(folder / "rgb.png", size)
     np.savez_compressed(folder / "expected.npz", **expected)

@@ -43,9 +43,10 @@ struct MeanEstimate {
 };
 MeanEstimate estimate_mean(const at::Tensor& values);
 
-/// Mean bits per dimension that a Gaussian with the training images' mean and covariance gives the
-/// test images (both uint8 [N, C, H, W]) in the scaling of `dequantization`. The covariance has
-/// one 8-bit step's uniform variance, (1/12 step^2), on its diagonal, so that it is never singular.
+/// Bits per dimension that a Gaussian with the training images' mean and covariance gives each of
+/// the test images (both uint8 [N, C, H, W]) in the scaling of `dequantization`: float64 [N]. For
+/// uniform, the mean over all noise, in closed form. The covariance has one 8-bit step's uniform
+/// variance, (1/12 step^2), on its diagonal, so that it is never singular.
 at::Tensor gaussian_bits_per_dim(const at::Tensor& train_images, const at::Tensor& test_images,
                                  Dequantization dequantization);
 

@@ -39,5 +39,7 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
                   std::int64_t stride, std::int64_t padding);
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps);
+at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      std::int64_t groups, double eps);
 
 }  // namespace cdm::reference

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "group_norm_silu_kernels.h"
+#include "group_norm_kernels.h"
 
 #include <algorithm>
 #include <bit>
@@ -52,17 +52,44 @@ CDM_INLINE T sigmoid(T u) {
   return T(1) / (T(1) + exponential(-u));
 }
 
-/// silu'(u), given s = sigmoid(u).
-template <class T>
-CDM_INLINE T silu_slope(T u, T s) {
-  return s * (T(1) + u * (T(1) - s));
-}
+/// What follows the normalisation, and its first two derivatives. Each takes s = sigmoid(u), too.
+struct Silu {
+  template <class T>
+  static CDM_INLINE T gate(T u) {
+    return sigmoid(u);
+  }
+  template <class T>
+  static CDM_INLINE T value(T u, T s) {
+    return u * s;
+  }
+  template <class T>
+  static CDM_INLINE T slope(T u, T s) {
+    return s * (T(1) + u * (T(1) - s));
+  }
+  template <class T>
+  static CDM_INLINE T curvature(T u, T s) {
+    return s * (T(1) - s) * (T(2) + u * (T(1) - T(2) * s));
+  }
+};
 
-/// silu''(u).
-template <class T>
-CDM_INLINE T silu_curvature(T u, T s) {
-  return s * (T(1) - s) * (T(2) + u * (T(1) - T(2) * s));
-}
+struct Identity {
+  template <class T>
+  static CDM_INLINE T gate(T /*u*/) {
+    return T(1);
+  }
+  template <class T>
+  static CDM_INLINE T value(T u, T /*s*/) {
+    return u;
+  }
+  template <class T>
+  static CDM_INLINE T slope(T /*u*/, T /*s*/) {
+    return T(1);
+  }
+  template <class T>
+  static CDM_INLINE T curvature(T /*u*/, T /*s*/) {
+    return T(0);
+  }
+};
 
 /// Scratch arrays by number, each [C].
 template <class T>
@@ -95,7 +122,7 @@ CDM_INLINE void to_group_means(NormShape s, const T* weight, T* sums) {
   }
 }
 
-template <class T>
+template <class Activation, class T>
 CDM_INLINE void forward(NormShape s, const NormInput<T>& in, double eps, T* scratch, T* y) {
   const Scratch<T> buffer = {scratch, s.channels};
   T* const mean = buffer[0];
@@ -134,12 +161,12 @@ CDM_INLINE void forward(NormShape s, const NormInput<T>& in, double eps, T* scra
     T* const out = y + p * C;
     CDM_EACH_CHANNEL {
       const T u = row[c] * scale[c] + shift[c];
-      out[c] = u * sigmoid(u);
+      out[c] = Activation::value(u, Activation::gate(u));
     }
   }
 }
 
-template <class T>
+template <class Activation, class T>
 CDM_INLINE void backward(NormShape s, const NormInput<T>& in, T* scratch,
                          const NormGradient<T>& out) {
   const Scratch<T> buffer = {scratch, s.channels};
@@ -160,7 +187,7 @@ CDM_INLINE void backward(NormShape s, const NormInput<T>& in, T* scratch,
     CDM_EACH_CHANNEL {
       const T xhat = (x[c] - mean[c]) * rstd[c];
       const T u = xhat * in.gamma[c] + in.beta[c];
-      const T du = grad_y[c] * silu_slope(u, sigmoid(u));
+      const T du = grad_y[c] * Activation::slope(u, Activation::gate(u));
       keep_du[c] = du;
       out.grad_beta[c] += du;
       out.grad_gamma[c] += du * xhat;
@@ -184,7 +211,7 @@ CDM_INLINE void backward(NormShape s, const NormInput<T>& in, T* scratch,
 //   to a: w.   to gamma and beta, and to x through u: by the chain rule, with e = gamma w.
 //   to x through P: -P(rstd (v mean(a xhat) + a mean(v xhat))) - rstd xhat S / m.
 // v_gamma and v_beta add v_gamma xhat + v_beta to e, and du v_gamma to the derivative by xhat.
-template <class T>
+template <class Activation, class T>
 CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
                                 const NormSecondGradient<T>& out) {
   const Scratch<T> buffer = {scratch, s.channels};
@@ -209,7 +236,7 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
     CDM_EACH_CHANNEL {
       const T xhat = (x[c] - mean[c]) * rstd[c];
       const T u = xhat * in.gamma[c] + in.beta[c];
-      const T du = grad_y[c] * silu_slope(u, sigmoid(u));
+      const T du = grad_y[c] * Activation::slope(u, Activation::gate(u));
       mean_a[c] += du;
       mean_a_xhat[c] += du * xhat;
       mean_v[c] += v[c];
@@ -235,12 +262,12 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
     CDM_EACH_CHANNEL {
       const T xhat = (x[c] - mean[c]) * rstd[c];
       const T u = xhat * in.gamma[c] + in.beta[c];
-      const T sig = sigmoid(u);
-      const T slope = silu_slope(u, sig);
+      const T gate = Activation::gate(u);
+      const T slope = Activation::slope(u, gate);
       const T du = grad_y[c] * slope;
       const T w = rstd[c] * (v[c] - mean_v[c] - xhat * mean_v_xhat[c]);
       const T e = w * in.gamma[c] + out.v_gamma[c] * xhat + out.v_beta[c];
-      const T to_u = grad_y[c] * silu_curvature(u, sig) * e;
+      const T to_u = grad_y[c] * Activation::curvature(u, gate) * e;
       to_grad_y[c] = slope * e;
       out.to_gamma[c] += w * du + to_u * xhat;
       out.to_beta[c] += to_u;
@@ -267,34 +294,24 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
 
 }  // namespace
 
-CDM_VECTOR_CLONES
-void norm_silu_forward(NormShape shape, const NormInput<float>& in, double eps, float* scratch,
-                       float* y) {
-  forward(shape, in, eps, scratch, y);
-}
-void norm_silu_forward(NormShape shape, const NormInput<double>& in, double eps, double* scratch,
-                       double* y) {
-  forward(shape, in, eps, scratch, y);
-}
-
-CDM_VECTOR_CLONES
-void norm_silu_backward(NormShape shape, const NormInput<float>& in, float* scratch,
-                        const NormGradient<float>& out) {
-  backward(shape, in, scratch, out);
-}
-void norm_silu_backward(NormShape shape, const NormInput<double>& in, double* scratch,
-                        const NormGradient<double>& out) {
-  backward(shape, in, scratch, out);
-}
-
-CDM_VECTOR_CLONES
-void norm_silu_double_backward(NormShape shape, const NormInput<float>& in, float* scratch,
-                               const NormSecondGradient<float>& out) {
-  double_backward(shape, in, scratch, out);
-}
-void norm_silu_double_backward(NormShape shape, const NormInput<double>& in, double* scratch,
-                               const NormSecondGradient<double>& out) {
-  double_backward(shape, in, scratch, out);
-}
+// Both activations in one function, so that it has as many clones as are needed once.
+#define CDM_NORM_ENTRIES(T, CLONES)                                                         \
+  CLONES void norm_forward(NormShape shape, const NormInput<T>& in, double eps, T* scratch, \
+                           T* y) {                                                          \
+    if (shape.silu) return forward<Silu>(shape, in, eps, scratch, y);                       \
+    forward<Identity>(shape, in, eps, scratch, y);                                          \
+  }                                                                                         \
+  CLONES void norm_backward(NormShape shape, const NormInput<T>& in, T* scratch,            \
+                            const NormGradient<T>& out) {                                   \
+    if (shape.silu) return backward<Silu>(shape, in, scratch, out);                         \
+    backward<Identity>(shape, in, scratch, out);                                            \
+  }                                                                                         \
+  CLONES void norm_double_backward(NormShape shape, const NormInput<T>& in, T* scratch,     \
+                                   const NormSecondGradient<T>& out) {                      \
+    if (shape.silu) return double_backward<Silu>(shape, in, scratch, out);                  \
+    double_backward<Identity>(shape, in, scratch, out);                                     \
+  }
+CDM_NORM_ENTRIES(float, CDM_VECTOR_CLONES)
+CDM_NORM_ENTRIES(double, )
 
 }  // namespace cdm::ops

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The arithmetic of group normalisation followed by SiLU, one image at a time: value, gradient,
-// and gradient of the gradient.
+// The arithmetic of group normalisation, alone or followed by SiLU, one image at a time: value,
+// gradient, and gradient of the gradient.
 //
 // Notation, for one group of m = HW * C / groups elements: xhat = (x - mean) rstd,
-// u = gamma xhat + beta, y = silu(u). Normalisation has the self-adjoint Jacobian
+// u = gamma xhat + beta, y = silu(u) or u. Normalisation has the self-adjoint Jacobian
 //   P z = rstd (z - mean(z) - xhat mean(z xhat)),
-// so with du = grad_y silu'(u) and a = gamma du the input gradient is grad_x = P a.
+// so with du = grad_y dy/du and a = gamma du the input gradient is grad_x = P a.
 //
 // Arrays x, y, ... are one image [HW, C] with channels side by side; mean and rstd are [groups];
 // gamma, beta and sums are [C].
@@ -17,6 +17,7 @@ namespace cdm::ops {
 
 struct NormShape {
   std::int64_t pixels, channels, groups;
+  bool silu;
 };
 
 template <class T>
@@ -32,10 +33,10 @@ struct NormInput {
 constexpr std::int64_t kScratchArrays = 12;
 
 /// y, mean and rstd of one image.
-void norm_silu_forward(NormShape shape, const NormInput<float>& in, double eps, float* scratch,
-                       float* y);
-void norm_silu_forward(NormShape shape, const NormInput<double>& in, double eps, double* scratch,
-                       double* y);
+void norm_forward(NormShape shape, const NormInput<float>& in, double eps, float* scratch,
+                  float* y);
+void norm_forward(NormShape shape, const NormInput<double>& in, double eps, double* scratch,
+                  double* y);
 
 /// grad_x of one image; its share of grad_gamma and grad_beta.
 template <class T>
@@ -45,10 +46,10 @@ struct NormGradient {
   T* grad_gamma;
   T* grad_beta;
 };
-void norm_silu_backward(NormShape shape, const NormInput<float>& in, float* scratch,
-                        const NormGradient<float>& out);
-void norm_silu_backward(NormShape shape, const NormInput<double>& in, double* scratch,
-                        const NormGradient<double>& out);
+void norm_backward(NormShape shape, const NormInput<float>& in, float* scratch,
+                   const NormGradient<float>& out);
+void norm_backward(NormShape shape, const NormInput<double>& in, double* scratch,
+                   const NormGradient<double>& out);
 
 /// The gradient of sum(v grad_x) + sum(v_gamma grad_gamma) + sum(v_beta grad_beta) with respect to
 /// grad_y, x, gamma and beta.
@@ -63,9 +64,9 @@ struct NormSecondGradient {
   T* to_gamma;
   T* to_beta;
 };
-void norm_silu_double_backward(NormShape shape, const NormInput<float>& in, float* scratch,
-                               const NormSecondGradient<float>& out);
-void norm_silu_double_backward(NormShape shape, const NormInput<double>& in, double* scratch,
-                               const NormSecondGradient<double>& out);
+void norm_double_backward(NormShape shape, const NormInput<float>& in, float* scratch,
+                          const NormSecondGradient<float>& out);
+void norm_double_backward(NormShape shape, const NormInput<double>& in, double* scratch,
+                          const NormSecondGradient<double>& out);
 
 }  // namespace cdm::ops

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <string>
+
+#include "cdm/text.h"
+
+namespace cdm {
+namespace {
+
+TEST(Text, ConcatPrintsItsParts) {
+  EXPECT_EQ(concat("step ", 3, " of ", std::int64_t{10}, ' ', 0.5), "step 3 of 10 0.5");
+}
+
+TEST(Text, FixedRoundsToItsDigits) {
+  EXPECT_EQ(fixed(2.0, 0), "2");
+  EXPECT_EQ(fixed(2.125, 2), "2.12");
+  EXPECT_EQ(fixed(-0.0004, 3), "-0.000");
+  EXPECT_EQ(fixed(1e15, 1), "1000000000000000.0");
+}
+
+TEST(Text, DurationsHaveTwoUnits) {
+  EXPECT_EQ(format_duration(0), "0 s");
+  EXPECT_EQ(format_duration(48.4), "48 s");
+  EXPECT_EQ(format_duration(59.6), "1 min 00 s");
+  EXPECT_EQ(format_duration(185), "3 min 05 s");
+  EXPECT_EQ(format_duration(3599), "59 min 59 s");
+  EXPECT_EQ(format_duration(2 * 3600 + 7 * 60 + 59), "2 h 07 min");
+  EXPECT_EQ(format_duration(47 * 3600 + 59 * 60), "47 h 59 min");
+  EXPECT_EQ(format_duration(3 * 86400 + 4 * 3600), "3 d 04 h");
+  EXPECT_EQ(format_duration(-5), "0 s");
+  EXPECT_EQ(format_duration(std::numeric_limits<double>::infinity()), "unknown");
+  EXPECT_EQ(format_duration(std::numeric_limits<double>::quiet_NaN()), "unknown");
+  EXPECT_EQ(format_duration(1e300), "unknown") << "more than a clock can count";
+}
+
+TEST(Text, BytesAreInPowersOf1024) {
+  EXPECT_EQ(format_bytes(0), "0 B");
+  EXPECT_EQ(format_bytes(1023), "1023 B");
+  EXPECT_EQ(format_bytes(1024), "1.0 KiB");
+  EXPECT_EQ(format_bytes(3565158), "3.4 MiB");
+  EXPECT_EQ(format_bytes(std::int64_t{5} << 30), "5.0 GiB");
+  EXPECT_EQ(format_bytes(std::int64_t{3} << 50), "3072.0 TiB");
+}
+
+TEST(Text, PrintableIsShortPlainAndOnOneLine) {
+  EXPECT_EQ(printable("plain ~!"), "plain ~!");
+  EXPECT_EQ(printable("a\nb\tc\x7f\x1b gr\xc3\xbcn"), "a?b?c?? gr??n");
+  EXPECT_EQ(printable(std::string(80, 'x')), std::string(80, 'x'));
+  EXPECT_EQ(printable(std::string(81, 'x')), std::string(80, 'x') + "...");
+}
+
+TEST(Text, JoinPutsSeparatorsBetween) {
+  EXPECT_EQ(join({}, ", "), "");
+  EXPECT_EQ(join({"a"}, ", "), "a");
+  EXPECT_EQ(join({"a", "", "c"}, ", "), "a, , c");
+}
+
+TEST(Text, NearestHasTheFewestEdits) {
+  EXPECT_EQ(nearest("batch_sise", {"steps", "batch_size", "batch"}), "batch_size");
+  EXPECT_EQ(nearest("kitten", {"sitting", "mitten", "kit"}), "mitten");
+  EXPECT_EQ(nearest("ab", {"ba", "abcd", "b"}), "b") << "insertions and deletions count one";
+  EXPECT_EQ(nearest("x", {"first", "other"}), "first") << "the first of equals";
+  EXPECT_EQ(nearest("", {"abc", "ab"}), "ab");
+  EXPECT_EQ(nearest("abc", {""}), "");
+  EXPECT_EQ(nearest("abc", {}), "");
+}
+
+}  // namespace
+}  // namespace cdm
