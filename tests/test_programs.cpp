@@ -51,6 +51,7 @@ TEST(Programs, ExplainThemselves) {
     EXPECT_THAT(done.out, HasSubstr("Usage: " + name + " [OPTIONS]"));
     EXPECT_THAT(done.out, HasSubstr("\nExample:\n  " + name + " "));
     EXPECT_THAT(done.out, HasSubstr("--version"));
+    EXPECT_THAT(done.out, EndsWith("\n"));
   }
 }
 
