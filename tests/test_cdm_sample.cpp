@@ -121,6 +121,8 @@ TEST_F(CdmSample, TakesClassesInTurnAndGuidesTowardsThem) {
   EXPECT_FALSE(same(zero, one));
   EXPECT_TRUE(same(turns[0], zero[0]));
   EXPECT_TRUE(same(turns[1], one[1]));
+  EXPECT_TRUE(
+      same(raw({"-n", "2", "--class", "0,1", "--first-image", "1"}), turns.narrow(0, 1, 2)));
 
   EXPECT_TRUE(at::equal(raw({"-n", "4", "--class", "0", "--guidance", "0"}), zero));
   const at::Tensor guided = raw({"-n", "4", "--class", "0", "--guidance", "2"});

@@ -26,7 +26,7 @@ int run_program(const Program& program, int argc, char** argv) {
   load_cuda_runtime();  // before anything asks LibTorch for CUDA
   keep_freed_memory();
   CLI::App app(program.description, program.name);
-  app.footer("Example:\n  " + program.example);
+  app.footer("Example:\n  " + program.example + "\n");
   app.option_defaults()->always_capture_default();
   app.set_version_flag("--version", version_text());
   try {
