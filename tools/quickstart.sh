@@ -59,7 +59,7 @@ covariance, same images:      $(mean_of gaussian_bits_per_dim) bits/dim
 (lower is better; minutes in all: $(((SECONDS + 30) / 60)))
 
 What to try next:
-  $bin/cdm-train configs/quickstart.yaml --run-dir $run --set train.max_minutes=60
+  $bin/cdm-train configs/quickstart.yaml --run-dir $run --set train.iterations=10000 --set train.max_minutes=60
   $bin/cdm-sample $run -n 16 --sampler ddpm --steps 200 --grid ddpm.png
   $bin/cdm-nll $run --level 50 --out level50.csv
 TEXT
