@@ -171,6 +171,7 @@ TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
                                       "sample.spacing",
                                       "sample.guidance",
                                       "train.iterations",
+                                      "train.micro_batch_size",
                                       "train.learning_rate",
                                       "train.decay_every",
                                       "train.decay_factor",
