@@ -10,7 +10,7 @@ add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${CDM_WARNINGS}>"
 set(CDM_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them: address,undefined")
 if(CDM_SANITIZE)
   add_compile_options(-fsanitize=${CDM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-                      -O1 -g)
+                      -O1 -g1)
   add_link_options(-fsanitize=${CDM_SANITIZE})
 endif()
 
