@@ -7,6 +7,7 @@
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <map>
@@ -181,7 +182,15 @@ TEST_F(Npz, AClaimOfManyElementsCostsNothing) {
                 "number of bytes than the 0 that follow");
 }
 
+/// The most memory that this process has had.
+std::int64_t peak_bytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_maxrss * std::int64_t{1024};
+}
+
 TEST_F(Npz, AClaimOfManyBytesCostsNothing) {
+  const std::int64_t before = peak_bytes();
   for (const char* made : {"numpy_versions.npz", "numpy_small.npz"}) {
     std::string bytes = read_file(kData / made);
     const std::string name = npz_names(kData / made)[0];
@@ -192,6 +201,7 @@ TEST_F(Npz, AClaimOfManyBytesCostsNothing) {
     EXPECT_EQ(user_error([&] { read_npz(file_, name); }),
               concat(file_.string(), ": member '", name, ".npy' is damaged"));
   }
+  EXPECT_LT(peak_bytes() - before, 500 << 20);
 }
 
 }  // namespace
