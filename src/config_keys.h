@@ -90,9 +90,10 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   TrainConfig& t = c.train;
   visit("train", "iterations", t.iterations, integer(500000), range(0, kMaxSteps), "steps in all");
   visit("train", "batch_size", t.batch_size, integer(128), range(1, 1 << 20), "images a step");
-  visit("train", "micro_batch_size", t.micro_batch_size, integer(0), range(0, 1 << 20),
-        "images at a time (on each thread of a CPU) within a step, to bound its memory: the gradient "
-        "is that of the whole batch; 0 = all");
+  visit(
+      "train", "micro_batch_size", t.micro_batch_size, integer(0), range(0, 1 << 20),
+      "images at a time (on each thread of a CPU) within a step, to bound its memory: the gradient "
+      "is that of the whole batch; 0 = all");
   visit("train", "learning_rate", t.learning_rate, 2e-4, range(0, 10), "of Adam, after warm-up");
   visit("train", "warmup", t.warmup, integer(5000), range(0, kMaxSteps),
         "steps over which the learning rate rises linearly");

@@ -13,8 +13,8 @@
 namespace cdm {
 
 /// Reads a .npy file of bool, uint8, int32, int64, float16, float32 or float64, little-endian, C or
-/// Fortran order, into a contiguous CPU tensor. Throws UserError, naming the file, when it is missing,
-/// truncated, longer than its header says, or of another type.
+/// Fortran order, into a contiguous CPU tensor. Throws UserError, naming the file, when it is
+/// missing, truncated, longer than its header says, or of another type.
 at::Tensor read_npy(const std::filesystem::path& path);
 
 /// Writes `array` (any of the types above, any device) beside `path`, then renames.
