@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 // cdm-convert as a program: round trips, training that goes on, and what it refuses.
-#include <ATen/ops/equal.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 
@@ -9,30 +8,16 @@
 #include "cdm/train/checkpoint.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/official_checkpoint.h"
+#include "equal_checkpoints.h"
 #include "process.h"
 #include "support.h"
 
 namespace cdm {
 namespace {
 
+using test::expect_equal;
+
 using testing::HasSubstr;
-
-void expect_equal(const NamedTensors& a, const NamedTensors& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    EXPECT_EQ(a[i].first, b[i].first);
-    EXPECT_EQ(a[i].second.scalar_type(), b[i].second.scalar_type()) << a[i].first;
-    EXPECT_TRUE(at::equal(a[i].second, b[i].second)) << a[i].first;
-  }
-}
-
-void expect_equal(const Checkpoint& a, const Checkpoint& b) {
-  EXPECT_EQ(a.step, b.step);
-  expect_equal(a.model, b.model);
-  expect_equal(a.ema, b.ema);
-  expect_equal(a.exp_avg, b.exp_avg);
-  expect_equal(a.exp_avg_sq, b.exp_avg_sq);
-}
 
 /// A folder with images.npz, config.yaml and official.pth, which is at step 3 of training.
 class Convert : public testing::Test {

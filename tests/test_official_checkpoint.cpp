@@ -9,10 +9,13 @@
 #include "cdm/error.h"
 #include "cdm/io/torch_file.h"
 #include "cdm/train/official_checkpoint.h"
+#include "equal_checkpoints.h"
 #include "support.h"
 
 namespace cdm {
 namespace {
+
+using test::expect_equal;
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -21,23 +24,6 @@ const std::filesystem::path kData = std::filesystem::path(CDM_TEST_DATA) / "data
 
 std::filesystem::path temporary(const std::string& name) {
   return std::filesystem::path(testing::TempDir()) / ("official_checkpoint_" + name);
-}
-
-void expect_equal(const NamedTensors& a, const NamedTensors& b) {
-  ASSERT_EQ(a.size(), b.size());
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    EXPECT_EQ(a[i].first, b[i].first);
-    EXPECT_EQ(a[i].second.scalar_type(), b[i].second.scalar_type()) << a[i].first;
-    EXPECT_TRUE(at::equal(a[i].second, b[i].second)) << a[i].first;
-  }
-}
-
-void expect_equal(const Checkpoint& a, const Checkpoint& b) {
-  EXPECT_EQ(a.step, b.step);
-  expect_equal(a.model, b.model);
-  expect_equal(a.ema, b.ema);
-  expect_equal(a.exp_avg, b.exp_avg);
-  expect_equal(a.exp_avg_sq, b.exp_avg_sq);
 }
 
 TEST(OfficialCheckpoint, ReadsWhatPyTorchWrote) {
