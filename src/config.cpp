@@ -208,10 +208,19 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
     fail(end, concat("must not be below ", start, " = ", to_text(config.diffusion.beta_start)));
   }
   const std::size_t halvings = config.model.channel_mult.size() - 1;
-  if (config.model.kind == "unet" && config.data.image_size > 0 &&
+  if (config.model.kind != "mlp" && config.data.image_size > 0 &&
       (halvings > 12 || config.data.image_size % (std::int64_t{1} << halvings) != 0)) {
     fail("data.image_size", concat("cannot be halved ", halvings, " times, as the ", halvings + 1,
                                    " resolutions of model.channel_mult need"));
+  }
+  if (config.diffusion.schedule == "flow_matching" && config.diffusion.steps == 0) {
+    fail("diffusion.steps", "must be at least 1 for diffusion.schedule = flow_matching");
+  }
+  if (config.model.kind == "ddm_unet") {
+    if (config.loss.kind != "cdm") fail("loss.kind", "a ddm_unet is no classifier: must be cdm");
+    if (config.loss.mse_weight == 0.0) {
+      fail("loss.mse_weight", "must be above 0 for model.kind = ddm_unet, which has no other loss");
+    }
   }
   if (config.data.channels == 2) fail("data.channels", "must be 0, 1 or 3");
   const std::string& device = config.device;

@@ -43,7 +43,8 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
         "use this project's CUDA kernels instead of plain ATen; they have not run on a GPU yet");
 
   visit("data", "kind", c.data.kind, Text("fashion_mnist"),
-        one_of({"fashion_mnist", "mnist", "cifar10", "npz", "image_folder"}), "format of the data");
+        one_of({"fashion_mnist", "mnist", "cifar10", "celeba", "npz", "image_folder", "toy"}),
+        "format of the data; toy = drawn from a known density, see data.toy");
   visit("data", "path", c.data.path, Text(), anything(),
         "directory or .npz file, relative to this file; empty = where the system installs it");
   visit("data", "test_path", c.data.test_path, Text(), anything(),
@@ -54,16 +55,31 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
         "1 = grey, 3 = RGB, 0 = what the data has");
   visit("data", "horizontal_flip", c.data.horizontal_flip, true, anything(),
         "mirror half of the training images left to right");
+  visit("data", "dequantize", c.data.dequantize, Text("none"), one_of({"none", "uniform"}),
+        "uniform = train on (u + U[0, 1)) / 128 - 1 in place of u / 127.5 - 1 for 8-bit values u, "
+        "so that the density holds off the 8-bit lattice too");
+  visit("data", "toy", c.data.toy, Text("uniform"), one_of({"uniform", "gaussian", "peaks"}),
+        "of data.kind = toy: U[-g/2, g/2]^d | mean and covariance of the images in data.path | two "
+        "narrow Gaussians at -1/2 and 1/2 in every dimension");
+  visit("data", "toy_width", c.data.toy_width, 1.0, range(1e-6, 1e3),
+        "g of toy = uniform; the standard deviation of toy = peaks");
+  visit("data", "toy_images", c.data.toy_images, integer(50000), range(1, 1e8),
+        "images drawn for training; the test split has a fifth as many");
 
-  visit("diffusion", "schedule", c.diffusion.schedule, Text("linear"), one_of({"linear"}),
-        "how noise grows with the level");
-  visit("diffusion", "steps", c.diffusion.steps, integer(1000), range(1, 100000),
-        "T: the classifier tells levels 0..T+1 apart");
-  visit("diffusion", "beta_start", c.diffusion.beta_start, 1e-4, range(0, 1), "beta of level 1");
-  visit("diffusion", "beta_end", c.diffusion.beta_end, 0.02, range(0, 1), "beta of level T");
+  visit("diffusion", "schedule", c.diffusion.schedule, Text("linear"),
+        one_of({"linear", "cosine", "uniform", "flow_matching"}),
+        "how noise grows with the level: linear in beta | squared cosine | uniform in sigma | "
+        "x_t = (1 - t/T) x_0 + t/T eps (OT)");
+  visit("diffusion", "steps", c.diffusion.steps, integer(1000), range(0, 100000),
+        "T: the classifier tells levels 0..T+1 apart, 0..T with schedule = flow_matching");
+  visit("diffusion", "beta_start", c.diffusion.beta_start, 1e-4, range(0, 1),
+        "linear: beta of level 1");
+  visit("diffusion", "beta_end", c.diffusion.beta_end, 0.02, range(0, 1),
+        "linear: beta of level T");
 
-  visit("model", "kind", c.model.kind, Text("unet"), one_of({"unet", "mlp"}),
-        "unet for images, mlp for studies in few dimensions");
+  visit("model", "kind", c.model.kind, Text("unet"), one_of({"unet", "mlp", "ddm_unet"}),
+        "unet for images, mlp for studies in few dimensions; ddm_unet = the same UNet as a plain "
+        "denoiser with a time embedding, without a density (the baseline of the paper)");
   visit("model", "channels", c.model.channels, integer(128), range(1, 65536),
         "width at full resolution; the hidden width of an mlp");
   visit("model", "channel_mult", c.model.channel_mult, Integers{1, 2, 2, 2},
@@ -80,10 +96,13 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("model", "num_classes", c.model.num_classes, integer(0), range(0, 1000000),
         "classes of the data for a class-conditional model (a null class is added); 0 = none");
 
-  visit("loss", "kind", c.loss.kind, Text("cdm"), one_of({"cdm"}), "cross entropy + denoising");
-  visit("loss", "ce_weight", c.loss.ce_weight, 0.001, range(0, 1e6), "of the cross entropy");
+  visit("loss", "kind", c.loss.kind, Text("cdm"), one_of({"cdm", "nce", "tre"}),
+        "cdm = cross entropy of all levels + denoising error (a ddm_unet has the latter only) | "
+        "nce = cross entropy of data against noise | tre = logistic losses of neighbouring levels");
+  visit("loss", "ce_weight", c.loss.ce_weight, 0.001, range(0, 1e6),
+        "of the cross entropy, or of what stands in its place for nce and tre");
   visit("loss", "mse_weight", c.loss.mse_weight, 1.0, range(0, 1e6),
-        "of the denoising error; 0 leaves out the double backpropagation");
+        "of the denoising error of cdm; 0 leaves out the double backpropagation");
   visit("loss", "label_dropout", c.loss.label_dropout, 0.1, range(0, 1),
         "probability that a training label is replaced by the null class");
 
@@ -126,10 +145,13 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("train", "max_minutes", t.max_minutes, 0.0, at_least(0),
         "end training after this long, as if it were finished; 0 = no limit");
 
-  visit("sample", "sampler", c.sample.sampler, Text("ddim"), one_of({"ddpm", "ddim"}),
+  visit("sample", "sampler", c.sample.sampler, Text("ddim"),
+        one_of({"ddpm", "ddim", "dpm_solver_2", "dpm_solver_pp_2m", "heun", "euler"}),
         "how images are drawn");
+  visit("sample", "eta", c.sample.eta, 0.0, range(0, 1),
+        "of ddim: 0 = no noise, 1 = as much as ddpm adds");
   visit("sample", "steps", c.sample.steps, integer(50), range(1, 100000),
-        "network evaluations per image, at most diffusion.steps");
+        "steps per image, at most diffusion.steps; one network evaluation each, of heun two");
   visit("sample", "spacing", c.sample.spacing, Text("leading"),
         one_of({"leading", "trailing", "linspace"}),
         "levels visited: 1, 1+k, ... | T, T-k, ... | evenly from 1 to T");
