@@ -217,6 +217,9 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
     fail("diffusion.steps", "must be at least 1 for diffusion.schedule = flow_matching");
   }
   if (config.model.kind == "ddm_unet") {
+    if (config.diffusion.steps < (config.diffusion.schedule == "flow_matching" ? 2 : 1)) {
+      fail("diffusion.steps", "leaves no level with both image and noise for a ddm_unet to learn");
+    }
     if (config.loss.kind != "cdm") fail("loss.kind", "a ddm_unet is no classifier: must be cdm");
     if (config.loss.mse_weight == 0.0) {
       fail("loss.mse_weight", "must be above 0 for model.kind = ddm_unet, which has no other loss");

@@ -65,10 +65,10 @@ inline RunConfig small_config(std::int64_t T = 20, std::int64_t num_classes = 0)
 inline Classifier small_classifier(const RunConfig& config, std::int64_t channels = 1,
                                    std::int64_t size = 8, at::ScalarType type = at::kDouble) {
   const NoiseSchedule schedule(config.diffusion);
-  std::shared_ptr<Network> network =
+  const std::shared_ptr<Network> network =
       make_network(config.model, {channels, size, schedule.levels()}, 7);
   network->to(at::kCPU, type);
-  return {std::move(network), schedule};
+  return {std::dynamic_pointer_cast<ClassifierNetwork>(network), schedule};
 }
 
 }  // namespace cdm::test

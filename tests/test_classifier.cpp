@@ -22,34 +22,6 @@ at::Tensor levels_of(std::initializer_list<std::int64_t> t) {
   return at::tensor(at::ArrayRef<std::int64_t>(t), at::kLong);
 }
 
-TEST(Schedule, LinearHasDataAndNoiseAtItsEnds) {
-  DiffusionConfig config = RunConfig().diffusion;
-  config.steps = 1000;
-  const NoiseSchedule schedule(config);
-  EXPECT_EQ(schedule.levels(), 1002);
-  EXPECT_EQ(schedule.alpha_bar(0), 1.0);
-  EXPECT_EQ(schedule.alpha_bar(1001), 0.0);
-  EXPECT_DOUBLE_EQ(schedule.alpha_bar(1), 1.0 - 1e-4);
-  double product = 1.0;
-  for (std::int64_t t = 1; t <= 1000; ++t) {
-    product *= 1.0 - (1e-4 + (0.02 - 1e-4) * static_cast<double>(t - 1) / 999.0);
-    EXPECT_NEAR(schedule.alpha_bar(t), product, 1e-12) << t;
-  }
-  EXPECT_THROW(schedule.alpha_bar(1002), c10::Error);
-}
-
-TEST(Schedule, AddsTheNoiseOfEachImagesLevel) {
-  const NoiseSchedule schedule(RunConfig().diffusion);
-  const at::Tensor x0 = numbers(1, {3, 1, 2, 2});
-  const at::Tensor noise = numbers(2, {3, 1, 2, 2});
-  const at::Tensor x_t = schedule.add_noise(x0, levels_of({0, 500, 1001}), noise);
-  EXPECT_TRUE(at::equal(x_t[0], x0[0]));
-  EXPECT_TRUE(at::equal(x_t[2], noise[2]));
-  const double abar = schedule.alpha_bar(500);
-  test::expect_close(x_t[1], std::sqrt(abar) * x0[1] + std::sqrt(1 - abar) * noise[1], 1e-14,
-                     "x_500");
-}
-
 TEST(UNet, WidthOfTheHeadCanBeSet) {
   RunConfig config = test::small_config();
   for (const std::int64_t given : {0, 5, 24}) {
@@ -99,7 +71,7 @@ TEST(Classifier, ScoreIsTheGradientOfTheLogDensity) {
     EXPECT_NEAR((score * v).sum().item<double>(), test::directional_difference(log_prob, x, v),
                 1e-6);
   }
-  const double sigma = std::sqrt(1.0 - classifier.schedule().alpha_bar(7));
+  const double sigma = classifier.schedule().sigma(7);
   test::expect_close(classifier.predict_noise(x, t), -sigma * score, 1e-12, "Tweedie");
 }
 
@@ -130,7 +102,7 @@ TEST_P(LossGradient, AgreesWithFiniteDifferences) {
   const at::Tensor labels = GetParam() > 0 ? levels_of({0, 1, 2}) : at::Tensor();
   LossConfig weights = config.loss;
   weights.ce_weight = 0.1;
-  const auto loss = [&] { return cdm_loss(classifier, weights, x0, t, noise, labels).total; };
+  const auto loss = [&] { return training_loss(classifier, weights, x0, t, noise, labels).total; };
 
   const NamedTensors& parameters = classifier.network().parameters();
   classifier.network().set_requires_grad(true);
@@ -166,7 +138,7 @@ TEST(Loss, LeavesOutTheDenoiserWhereItsWeightIsZero) {
   LossConfig ce_only = config.loss;
   ce_only.mse_weight = 0.0;
   const at::Tensor x0 = numbers(9, {2, 1, 8, 8});
-  const LossTerms terms = cdm_loss(classifier, ce_only, x0, levels_of({1, 20}), x0);
+  const LossTerms terms = training_loss(classifier, ce_only, x0, levels_of({1, 20}), x0);
   EXPECT_EQ(terms.mse.item<double>(), 0.0);
   EXPECT_DOUBLE_EQ(terms.total.item<double>(), ce_only.ce_weight * terms.ce.item<double>());
 }

@@ -100,9 +100,10 @@ TEST_F(Config, AnUnknownKeyNamesTheNearestOne) {
   EXPECT_EQ(refusal("sed: 1\n"), at_line(1) +
                                      "sed = 1: unknown key; the nearest known key is "
                                      "seed, an integer in 0..9007199254740991");
-  EXPECT_EQ(refusal("", {"sample.sampler_=ddim"}),
-            "--set sample.sampler_=ddim: sample.sampler_ = ddim: unknown key; the nearest known "
-            "key is sample.sampler, one of ddpm, ddim, dpm_solver_2, dpm_solver_pp_2m, heun, euler");
+  EXPECT_EQ(
+      refusal("", {"sample.sampler_=ddim"}),
+      "--set sample.sampler_=ddim: sample.sampler_ = ddim: unknown key; the nearest known "
+      "key is sample.sampler, one of ddpm, ddim, dpm_solver_2, dpm_solver_pp_2m, heun, euler");
 }
 
 TEST_F(Config, AnUnknownSectionNamesTheNearestOne) {
@@ -177,7 +178,8 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"model: {dropout: 1}", 1, "model.dropout = 1: must be a number in 0..0.999"},
         Refused{"train: {clip_grad_norm: -0.5}", 1,
                 "train.clip_grad_norm = -0.5: must be a number of at least 0"},
-        Refused{"sample: {sampler: magic}", 1, "sample.sampler = magic: must be one of ddpm, ddim, dpm_"},
+        Refused{"sample: {sampler: magic}", 1,
+                "sample.sampler = magic: must be one of ddpm, ddim, dpm_"},
         Refused{"model: {channel_mult: []}", 1,
                 "model.channel_mult = []: must be a non-empty list of integers in 1..1024"},
         Refused{"model: {channel_mult: [1, 0]}", 1,

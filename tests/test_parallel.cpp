@@ -150,7 +150,7 @@ TEST_P(AnyThreads, LossesAndGradientsAreEqualToRounding) {
     expect_close(many.terms.accuracy, one.terms.accuracy, 1e-12, "accuracy");
     ASSERT_EQ(many.gradients.size(), one.gradients.size());
     for (std::size_t i = 0; i < one.gradients.size(); ++i) {
-      const std::string& name = learner.classifier().network().parameters()[i].first;
+      const std::string& name = learner.model().network().parameters()[i].first;
       const double scale = one.gradients[i].abs().max().item<double>();
       // The bias of attn.k has no effect: its gradient is rounding.
       if (scale < 1e-14) continue;

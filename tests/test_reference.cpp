@@ -63,7 +63,7 @@ TEST_P(Reference, LossAndGradients) {
     SCOPED_TRACE(folder.string());
     const test::ReferenceCase reference(folder);
     const Learner model = learner(reference);
-    const Classifier& classifier = model.classifier();
+    const Classifier& classifier = *model.model().as_classifier();
     const auto& expected = reference.loss;
     const auto expect = [&](const std::string& what, const at::Tensor& actual) {
       test::expect_close(actual.detach(), expected.at(what), tolerance(), what);

@@ -42,7 +42,7 @@ Classifier standard_normal_classifier() {
 std::vector<double> alpha_bars(const Classifier& classifier, const SampleConfig& config) {
   std::vector<double> out;
   for (const std::int64_t t : sampling_levels(50, config.steps, config.spacing)) {
-    out.push_back(classifier.schedule().alpha_bar(t));
+    out.push_back(std::pow(classifier.schedule().signal(t), 2));
   }
   out.push_back(1.0);
   return out;
@@ -118,7 +118,7 @@ TEST(Sampler, AsksForOneDrawAStepAndReportsEach) {
         asked.push_back(step);
         return at::zeros_like(x_T);
       },
-      [&](std::int64_t step) { done.push_back(step); });
+      [&](const SampleStep& step) { done.push_back(step.done); });
   EXPECT_THAT(asked, ElementsAre(0, 1, 2, 3, 4));
   EXPECT_THAT(done, ElementsAre(1, 2, 3, 4, 5));
 }

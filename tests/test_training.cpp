@@ -106,8 +106,10 @@ TEST(Training, LearnsTheDensityOfAGaussianAtEveryLevel) {
     const at::Tensor x =
         schedule.add_noise(gaussian.draw(10 + index, kPoints).view({kPoints, 3, 1, 1}), levels,
                            numbers(100 + index, {kPoints, 3, 1, 1}));
-    const at::Tensor exact = gaussian.log_prob(x.view({kPoints, 3}), schedule.alpha_bar(t));
-    const at::Tensor learned = learner.average().log_prob(x.to(at::kFloat), levels);
+    const at::Tensor exact =
+        gaussian.log_prob(x.view({kPoints, 3}), std::pow(schedule.signal(t), 2));
+    const at::Tensor learned =
+        learner.average().as_classifier()->log_prob(x.to(at::kFloat), levels);
     const double error = (learned.to(at::kDouble) - exact).abs().mean().item<double>() / 3.0;
     EXPECT_LT(error, 0.05) << "nats per dimension at level " << t;
   }

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "cdm/classifier.h"
 #include "cdm/config.h"
 #include "cdm/device.h"
 #include "cdm/error.h"
@@ -103,7 +104,11 @@ class Bench {
                          at::TensorOptions().dtype(at::kLong).device(device))) {
     if (config.model.num_classes > 0) labels_ = at::zeros_like(levels_);
     const cdm::ops::FlopCounter counter;
-    learner_.average().log_prob(images_, levels_, labels_);
+    if (classifier() != nullptr) {
+      classifier()->log_prob(images_, levels_, labels_);
+    } else {
+      learner_.average().predict_noise(images_, levels_, labels_);
+    }
     forward_flop_ = static_cast<double>(counter.flop());
     gemm_ = gemm_flop_per_s(device, cdm::parse_precision(config.precision).body);
   }
@@ -112,21 +117,30 @@ class Bench {
 
   // In forward passes' worth of arithmetic, a training step takes 6 (forward, input gradient, the
   // adjoint of both, and two weight gradients), or 3 without the denoising loss; a sampler step 2.
+  // Those of a plain denoiser take 3 and 1.
   Timing train() {
     std::int64_t step = 0;
-    return timing(config_.loss.mse_weight > 0.0 ? 6.0 : 3.0, [&] {
-      const auto& schedule = learner_.classifier().schedule();
-      learner_.step(cdm::draw_inputs(config_, schedule, step++, images_, labels_));
+    return timing(differentiates_twice() ? 6.0 : 3.0, [&] {
+      learner_.step(cdm::draw_inputs(config_, learner_.model().schedule(), step++, images_, labels_));
     });
   }
   Timing sample() {
-    return timing(2.0, [&] { learner_.average().predict_noise(images_, levels_, labels_); });
+    return timing(classifier() != nullptr ? 2.0 : 1.0,
+                  [&] { learner_.average().predict_noise(images_, levels_, labels_); });
   }
   Timing nll() {
-    return timing(1.0, [&] { learner_.average().log_prob(images_, levels_, labels_); });
+    if (classifier() == nullptr) {
+      throw cdm::UserError("--what nll: model.kind = ddm_unet has no density");
+    }
+    return timing(1.0, [&] { classifier()->log_prob(images_, levels_, labels_); });
   }
 
  private:
+  const cdm::Classifier* classifier() const { return learner_.average().as_classifier(); }
+  bool differentiates_twice() const {
+    return classifier() != nullptr && config_.loss.kind == "cdm" && config_.loss.mse_weight > 0.0;
+  }
+
   Timing timing(double forwards, const std::function<void()>& work) {
     const double ms = median_ms(device_, repeats_, work);
     const double flop_per_s = forwards * forward_flop_ / (ms / 1000.0);

@@ -79,7 +79,7 @@ void score(Options& options) {
     throw cdm::UserError("--draws: has a meaning with --dequantize uniform only");
   }
   const cdm::Model model = cdm::load_model(options.model);
-  const cdm::NoiseSchedule& schedule = model.classifier.schedule();
+  const cdm::NoiseSchedule& schedule = model.classifier().schedule();
   if (options.score.level < 0 || options.score.level >= schedule.levels()) {
     throw cdm::UserError(cdm::concat("--level ", options.score.level, ": must be in 0..",
                                      schedule.levels() - 1, ", the model's levels"));
@@ -89,13 +89,13 @@ void score(Options& options) {
     dataset.images = dataset.images.narrow(0, 0, options.limit);
     if (dataset.labels.defined()) dataset.labels = dataset.labels.narrow(0, 0, options.limit);
   }
-  const at::Tensor labels = labels_for(model.classifier.network(), dataset);
+  const at::Tensor labels = labels_for(model.classifier().network(), dataset);
   cdm::Dataset train;  // for the Gaussian
   if (options.gaussian) train = cdm::load_dataset(model.config.data, cdm::Split::train);
 
   cdm::Progress progress("scoring", dataset.size(), "images");
   const at::Tensor log_prob =
-      cdm::score_images(model.classifier, options.score, dataset.images, labels,
+      cdm::score_images(model.classifier(), options.score, dataset.images, labels,
                         [&](std::int64_t done) { progress.update(done); });
   cdm::log_info(cdm::concat("scored ", dataset.size(), " images in ",
                             cdm::format_duration(progress.elapsed_seconds())));

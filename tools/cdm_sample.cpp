@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 // cdm-sample: images from a trained model.
 #include <ATen/ops/cat.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <cmath>
@@ -13,6 +16,7 @@
 #include <vector>
 
 #include "cdm/data/batches.h"
+#include "cdm/device.h"
 #include "cdm/error.h"
 #include "cdm/io/file.h"
 #include "cdm/io/image.h"
@@ -37,26 +41,27 @@ constexpr std::int64_t kImagesOfASeed = std::int64_t{1} << 32;
 struct Options {
   cdm::LoadOptions model;
   cdm::GenerateOptions generate;
-  std::string out, grid, raw, init_noise, step_noise, sampler, spacing;
+  std::string out, grid, raw, trajectory, init_noise, step_noise, sampler, spacing;
   std::vector<std::int64_t> classes;
   std::optional<std::int64_t> steps, zoom;
-  std::optional<double> guidance;
+  std::optional<double> guidance, eta;
 };
 
-cdm::SampleConfig sampling_of(const Options& options, const cdm::RunConfig& config) {
-  cdm::SampleConfig sampling = config.sample;
+cdm::SampleConfig sampling_of(const Options& options, const cdm::Model& model) {
+  cdm::SampleConfig sampling = model.config.sample;
   if (!options.sampler.empty()) sampling.sampler = options.sampler;
   if (!options.spacing.empty()) sampling.spacing = options.spacing;
   sampling.steps = options.steps.value_or(sampling.steps);
   sampling.guidance = options.guidance.value_or(sampling.guidance);
+  sampling.eta = options.eta.value_or(sampling.eta);
   if (!(sampling.guidance >= 0.0 && sampling.guidance <= kLargestGuidance)) {  // NaN neither
     throw cdm::UserError(cdm::concat("--guidance ", sampling.guidance, ": must be a number in 0..",
                                      kLargestGuidance));
   }
-  cdm::sampling_levels(config.diffusion.steps, sampling.steps, sampling.spacing);  // legal?
-  if (sampling.sampler != "ddpm" && !options.step_noise.empty()) {
-    throw cdm::UserError(
-        cdm::concat("--step-noise: the sampler ", sampling.sampler, " draws no noise; ddpm does"));
+  cdm::check_sampling(model.denoiser->schedule(), sampling);
+  if (!cdm::draws_noise(sampling) && !options.step_noise.empty()) {
+    throw cdm::UserError(cdm::concat("--step-noise: the sampler ", sampling.sampler,
+                                     " draws no noise; ddpm does, and ddim with --eta"));
   }
   return sampling;
 }
@@ -89,12 +94,21 @@ at::Tensor read_noise(const std::string& file, std::vector<std::int64_t> shape) 
   return noise;
 }
 
-void check_outputs(const Options& options) {
-  if (options.out.empty() && options.grid.empty() && options.raw.empty()) {
-    throw cdm::UserError(
-        "nothing to write: give --out FILE.npz, --grid FILE.png or --raw FILE.npy");
+std::vector<std::string> output_files(const Options& options) {
+  std::vector<std::string> files;
+  for (const std::string& file : {options.out, options.grid, options.raw, options.trajectory}) {
+    if (!file.empty()) files.push_back(file);
   }
-  for (const std::string& file : {options.out, options.grid, options.raw}) {
+  return files;
+}
+
+void check_outputs(const Options& options) {
+  if (output_files(options).empty()) {
+    throw cdm::UserError(
+        "nothing to write: give --out FILE.npz, --grid FILE.png, --raw FILE.npy or --trajectory "
+        "FILE.npz");
+  }
+  for (const std::string& file : output_files(options)) {
     cdm::require_folder_of(file);
   }
 }
@@ -153,6 +167,58 @@ class Outputs {
   std::int64_t gridded_ = 0;
 };
 
+/// Every step of every image, kept until all are drawn: float32 arrays of an .npz, `levels` int64
+/// [S+1] visited with the 0 at the end, `x_t` [N, S+1, C, H, W] from x_T to x_0, and `x_0`
+/// [N, S, C, H, W], the prediction that each step began with.
+class Trajectory {
+ public:
+  Trajectory(const Options& options, const cdm::NoiseSchedule& schedule,
+             const cdm::SampleConfig& sampling, const cdm::NetworkShape& shape)
+      : file_(options.trajectory),
+        levels_(cdm::sampling_levels(schedule.steps(), sampling.steps, sampling.spacing)) {
+    levels_.push_back(0);
+    const std::int64_t n = options.generate.count;
+    const std::int64_t values = shape.channels * shape.image_size * shape.image_size;
+    const double bytes = static_cast<double>(n * values) * 4.0 * (2.0 * levels_.size() - 1.0);
+    if (bytes > kLargestTrajectory) {
+      throw cdm::UserError(cdm::concat(
+          "--trajectory: ", n, " images in ", sampling.steps, " steps take ",
+          cdm::format_bytes(static_cast<std::int64_t>(bytes)), ", more than ",
+          cdm::format_bytes(static_cast<std::int64_t>(kLargestTrajectory)), "; give a smaller -n"));
+    }
+    const auto steps = static_cast<std::int64_t>(levels_.size());
+    x_t_ = at::zeros({n, steps, shape.channels, shape.image_size, shape.image_size}, at::kFloat);
+    x0_ = at::zeros_like(x_t_.narrow(1, 0, steps - 1));
+  }
+
+  /// A step of images first, first + 1, ...
+  void take(std::int64_t first, const cdm::SampleStep& step) {
+    put(x_t_, first, step.done - 1, step.from);
+    put(x_t_, first, step.done, step.x);
+    put(x0_, first, step.done - 1, step.x0);
+  }
+
+  void write() const {
+    cdm::NpzWriter npz(file_);
+    npz.write("levels", at::tensor(levels_, at::kLong));
+    npz.write("x_t", x_t_);
+    npz.write("x_0", x0_);
+    npz.close();
+  }
+
+ private:
+  static constexpr double kLargestTrajectory = 4.0 * 1024 * 1024 * 1024;
+
+  static void put(const at::Tensor& all, std::int64_t first, std::int64_t step,
+                  const at::Tensor& images) {
+    all.narrow(0, first, images.size(0)).select(1, step).copy_(images);
+  }
+
+  std::string file_;
+  std::vector<std::int64_t> levels_;
+  at::Tensor x_t_, x0_;
+};
+
 /// What made the images, beside them: FILE.npz.json.
 void write_settings(const Options& options, const cdm::Model& model,
                     const cdm::SampleConfig& sampling) {
@@ -162,6 +228,7 @@ void write_settings(const Options& options, const cdm::Model& model,
       {"sampler", sampling.sampler},
       {"steps", sampling.steps},
       {"spacing", sampling.spacing},
+      {"eta", sampling.eta},
       {"guidance", sampling.guidance},
       {"seed", options.generate.seed},
       {"first_image", options.generate.first_image},
@@ -176,9 +243,9 @@ void write_settings(const Options& options, const cdm::Model& model,
 void draw(Options& options) {
   check_outputs(options);
   const cdm::Model model = cdm::load_model(options.model);
-  const cdm::Network& network = model.classifier.network();
+  const cdm::Network& network = model.denoiser->network();
   const cdm::NetworkShape& shape = network.shape();
-  const cdm::SampleConfig sampling = sampling_of(options, model.config);
+  const cdm::SampleConfig sampling = sampling_of(options, model);
   cdm::GenerateOptions& generate = options.generate;
   generate.classes = options.classes;
   check_classes(generate.classes, network, sampling.guidance);
@@ -192,22 +259,30 @@ void draw(Options& options) {
   generate.draws = read_noise(options.step_noise, {sampling.steps, generate.count, shape.channels,
                                                    shape.image_size, shape.image_size});
 
+  std::optional<Trajectory> trajectory;
+  if (!options.trajectory.empty()) {
+    trajectory.emplace(options, model.denoiser->schedule(), sampling, shape);
+  }
   Outputs outputs(options, network);
   {
     cdm::Progress progress("sampling", generate.count * sampling.steps, "image steps");
+    std::int64_t done = 0;
     cdm::generate(
-        model.classifier, sampling, generate,
+        *model.denoiser, sampling, generate,
         [&](const at::Tensor& images) { outputs.take(images); },
-        [&](std::int64_t evaluations) { progress.update(evaluations); });
+        [&](std::int64_t first, const cdm::SampleStep& step) {
+          if (trajectory) trajectory->take(first, step);
+          done += step.x.size(0);
+          progress.update(done);
+        });
     cdm::log_info(cdm::concat("sampled ", generate.count, " images by ", sampling.sampler, " in ",
                               sampling.steps, " steps, in ",
                               cdm::format_duration(progress.elapsed_seconds())));
   }
+  if (trajectory) trajectory->write();
   outputs.close(cdm::classes_of_images(generate.classes, generate.first_image, generate.count));
   if (!options.out.empty()) write_settings(options, model, sampling);
-  for (const std::string& file : {options.out, options.grid, options.raw}) {
-    if (!file.empty()) std::cout << file << "\n";
-  }
+  for (const std::string& file : output_files(options)) std::cout << file << "\n";
 }
 
 }  // namespace
@@ -231,10 +306,21 @@ int main(int argc, char** argv) {
         "--raw", options.raw,
         "FILE.npy: [N, C, H, W] in the model's scale, unclamped; float64 with --precision fp64, "
         "else float32");
-    app.add_option("--sampler", options.sampler, "ddpm or ddim; default: the configuration's")
-        ->check(CLI::IsMember({"ddpm", "ddim"}));
+    app.add_option(
+        "--trajectory", options.trajectory,
+        "FILE.npz: levels [S+1], every x_t [N, S+1, C, H, W] and prediction x_0 [N, S, C, "
+        "H, W], float32");
+    app.add_option("--sampler", options.sampler,
+                   "ddpm, ddim, dpm_solver_2, dpm_solver_pp_2m, heun or euler; default: the "
+                   "configuration's")
+        ->check(
+            CLI::IsMember({"ddpm", "ddim", "dpm_solver_2", "dpm_solver_pp_2m", "heun", "euler"}));
     app.add_option("--steps", options.steps,
-                   "network evaluations per image; default: the configuration's");
+                   "steps per image (one network evaluation each, of heun two); default: the "
+                   "configuration's");
+    app.add_option("--eta", options.eta,
+                   "of ddim: 0 = no noise, 1 = as much as ddpm; default: the configuration's")
+        ->check(CLI::Range(0.0, 1.0));
     app.add_option("--spacing", options.spacing,
                    "leading, trailing or linspace; default: the configuration's")
         ->check(CLI::IsMember({"leading", "trailing", "linspace"}));

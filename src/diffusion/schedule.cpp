@@ -2,11 +2,15 @@
 #include "cdm/diffusion/schedule.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/linspace.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <numbers>
 
 #include "cdm/error.h"
 #include "cdm/text.h"
@@ -14,40 +18,78 @@
 namespace cdm {
 namespace {
 
+const at::TensorOptions kReal = at::TensorOptions().dtype(at::kDouble);
+
+/// abar of levels 1..T between those of the data and of the reference.
+at::Tensor with_ends(const at::Tensor& alpha_bar) {
+  return at::cat({at::ones({1}, kReal), alpha_bar, at::zeros({1}, kReal)});
+}
+
+at::Tensor linear_alpha_bar(const DiffusionConfig& config) {
+  const at::Tensor beta = at::linspace(config.beta_start, config.beta_end, config.steps, kReal);
+  return with_ends((1.0 - beta).cumprod(0));
+}
+
+at::Tensor cosine_alpha_bar(std::int64_t T) {
+  constexpr double kOffset = 0.008;
+  const at::Tensor u = at::arange(1, T + 1, kReal) / static_cast<double>(T + 1);
+  const auto g = [](const at::Tensor& v) {
+    return ((v + kOffset) * (std::numbers::pi / 2.0 / (1.0 + kOffset))).cos().square();
+  };
+  return with_ends(g(u) / g(at::zeros({1}, kReal)));
+}
+
 /// One value per image, shaped to be multiplied with images.
 at::Tensor per_image(const at::Tensor& table, const at::Tensor& t, const at::Tensor& like) {
   return table.to(like.options()).index_select(0, t.to(like.device())).view({-1, 1, 1, 1});
 }
 
+double at_level(const at::Tensor& table, std::int64_t t) {
+  TORCH_CHECK(t >= 0 && t < table.size(0), "level ", t, " is not in 0..", table.size(0) - 1);
+  return table.const_data_ptr<double>()[t];
+}
+
 }  // namespace
 
 NoiseSchedule::NoiseSchedule(const DiffusionConfig& config) : steps_(config.steps) {
-  if (config.schedule != "linear") {
-    throw UserError(concat("diffusion.schedule = ", config.schedule, ": must be linear"));
+  const auto T = static_cast<double>(steps_);
+  if (config.schedule == "linear" || config.schedule == "cosine") {
+    const at::Tensor alpha_bar =
+        config.schedule == "linear" ? linear_alpha_bar(config) : cosine_alpha_bar(steps_);
+    signal_ = alpha_bar.sqrt();
+    sigma_ = (1.0 - alpha_bar).sqrt();
+  } else if (config.schedule == "uniform") {
+    sigma_ = at::arange(0, steps_ + 2, kReal) / (T + 1.0);
+    signal_ = (1.0 - sigma_.square()).sqrt();
+  } else if (config.schedule == "flow_matching") {
+    sigma_ = at::arange(0, steps_ + 1, kReal) / T;
+    signal_ = 1.0 - sigma_;
+  } else {
+    throw UserError(concat("diffusion.schedule = ", config.schedule,
+                           ": must be linear, cosine, uniform or flow_matching"));
   }
-  const auto real = at::TensorOptions().dtype(at::kDouble);
-  const at::Tensor beta = at::linspace(config.beta_start, config.beta_end, config.steps, real);
-  alpha_bar_ = at::cat({at::ones({1}, real), (1.0 - beta).cumprod(0), at::zeros({1}, real)});
-  signal_ = alpha_bar_.sqrt();
-  sigma_ = (1.0 - alpha_bar_).sqrt();
+  placed_signal_ = signal_;
+  placed_sigma_ = sigma_;
 }
+
+std::int64_t NoiseSchedule::denoising_level(std::int64_t t) const {
+  return std::min(t, reference_level() - 1);
+}
+
+double NoiseSchedule::signal(std::int64_t t) const { return at_level(signal_, t); }
+double NoiseSchedule::sigma(std::int64_t t) const { return at_level(sigma_, t); }
 
 void NoiseSchedule::to(const at::TensorOptions& options) {
-  signal_ = alpha_bar_.sqrt().to(options);
-  sigma_ = (1.0 - alpha_bar_).sqrt().to(options);
-}
-
-double NoiseSchedule::alpha_bar(std::int64_t t) const {
-  TORCH_CHECK(t >= 0 && t < levels(), "level ", t, " is not in 0..", levels() - 1);
-  return alpha_bar_.const_data_ptr<double>()[t];
+  placed_signal_ = signal_.to(options);
+  placed_sigma_ = sigma_.to(options);
 }
 
 at::Tensor NoiseSchedule::signal(const at::Tensor& t, const at::Tensor& like) const {
-  return per_image(signal_, t, like);
+  return per_image(placed_signal_, t, like);
 }
 
 at::Tensor NoiseSchedule::sigma(const at::Tensor& t, const at::Tensor& like) const {
-  return per_image(sigma_, t, like);
+  return per_image(placed_sigma_, t, like);
 }
 
 at::Tensor NoiseSchedule::add_noise(const at::Tensor& x0, const at::Tensor& t,

@@ -11,7 +11,7 @@
 namespace cdm {
 
 Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed)
-    : Network(shape, config.num_classes) {
+    : ClassifierNetwork(shape, config.num_classes) {
   ParameterMaker make(parameters_, seed);
   std::int64_t in = shape.channels * shape.image_size * shape.image_size;
   for (std::int64_t i = 0; i < config.res_blocks; ++i) {

@@ -7,14 +7,15 @@
 #include <vector>
 
 #include "cdm/error.h"
+#include "cdm/model/ddm_unet.h"
 #include "cdm/model/mlp.h"
 #include "cdm/model/unet.h"
 #include "cdm/text.h"
 
 namespace cdm {
 
-at::Tensor Network::logits(const at::Tensor& images, const at::Tensor& labels,
-                           DropoutMasks* masks) const {
+at::Tensor ClassifierNetwork::logits(const at::Tensor& images, const at::Tensor& labels,
+                                     DropoutMasks* masks) const {
   return head(images, labels, masks).cumsum(1);
 }
 
@@ -22,6 +23,11 @@ std::int64_t Network::parameter_count() const {
   std::int64_t count = 0;
   for (const auto& [name, tensor] : parameters_) count += tensor.numel();
   return count;
+}
+
+at::ScalarType Network::body_type() const {
+  return body_type_ == at::ScalarType::Undefined ? parameters_.front().second.scalar_type()
+                                                 : body_type_;
 }
 
 void Network::set_requires_grad(bool requires_grad) {
@@ -70,7 +76,8 @@ std::unique_ptr<Network> make_network(const ModelConfig& config, const NetworkSh
                                       std::uint64_t seed) {
   if (config.kind == "unet") return std::make_unique<UNet>(config, shape, seed);
   if (config.kind == "mlp") return std::make_unique<Mlp>(config, shape, seed);
-  throw UserError(concat("model.kind = ", config.kind, ": must be unet or mlp"));
+  if (config.kind == "ddm_unet") return std::make_unique<DdmUNet>(config, shape, seed);
+  throw UserError(concat("model.kind = ", config.kind, ": must be unet, mlp or ddm_unet"));
 }
 
 }  // namespace cdm

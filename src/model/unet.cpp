@@ -1,153 +1,37 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/model/unet.h"
 
-#include <ATen/ops/cat.h>
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/embedding.h>
-#include <ATen/ops/silu.h>
-#include <ATen/ops/upsample_nearest2d.h>
 #include <c10/util/Exception.h>
-
-#include <algorithm>
-
-#include "cdm/error.h"
-#include "cdm/text.h"
 
 namespace cdm {
 
 UNet::UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed)
-    : Network(shape, config.num_classes) {
-  const auto resolutions = static_cast<std::int64_t>(config.channel_mult.size());
-  const std::int64_t factor = std::int64_t{1} << (resolutions - 1);
-  if (shape.image_size % factor != 0) {
-    throw UserError(concat("model.channel_mult has ", resolutions, " resolutions: images of ",
-                           shape.image_size, " pixels a side cannot be halved ", resolutions - 1,
-                           " times; the size must be a multiple of ", factor));
-  }
-  const std::int64_t channels = config.channels;
-  const std::int64_t embedding = is_conditional() ? 4 * channels : 0;
-  const auto width = [&](std::int64_t level) {
-    return channels * config.channel_mult[static_cast<std::size_t>(level)];
-  };
-  // The width that enters a resolution on the way down; 1 x channels before the first.
-  const auto width_above = [&](std::int64_t level) {
-    return level == 0 ? channels : width(level - 1);
-  };
-  const auto has_attention = [&](std::int64_t size) {
-    const auto& sizes = config.attention_resolutions;
-    return std::find(sizes.begin(), sizes.end(), size) != sizes.end();
-  };
-
+    : ClassifierNetwork(shape, config.num_classes) {
   // Registration follows the authors' modules, so that Adam's state, which knows parameters by
   // their number only, travels both ways.
   ParameterMaker make(parameters_, seed);
-  if (is_conditional()) {
-    embedding_dense0_ = Linear(make, "temb.dense.0", channels, embedding);
-    embedding_dense1_ = Linear(make, "temb.dense.1", embedding, embedding);
-  }
-  conv_in_ = Conv2d(make, "conv_in", shape.channels, channels, 3, 1, 1);
-
-  std::int64_t size = shape.image_size;
-  std::int64_t in = channels;
-  for (std::int64_t level = 0; level < resolutions; ++level) {
-    const std::string name = concat("down.", level);
-    Resolution& down = down_.emplace_back();
-    for (std::int64_t i = 0; i < config.res_blocks; ++i) {
-      down.blocks.emplace_back(make, concat(name, ".block.", i), in, width(level), embedding,
-                               config.dropout);
-      in = width(level);
-    }
-    for (std::int64_t i = 0; has_attention(size) && i < config.res_blocks; ++i) {
-      down.attention.emplace_back(make, concat(name, ".attn.", i), in);
-    }
-    if (level + 1 < resolutions) {
-      down.resample = Conv2d(make, name + ".downsample.conv", in, in, 3, 2, 0);
-      size /= 2;
-    }
-  }
-
-  middle_.blocks.emplace_back(make, "mid.block_1", in, in, embedding, config.dropout);
-  middle_.attention.emplace_back(make, "mid.attn_1", in);
-  middle_.blocks.emplace_back(make, "mid.block_2", in, in, embedding, config.dropout);
-
-  // The finest resolution is registered first but computed last.
-  size = shape.image_size;
-  for (std::int64_t level = 0; level < resolutions; ++level) {
-    const std::string name = concat("up.", level);
-    Resolution& up = up_.emplace_back();
-    std::int64_t below = level + 1 < resolutions ? width(level + 1) : width(level);
-    for (std::int64_t i = 0; i <= config.res_blocks; ++i) {
-      const std::int64_t skip = i == config.res_blocks ? width_above(level) : width(level);
-      up.blocks.emplace_back(make, concat(name, ".block.", i), below + skip, width(level),
-                             embedding, config.dropout);
-      below = width(level);
-    }
-    for (std::int64_t i = 0; has_attention(size) && i <= config.res_blocks; ++i) {
-      up.attention.emplace_back(make, concat(name, ".attn.", i), width(level));
-    }
-    if (level > 0) up.resample = Conv2d(make, name + ".upsample.conv", below, below, 3, 1, 1);
-    size /= 2;
-  }
-
-  norm_out_ = GroupNorm(make, "norm_out", width(0));
-  const std::int64_t features = config.head_channels > 0 ? config.head_channels : 2 * width(0);
-  conv_out_ = Conv2d(make, "conv_out", width(0), features, 3, 1, 1);
+  const std::int64_t width = is_conditional() ? 4 * config.channels : 0;
+  if (is_conditional()) embedding_ = Embedding(make, config.channels, width);
+  body_ = UNetBody(make, config, shape, width);
+  const std::int64_t features =
+      config.head_channels > 0 ? config.head_channels : 2 * body_.feature_channels();
+  conv_out_ = Conv2d(make, "conv_out", body_.feature_channels(), features, 3, 1, 1);
   linear_ = Linear(make, "linear_layer", features, shape.levels);
   if (is_conditional()) {
-    label_embedding_ = make.normal("label_emb.weight", {num_classes() + 1, channels});
+    label_embedding_ = make.normal("label_emb.weight", {num_classes() + 1, config.channels});
   }
-}
-
-at::Tensor UNet::embed(const at::Tensor& labels) const {
-  TORCH_CHECK(labels.defined(), "a class-conditional network needs labels");
-  const at::Tensor embedded = embedding_dense0_(at::embedding(label_embedding_, labels));
-  // Every residual block begins by taking the SiLU of the embedding: taken once here.
-  return at::silu(embedding_dense1_(at::silu(embedded)));
 }
 
 at::Tensor UNet::head(const at::Tensor& images, const at::Tensor& labels,
                       DropoutMasks* masks) const {
-  const NetworkShape& s = shape();
-  TORCH_CHECK(images.dim() == 4 && images.size(1) == s.channels && images.size(2) == s.image_size &&
-                  images.size(3) == s.image_size,
-              "UNet: images are ", images.sizes(), " instead of [B, ", s.channels, ", ",
-              s.image_size, ", ", s.image_size, "]");
-  const at::ScalarType parameter_type = conv_in_.weight.scalar_type();
-  const at::ScalarType body = body_type_ == at::ScalarType::Undefined ? parameter_type : body_type_;
-  at::Tensor embedding = is_conditional() ? embed(labels) : at::Tensor();
-  if (embedding.defined()) embedding = embedding.to(body);
-
-  at::Tensor h = conv_in_(images.to(body).contiguous(at::MemoryFormat::ChannelsLast));
-  std::vector<at::Tensor> skips = {h};
-  for (const Resolution& down : down_) {
-    for (std::size_t i = 0; i < down.blocks.size(); ++i) {
-      h = down.blocks[i](h, embedding, masks);
-      if (!down.attention.empty()) h = down.attention[i](h);
-      skips.push_back(h);
-    }
-    if (down.resample.weight.defined()) {
-      h = down.resample(at::constant_pad_nd(h, {0, 1, 0, 1}));
-      skips.push_back(h);
-    }
+  at::Tensor embedding;
+  if (is_conditional()) {
+    TORCH_CHECK(labels.defined(), "a class-conditional network needs labels");
+    embedding = embedding_(at::embedding(label_embedding_, labels));
   }
-
-  h = middle_.blocks[0](h, embedding, masks);
-  h = middle_.attention[0](h);
-  h = middle_.blocks[1](h, embedding, masks);
-
-  for (auto up = up_.rbegin(); up != up_.rend(); ++up) {
-    for (std::size_t i = 0; i < up->blocks.size(); ++i) {
-      h = up->blocks[i](at::cat({h, skips.back()}, 1), embedding, masks);
-      skips.pop_back();
-      if (!up->attention.empty()) h = up->attention[i](h);
-    }
-    if (up->resample.weight.defined()) {
-      h = up->resample(at::upsample_nearest2d(h, at::IntArrayRef{2 * h.size(2), 2 * h.size(3)}));
-    }
-  }
-
-  h = conv_out_(norm_out_.then_silu(h));
-  return linear_(h.to(parameter_type).mean({2, 3}));
+  const at::Tensor h = conv_out_(body_(images, embedding, masks, body_type()));
+  return linear_(h.to(linear_.weight.scalar_type()).mean({2, 3}));
 }
 
 }  // namespace cdm

@@ -6,8 +6,6 @@
 
 #include <algorithm>
 
-#include "cdm/sample/sampler.h"
-
 namespace cdm {
 
 at::Tensor classes_of_images(const std::vector<std::int64_t>& classes, std::int64_t first,
@@ -20,12 +18,11 @@ at::Tensor classes_of_images(const std::vector<std::int64_t>& classes, std::int6
   return at::tensor(labels, at::kLong);
 }
 
-void generate(const Classifier& classifier, const SampleConfig& config,
-              const GenerateOptions& options, const std::function<void(const at::Tensor&)>& take,
-              const std::function<void(std::int64_t)>& on_step) {
-  const NetworkShape& shape = classifier.network().shape();
-  const at::TensorOptions network = classifier.network().parameters().front().second.options();
-  std::int64_t evaluations = 0;
+void generate(const Denoiser& model, const SampleConfig& config, const GenerateOptions& options,
+              const std::function<void(const at::Tensor&)>& take,
+              const std::function<void(std::int64_t first, const SampleStep&)>& on_step) {
+  const NetworkShape& shape = model.network().shape();
+  const at::TensorOptions network = model.network().parameters().front().second.options();
   for (std::int64_t first = 0; first < options.count; first += options.batch_size) {
     const std::int64_t count = std::min(options.batch_size, options.count - first);
     const std::int64_t number = options.first_image + first;
@@ -43,9 +40,8 @@ void generate(const Classifier& classifier, const SampleConfig& config,
     }
     at::Tensor labels = classes_of_images(options.classes, number, count);
     if (labels.defined()) labels = labels.to(like.device());
-    take(sample(classifier, config, x_T, labels, draws, [&](std::int64_t) {
-      evaluations += count;
-      if (on_step) on_step(evaluations);
+    take(sample(model, config, x_T, labels, draws, [&](const SampleStep& step) {
+      if (on_step) on_step(first, step);
     }));
   }
 }

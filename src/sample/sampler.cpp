@@ -5,6 +5,7 @@
 #include <ATen/ops/full.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "cdm/error.h"
@@ -14,35 +15,83 @@
 namespace cdm {
 namespace {
 
-/// One step: from x at level t, with its predicted noise eps, to level s < t.
-struct Step {
-  double alpha_bar_t;
-  double alpha_bar_s;
-  at::Tensor x;
-  at::Tensor eps;
+/// One level: x = signal x_0 + sigma eps.
+struct Level {
+  double signal;
+  double sigma;
 
-  at::Tensor predicted_x0() const {
-    return (x - std::sqrt(1.0 - alpha_bar_t) * eps) / std::sqrt(alpha_bar_t);
-  }
+  double lambda() const { return std::log(signal / sigma); }
 };
 
-/// Denoising diffusion implicit models (Song et al., 2021), eta = 0.
-at::Tensor ddim(const Step& step) {
-  return std::sqrt(step.alpha_bar_s) * step.predicted_x0() +
-         std::sqrt(1.0 - step.alpha_bar_s) * step.eps;
+/// What the model says of an image at a level.
+struct Prediction {
+  at::Tensor x0;
+  at::Tensor eps;
+};
+
+/// A step from x at `from` to the cleaner `to`, with the prediction there.
+struct Step {
+  Level from;
+  Level to;
+  at::Tensor x;
+  Prediction now;
+};
+
+/// What a multistep method remembers of the step before.
+struct Past {
+  Prediction prediction;
+  double log_width;  // how far lambda moved in it
+};
+
+/// Variance of q(x_s | x_t, x_0); for neighbouring levels, beta_tilde.
+double posterior_variance(const Step& step) {
+  const double ratio = step.from.signal / step.to.signal;
+  const double added = step.from.sigma * step.from.sigma - std::pow(ratio * step.to.sigma, 2);
+  return std::pow(step.to.sigma / step.from.sigma, 2) * added;
 }
 
-/// Ancestral sampling (Ho et al., 2020, equation 7): mean and variance beta_tilde of
-/// q(x_s | x_t, x_0). Between levels further apart than one, alpha and beta are those of the whole
-/// interval from s to t.
 at::Tensor ddpm(const Step& step, const at::Tensor& noise) {
-  const double alpha = step.alpha_bar_t / step.alpha_bar_s;
-  const double beta = 1.0 - alpha;
-  const double variance_t = 1.0 - step.alpha_bar_t;
-  const double variance_s = 1.0 - step.alpha_bar_s;
-  return (std::sqrt(step.alpha_bar_s) * beta / variance_t) * step.predicted_x0() +
-         (std::sqrt(alpha) * variance_s / variance_t) * step.x +
-         std::sqrt(variance_s / variance_t * beta) * noise;
+  const double ratio = step.from.signal / step.to.signal;
+  const double variance_t = step.from.sigma * step.from.sigma;
+  const double variance_s = step.to.sigma * step.to.sigma;
+  const double added = variance_t - ratio * ratio * variance_s;
+  return (step.to.signal * added / variance_t) * step.now.x0 +
+         (ratio * variance_s / variance_t) * step.x + std::sqrt(posterior_variance(step)) * noise;
+}
+
+/// eta = 0.
+at::Tensor ddim(const Step& step) {
+  return step.to.signal * step.now.x0 + step.to.sigma * step.now.eps;
+}
+
+at::Tensor ddim(const Step& step, double eta, const at::Tensor& noise) {
+  const double variance = eta * eta * posterior_variance(step);
+  return step.to.signal * step.now.x0 +
+         std::sqrt(step.to.sigma * step.to.sigma - variance) * step.now.eps +
+         std::sqrt(variance) * noise;
+}
+
+/// `there`: the prediction at the end of ddim's step.
+at::Tensor heun(const Step& step, const Prediction& there) {
+  const double signal_change = step.to.signal - step.from.signal;
+  const double sigma_change = step.to.sigma - step.from.sigma;
+  return step.x + (0.5 * signal_change) * (step.now.x0 + there.x0) +
+         (0.5 * sigma_change) * (step.now.eps + there.eps);
+}
+
+at::Tensor dpm_solver_2(const Step& step, const Past& past) {
+  const double h = step.to.lambda() - step.from.lambda();
+  const at::Tensor slope = (step.now.eps - past.prediction.eps) / past.log_width;
+  return (step.to.signal / step.from.signal) * step.x -
+         (step.to.sigma * std::expm1(h)) * step.now.eps -
+         (step.to.sigma * (std::expm1(h) - h)) * slope;
+}
+
+at::Tensor dpm_solver_pp_2m(const Step& step, const Past& past) {
+  const double h = step.to.lambda() - step.from.lambda();
+  const double weight = 0.5 * h / past.log_width;  // 1 / (2 r)
+  const at::Tensor x0 = (1.0 + weight) * step.now.x0 - weight * past.prediction.x0;
+  return (step.to.sigma / step.from.sigma) * step.x - (step.to.signal * std::expm1(-h)) * x0;
 }
 
 }  // namespace
@@ -72,25 +121,70 @@ std::vector<std::int64_t> sampling_levels(std::int64_t T, std::int64_t count,
   return levels;
 }
 
-at::Tensor sample(const Classifier& classifier, const SampleConfig& config, const at::Tensor& x_T,
-                  const at::Tensor& labels, const NoiseSource& noise, const StepCallback& on_step) {
-  const bool is_ddpm = config.sampler == "ddpm";
-  if (!is_ddpm && config.sampler != "ddim") {
-    throw UserError(concat("sample.sampler = ", config.sampler, ": must be ddpm or ddim"));
+bool draws_noise(const SampleConfig& config) {
+  return config.sampler == "ddpm" || (config.sampler == "ddim" && config.eta > 0.0);
+}
+
+void check_sampling(const NoiseSchedule& schedule, const SampleConfig& config) {
+  static const std::vector<std::string> names = {"ddpm", "ddim",         "euler",
+                                                 "heun", "dpm_solver_2", "dpm_solver_pp_2m"};
+  if (std::find(names.begin(), names.end(), config.sampler) == names.end()) {
+    throw UserError(
+        concat("sample.sampler = ", config.sampler, ": must be one of ", join(names, ", ")));
   }
-  const NoiseSchedule& schedule = classifier.schedule();
-  const std::vector<std::int64_t> levels =
+  if (schedule.levels() < 3) {
+    throw UserError(concat("diffusion.steps = ", schedule.steps(),
+                           ": a model of two levels, data and noise, cannot be sampled"));
+  }
+  sampling_levels(schedule.steps(), config.steps, config.spacing);
+}
+
+at::Tensor sample(const Denoiser& model, const SampleConfig& config, const at::Tensor& x_T,
+                  const at::Tensor& labels, const NoiseSource& noise, const StepCallback& on_step) {
+  const NoiseSchedule& schedule = model.schedule();
+  check_sampling(schedule, config);
+  std::vector<std::int64_t> levels =
       sampling_levels(schedule.steps(), config.steps, config.spacing);
+  levels.push_back(0);
 
   const c10::NoGradGuard no_grad;
+  const auto level_of = [&](std::int64_t t) {
+    return Level{schedule.signal(t), schedule.sigma(t)};
+  };
+  const auto predict = [&](const at::Tensor& x, std::int64_t t) {
+    const std::int64_t asked = schedule.denoising_level(t);
+    const at::Tensor levels_of_batch = at::full({x.size(0)}, asked, x.options().dtype(at::kLong));
+    const at::Tensor eps = model.predict_noise(x, levels_of_batch, labels, config.guidance);
+    const Level there = level_of(asked);
+    const at::Tensor x0 = (x - there.sigma * eps) / there.signal;
+    if (asked == t) return Prediction{x0, eps};
+    return Prediction{x0, (x - schedule.signal(t) * x0) / schedule.sigma(t)};
+  };
+
   at::Tensor x = x_T;
-  for (std::size_t i = 0; i < levels.size(); ++i) {
-    const std::int64_t s = i + 1 < levels.size() ? levels[i + 1] : 0;
-    const at::Tensor t = at::full({x.size(0)}, levels[i], x.options().dtype(at::kLong));
-    const at::Tensor eps = classifier.predict_noise(x, t, labels, config.guidance);
-    const Step step = {schedule.alpha_bar(levels[i]), schedule.alpha_bar(s), x, eps};
-    x = is_ddpm ? ddpm(step, noise(static_cast<std::int64_t>(i))) : ddim(step);
-    if (on_step) on_step(static_cast<std::int64_t>(i) + 1);
+  Past past = {};
+  for (std::size_t i = 0; i + 1 < levels.size(); ++i) {
+    const std::int64_t t = levels[i];
+    const std::int64_t s = levels[i + 1];
+    const Step step = {level_of(t), level_of(s), x, predict(x, t)};
+    const auto draw = [&] { return noise(static_cast<std::int64_t>(i)); };
+    const bool is_multistep = config.sampler.starts_with("dpm_solver");
+    if (config.sampler == "ddpm") {
+      x = ddpm(step, draw());
+    } else if (draws_noise(config)) {
+      x = ddim(step, config.eta, draw());
+    } else if (s == 0) {
+      x = step.now.x0;
+    } else if (config.sampler == "heun") {
+      x = heun(step, predict(ddim(step), s));
+    } else if (is_multistep && i > 0) {
+      x = config.sampler == "dpm_solver_2" ? dpm_solver_2(step, past)
+                                           : dpm_solver_pp_2m(step, past);
+    } else {
+      x = ddim(step);  // euler, and how multistep methods begin
+    }
+    if (is_multistep && s > 0) past = {step.now, step.to.lambda() - step.from.lambda()};
+    if (on_step) on_step({static_cast<std::int64_t>(i) + 1, step.x, step.now.x0, x});
   }
   return x;
 }

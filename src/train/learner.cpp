@@ -17,13 +17,13 @@
 namespace cdm {
 namespace {
 
-Classifier make_classifier(const RunConfig& config, const NetworkShape& shape, at::Device device,
-                           at::ScalarType type) {
+std::shared_ptr<Denoiser> make_model(const RunConfig& config, const NetworkShape& shape,
+                                     at::Device device, at::ScalarType type) {
   std::shared_ptr<Network> network =
       make_network(config.model, shape, static_cast<std::uint64_t>(config.seed));
   network->to(device, type);
   if (config.precision == "bf16") network->set_body_type(at::kBFloat16);
-  return {std::move(network), NoiseSchedule(config.diffusion)};
+  return make_denoiser(std::move(network), NoiseSchedule(config.diffusion));
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, s
   const std::int64_t batch = x0.size(0);
   StepInputs inputs;
   inputs.x0 = x0;
-  inputs.t = integers(stream(Purpose::level), batch, schedule.levels()).to(x0.device());
+  inputs.t = draw_levels(schedule, config.model, config.loss, stream(Purpose::level), batch).to(x0.device());
   inputs.noise = normal(stream(Purpose::noise), x0.sizes(), x0.options());
   if (config.model.num_classes > 0) {
     const at::Tensor dropped =
@@ -67,15 +67,15 @@ void LossGradients::add(const LossGradients& other) {
 Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  at::ScalarType type)
     : config_(config),
-      classifier_(make_classifier(config, shape, device, type)),
-      average_(make_classifier(config, shape, device, type)),
-      adam_(classifier_.network().parameters(), config.train) {
-  classifier_.network().set_requires_grad(true);
+      model_(make_model(config, shape, device, type)),
+      average_(make_model(config, shape, device, type)),
+      adam_(model_->network().parameters(), config.train) {
+  model_->network().set_requires_grad(true);
 }
 
 LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
   std::vector<at::Tensor> parameters;
-  for (const auto& [name, weight] : classifier_.network().parameters()) {
+  for (const auto& [name, weight] : model_->network().parameters()) {
     parameters.push_back(weight);
   }
   const std::uint64_t dropout_seed =
@@ -92,8 +92,8 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
       return all.defined() ? all.narrow(0, piece.first, piece.count) : all;
     };
     DropoutMasks masks(dropout_seed, piece.first);
-    const LossTerms loss = cdm_loss(classifier_, config_.loss, rows(inputs.x0), rows(inputs.t),
-                                    rows(inputs.noise), rows(inputs.labels), &masks);
+    const LossTerms loss = training_loss(*model_, config_.loss, rows(inputs.x0), rows(inputs.t),
+                                         rows(inputs.noise), rows(inputs.labels), &masks);
     const double share = static_cast<double>(piece.count) / batch;
     sums[static_cast<std::size_t>(worker)].add(
         {torch::autograd::grad({loss.total * share}, parameters),
@@ -104,7 +104,7 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
 }
 
 StepReport Learner::step(const StepInputs& inputs) {
-  const NamedTensors& weights = classifier_.network().parameters();
+  const NamedTensors& weights = model_->network().parameters();
   const auto [gradients, loss] = loss_gradients(inputs);
   StepReport report;
   report.loss = loss;
@@ -114,7 +114,7 @@ StepReport Learner::step(const StepInputs& inputs) {
   }
   report.learning_rate = learning_rate_at(config_.train, step_);
   adam_.step(gradients, report.learning_rate);
-  update_average(average_.network().parameters(), weights, ema_decay_at(config_.train, step_));
+  update_average(average_->network().parameters(), weights, ema_decay_at(config_.train, step_));
   ++step_;
   return report;
 }
@@ -122,16 +122,16 @@ StepReport Learner::step(const StepInputs& inputs) {
 Checkpoint Learner::checkpoint() const {
   Checkpoint checkpoint;
   checkpoint.step = step_;
-  checkpoint.model = classifier_.network().parameters();
-  checkpoint.ema = average_.network().parameters();
+  checkpoint.model = model_->network().parameters();
+  checkpoint.ema = average_->network().parameters();
   checkpoint.exp_avg = adam_.first_moments();
   checkpoint.exp_avg_sq = adam_.second_moments();
   return checkpoint;
 }
 
 void Learner::restore(const Checkpoint& checkpoint, const std::string& source) {
-  classifier_.network().load(checkpoint.model, source);
-  average_.network().load(checkpoint.ema, source);
+  model_->network().load(checkpoint.model, source);
+  average_->network().load(checkpoint.ema, source);
   adam_.load(checkpoint.exp_avg, checkpoint.exp_avg_sq, checkpoint.step);
   step_ = checkpoint.step;
 }

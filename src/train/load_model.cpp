@@ -14,6 +14,12 @@
 
 namespace cdm {
 
+const Classifier& Model::classifier() const {
+  if (const Classifier* const found = denoiser->as_classifier()) return *found;
+  throw UserError(concat(files.checkpoint.string(), ": model.kind = ", config.model.kind,
+                         " is a plain denoiser: it has no levels to tell apart and no density"));
+}
+
 Model load_model(const LoadOptions& options) {
   const ModelFiles files = find_model(options.path);
   RunConfig config = load_config(files.config, options.overrides);
@@ -32,7 +38,7 @@ Model load_model(const LoadOptions& options) {
   network->load(read_weights(files.checkpoint, options.average), files.checkpoint.string());
   network->to(device, precision.type);
   if (precision.body != precision.type) network->set_body_type(precision.body);
-  return {config, files, Classifier(std::move(network), NoiseSchedule(config.diffusion))};
+  return {config, files, make_denoiser(std::move(network), NoiseSchedule(config.diffusion))};
 }
 
 }  // namespace cdm

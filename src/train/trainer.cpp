@@ -41,9 +41,9 @@ Dataset spread_subset(Dataset dataset, std::int64_t count) {
   return dataset;
 }
 
-/// What is scored in the loop; nothing when that never happens.
+/// What is scored in the loop; nothing when that never happens, as with a model without a density.
 std::optional<Dataset> test_images(const RunConfig& config) {
-  if (config.train.nll_every == 0) return std::nullopt;
+  if (config.train.nll_every == 0 || config.model.kind == "ddm_unet") return std::nullopt;
   Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
   resolve(config, test);  // labels that suit the model?
   return test;
@@ -66,6 +66,9 @@ RunConfig resolve(const RunConfig& config, const Dataset& dataset) {
   RunConfig resolved = config;
   resolved.data.image_size = dataset.image_size();
   resolved.data.channels = dataset.channels();
+  if (config.train.sample_every > 0) {
+    check_sampling(NoiseSchedule(config.diffusion), config.sample);
+  }
   const std::int64_t classes = config.model.num_classes;
   if (classes > 0 && !dataset.labels.defined()) {
     throw UserError(concat("model.num_classes = ", classes, ": ", dataset.description,
@@ -106,9 +109,9 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
   log_info(concat("training on ", train.description, ", ", train.size(), " images of ",
                   config_.data.channels, " x ", config_.data.image_size, " x ",
                   config_.data.image_size));
-  log_info(concat("network of ", learner_.classifier().network().parameter_count(), " parameters, ",
-                  learner_.classifier().schedule().levels(), " noise levels, on ", device_.str(),
-                  " in ", config_.precision));
+  log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",
+                  learner_.model().schedule().levels(), " noise levels, on ", device_.str(), " in ",
+                  config_.precision));
   if (const std::optional<Checkpoint> checkpoint = run_.newest_checkpoint()) {
     learner_.restore(*checkpoint, run_.checkpoints().string());
     seconds_before_ = checkpoint->seconds;
@@ -136,7 +139,7 @@ void Trainer::run() {
       pause(&Trainer::save);
     }
     if (is_due(config_.train.sample_every)) pause(&Trainer::draw_samples);
-    if (is_due(config_.train.nll_every)) pause(&Trainer::score_test_images);
+    if (test_ && is_due(config_.train.nll_every)) pause(&Trainer::score_test_images);
     progress_->update(learner_.steps_done());
   }
   save();
@@ -154,8 +157,7 @@ void Trainer::take_step() {
   const std::int64_t step = learner_.steps_done();
   const Batch batch = batches_.at_step(step);
   const at::Tensor x0 = to_unit_range(batch.images, at::kFloat);
-  const NoiseSchedule& schedule = learner_.classifier().schedule();
-  means_.add(learner_.step(draw_inputs(config_, schedule, step, x0, batch.labels)), step);
+  means_.add(learner_.step(draw_inputs(config_, learner_.model().schedule(), step, x0, batch.labels)), step);
 }
 
 bool Trainer::is_due(std::int64_t every) const {
@@ -239,7 +241,7 @@ void Trainer::score_test_images() {
   ScoreOptions options;
   options.batch_size = kScoreBatch;
   const at::Tensor log_prob =
-      score_images(learner_.average(), options, test_->images, test_->labels);
+      score_images(*learner_.average().as_classifier(), options, test_->images, test_->labels);
   const std::int64_t dimensions = test_->images[0].numel();
   const MeanEstimate bits =
       estimate_mean(bits_per_dim(log_prob, dimensions, bits_offset(options.dequantization)));

@@ -10,7 +10,7 @@
 
 namespace cdm {
 
-class Mlp final : public Network {
+class Mlp final : public ClassifierNetwork {
  public:
   Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
 

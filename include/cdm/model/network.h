@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A network that maps images to one logit per noise level, and the parameters it is made of.
+// What networks have in common, parameters above all, and the two kinds there are: classifiers,
+// which map images to one logit per noise level, and plain denoisers, which predict the noise.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -22,6 +23,8 @@ struct NetworkShape {
 
 class DropoutMasks;
 
+/// A class-conditional network needs labels int64 [B] in 0..num_classes (num_classes = the null
+/// class); an unconditional one ignores them.
 class Network {
  public:
   Network(NetworkShape shape, std::int64_t num_classes)
@@ -29,16 +32,6 @@ class Network {
   virtual ~Network() = default;
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
-
-  /// images [B, C, H, W], labels int64 [B] or undefined -> [B, K], before the cumulative sum.
-  /// A class-conditional network needs labels in 0..num_classes (num_classes = the null class);
-  /// an unconditional one ignores them. Dropout acts where `masks` are given, in training.
-  virtual at::Tensor head(const at::Tensor& images, const at::Tensor& labels,
-                          DropoutMasks* masks) const = 0;
-
-  /// The logits f [B, K]: the head's outputs summed cumulatively over the levels.
-  at::Tensor logits(const at::Tensor& images, const at::Tensor& labels = {},
-                    DropoutMasks* masks = nullptr) const;
 
   const NetworkShape& shape() const { return shape_; }
   std::int64_t num_classes() const { return num_classes_; }
@@ -49,8 +42,8 @@ class Network {
   const NamedTensors& parameters() const { return parameters_; }
   std::int64_t parameter_count() const;
 
-  /// Networks compute in their parameters' type unless told to use another (bf16) between the
-  /// first layer and the pooled features.
+  /// UNets compute in their parameters' type unless told to use another (bf16) between the first
+  /// layer and the last features.
   void set_body_type(at::ScalarType type) { body_type_ = type; }
 
   void set_requires_grad(bool requires_grad);
@@ -61,12 +54,38 @@ class Network {
   void load(const NamedTensors& weights, const std::string& source);
 
  protected:
+  /// The type to compute in.
+  at::ScalarType body_type() const;
+
   NamedTensors parameters_;
-  at::ScalarType body_type_ = at::ScalarType::Undefined;  // Undefined: the parameters' own
 
  private:
+  at::ScalarType body_type_ = at::ScalarType::Undefined;  // Undefined: the parameters' own
   NetworkShape shape_;
   std::int64_t num_classes_;
+};
+
+class ClassifierNetwork : public Network {
+ public:
+  using Network::Network;
+
+  /// images [B, C, H, W] -> [B, K], before the cumulative sum. Dropout acts where `masks` are
+  /// given, in training.
+  virtual at::Tensor head(const at::Tensor& images, const at::Tensor& labels,
+                          DropoutMasks* masks) const = 0;
+
+  /// The logits f [B, K]: the head's outputs summed cumulatively over the levels.
+  at::Tensor logits(const at::Tensor& images, const at::Tensor& labels = {},
+                    DropoutMasks* masks = nullptr) const;
+};
+
+class NoiseNetwork : public Network {
+ public:
+  using Network::Network;
+
+  /// Noisy images [B, C, H, W] and their levels t int64 [B] -> the noise in them, [B, C, H, W].
+  virtual at::Tensor noise(const at::Tensor& images, const at::Tensor& t, const at::Tensor& labels,
+                           DropoutMasks* masks) const = 0;
 };
 
 /// The network that `config` describes, on the CPU in float32, with PyTorch's default random

@@ -8,8 +8,9 @@
 #include <functional>
 #include <vector>
 
-#include "cdm/classifier.h"
 #include "cdm/config.h"
+#include "cdm/denoiser.h"
+#include "cdm/sample/sampler.h"
 
 namespace cdm {
 
@@ -29,9 +30,10 @@ at::Tensor classes_of_images(const std::vector<std::int64_t>& classes, std::int6
                              std::int64_t count);
 
 /// Calls `take` with images [b, C, H, W] (in the network's type, unclamped, on its device) in
-/// order, and `on_step` with the number of network evaluations done for all images together.
-void generate(const Classifier& classifier, const SampleConfig& config,
-              const GenerateOptions& options, const std::function<void(const at::Tensor&)>& take,
-              const std::function<void(std::int64_t)>& on_step = {});
+/// order, and `on_step` after each step of each batch with the number of its first image, counted
+/// from 0.
+void generate(const Denoiser& model, const SampleConfig& config, const GenerateOptions& options,
+              const std::function<void(const at::Tensor&)>& take,
+              const std::function<void(std::int64_t first, const SampleStep&)>& on_step = {});
 
 }  // namespace cdm

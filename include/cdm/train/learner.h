@@ -5,10 +5,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
-#include "cdm/classifier.h"
 #include "cdm/config.h"
+#include "cdm/denoiser.h"
 #include "cdm/loss.h"
 #include "cdm/train/checkpoint.h"
 #include "cdm/train/optimizer.h"
@@ -61,9 +62,9 @@ class Learner {
   /// The loss of step(), and its gradients, at the present weights.
   LossGradients loss_gradients(const StepInputs& inputs) const;
 
-  /// The classifier under training, and that of the moving average.
-  const Classifier& classifier() const { return classifier_; }
-  const Classifier& average() const { return average_; }
+  /// The model under training, and that of the moving average.
+  const Denoiser& model() const { return *model_; }
+  const Denoiser& average() const { return *average_; }
 
   /// Tensors of a checkpoint are those of the learner, not copies.
   Checkpoint checkpoint() const;
@@ -72,7 +73,7 @@ class Learner {
 
  private:
   RunConfig config_;
-  Classifier classifier_, average_;
+  std::shared_ptr<Denoiser> model_, average_;
   Adam adam_;
   std::int64_t step_ = 0;
 };

@@ -2,6 +2,7 @@
 // A trained model, ready for sampling and scoring.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -22,7 +23,10 @@ struct LoadOptions {
 struct Model {
   RunConfig config;
   ModelFiles files;
-  Classifier classifier;
+  std::shared_ptr<Denoiser> denoiser;
+
+  /// The same as a classifier. Throws UserError, naming the model, when it is a plain denoiser.
+  const Classifier& classifier() const;
 };
 
 /// Throws UserError for what is not a model, is damaged, or does not fit its configuration.

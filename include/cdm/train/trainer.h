@@ -16,7 +16,8 @@
 namespace cdm {
 
 /// Fills in what the data decides: data.image_size and data.channels. Throws UserError when the
-/// data set does not suit the configuration: labels missing or out of range for model.num_classes.
+/// data set does not suit the configuration (labels missing or out of range for model.num_classes),
+/// and when samples are asked for that cannot be drawn.
 RunConfig resolve(const RunConfig& config, const Dataset& dataset);
 
 class Trainer {

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+// Samplers on Gaussian data, whose best denoiser and whose exact answers are known: the probability
+// flow keeps (x_t - signal_t m) / sqrt(signal_t^2 c^2 + sigma_t^2) as it is.
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+#include <vector>
+
+#include "cdm/sample/sampler.h"
+#include "support.h"
+
+namespace cdm {
+namespace {
+
+constexpr double kMean = 0.3;
+constexpr double kWidth = 0.4;
+
+/// The exact denoiser of N(kMean, kWidth^2 I).
+class GaussianDenoiser final : public Denoiser {
+ public:
+  explicit GaussianDenoiser(const NoiseSchedule& schedule) : Denoiser(schedule) {}
+  Network& network() const override { TORCH_CHECK(false, "there is none"); }
+
+ private:
+  at::Tensor noise(const at::Tensor& x, const at::Tensor& t,
+                   const at::Tensor& /*labels*/) const override {
+    const at::Tensor signal = schedule_.signal(t, x);
+    const at::Tensor sigma = schedule_.sigma(t, x);
+    return sigma * (x - signal * kMean) / (signal.square() * (kWidth * kWidth) + sigma.square());
+  }
+};
+
+GaussianDenoiser denoiser_of(const std::string& schedule, std::int64_t T) {
+  DiffusionConfig config = RunConfig().diffusion;
+  config.schedule = schedule;
+  config.steps = T;
+  config.beta_start = 0.1 / static_cast<double>(T);
+  config.beta_end = 20.0 / static_cast<double>(T);
+  return GaussianDenoiser(NoiseSchedule(config));
+}
+
+constexpr std::int64_t kT = 128000;  // so many that a level's own width does not show
+
+/// What the flow makes of x_T at level t.
+at::Tensor exact(const NoiseSchedule& schedule, const at::Tensor& x_T, std::int64_t t) {
+  const auto width = [&](std::int64_t level) {
+    return std::hypot(schedule.signal(level) * kWidth, schedule.sigma(level));
+  };
+  return schedule.signal(t) * kMean + (width(t) / width(kT)) * (x_T - schedule.signal(kT) * kMean);
+}
+
+/// Error at level t of the sampler in `steps` even steps.
+double error_at(std::int64_t t, const Denoiser& denoiser, const std::string& sampler,
+                std::int64_t steps) {
+  const at::Tensor x_T = test::numbers(1, {4, 1, 2, 2});
+  SampleConfig config = RunConfig().sample;
+  config.sampler = sampler;
+  config.spacing = "trailing";
+  config.steps = steps;
+  at::Tensor reached;
+  sample(denoiser, config, x_T, {}, {}, [&](const SampleStep& step) {
+    if (kT - step.done * (kT / steps) == t) reached = step.x;
+  });
+  return test::relative_error(reached, exact(denoiser.schedule(), x_T, t));
+}
+
+struct Method {
+  const char* sampler;
+  double order;
+};
+void PrintTo(const Method& method, std::ostream* out) { *out << method.sampler; }
+
+class Order : public testing::TestWithParam<Method> {};
+
+// At a level in between: even steps in t are uneven in lambda, without bound, only near x_0.
+TEST_P(Order, OfConvergenceIsTheOneOfTheMethod) {
+  const auto& [sampler, order] = GetParam();
+  const GaussianDenoiser denoiser = denoiser_of("linear", kT);
+  std::vector<double> errors;
+  for (const std::int64_t steps : {80, 160, 320}) {
+    errors.push_back(error_at(kT / 4, denoiser, sampler, steps));
+  }
+  EXPECT_NEAR(std::log2(errors[0] / errors[1]), order, 0.15);
+  EXPECT_NEAR(std::log2(errors[1] / errors[2]), order, 0.15);
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, Order,
+                         testing::Values(Method{"ddim", 1}, Method{"euler", 1}, Method{"heun", 2},
+                                         Method{"dpm_solver_2", 2}, Method{"dpm_solver_pp_2m", 2}));
+
+class Flow : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+
+TEST_P(Flow, EndsAtItsExactAnswer) {
+  const auto& [sampler, schedule] = GetParam();
+  const GaussianDenoiser denoiser = denoiser_of(schedule, kT);
+  const double coarse = error_at(0, denoiser, sampler, 40);
+  const double fine = error_at(0, denoiser, sampler, 640);
+  EXPECT_LT(coarse, 0.2);
+  // At least first order; where errors of two kinds cancel in the coarse one, a small error.
+  EXPECT_LT(fine, std::max(coarse / 8, 5e-4));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Methods, Flow,
+    testing::Combine(testing::Values("ddim", "euler", "heun", "dpm_solver_2", "dpm_solver_pp_2m"),
+                     testing::Values("linear", "cosine", "uniform", "flow_matching")));
+
+// A Gaussian stays one under ancestral sampling, too: its variance follows a recursion, and with
+// all levels visited ends near that of the data.
+class Ancestral : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+
+TEST_P(Ancestral, HasTheMeanAndVarianceOfTheData) {
+  const auto& [sampler, schedule] = GetParam();
+  constexpr std::int64_t kLevels = 400;
+  const GaussianDenoiser denoiser = denoiser_of(schedule, kLevels);
+  SampleConfig config = RunConfig().sample;
+  config.sampler = sampler;
+  config.eta = 1.0;
+  config.steps = kLevels;
+  const at::Tensor x_T = start_noise(5, 0, at::zeros({500, 1, 4, 4}, at::kDouble));
+  const at::Tensor x0 = sample(denoiser, config, x_T, {}, step_noise(5, 0, x_T));
+  const double count = 8000.0;
+  EXPECT_NEAR(x0.mean().item<double>(), kMean, 5.0 * kWidth / std::sqrt(count));
+  EXPECT_NEAR(x0.std().item<double>(), kWidth, 0.02 * kWidth + 5.0 * kWidth / std::sqrt(2 * count));
+}
+
+INSTANTIATE_TEST_SUITE_P(Methods, Ancestral,
+                         testing::Combine(testing::Values("ddpm", "ddim"),
+                                          testing::Values("linear", "cosine", "uniform",
+                                                          "flow_matching")));
+
+TEST(Sampler, DdimWithEtaOneIsDdpm) {
+  const GaussianDenoiser denoiser = denoiser_of("cosine", 100);
+  SampleConfig config = RunConfig().sample;
+  config.steps = 10;
+  const at::Tensor x_T = test::numbers(1, {2, 1, 2, 2});
+  const auto run = [&](const char* sampler, double eta) {
+    config.sampler = sampler;
+    config.eta = eta;
+    return sample(denoiser, config, x_T, {}, step_noise(1, 0, x_T));
+  };
+  test::expect_close(run("ddim", 1.0), run("ddpm", 0.0), 1e-12, "x_0");
+  EXPECT_GT(test::relative_error(run("ddim", 0.5), run("ddpm", 0.0)), 0.01);
+}
+
+// The velocity form: x_s = x_t + (s - t) v, v = (eps - x_t) / (T - t).
+TEST(Sampler, EulerFollowsTheVelocityOfFlowMatching) {
+  constexpr std::int64_t kLevels = 20;
+  const GaussianDenoiser denoiser = denoiser_of("flow_matching", kLevels);
+  SampleConfig config = RunConfig().sample;
+  config.sampler = "euler";
+  config.spacing = "linspace";
+  config.steps = kLevels;
+  std::vector<SampleStep> steps;
+  sample(denoiser, config, test::numbers(1, {2, 1, 2, 2}), {}, {},
+         [&](const SampleStep& step) { steps.push_back(step); });
+  for (std::int64_t t = kLevels - 1; t >= 1; --t) {
+    const SampleStep& step = steps[static_cast<std::size_t>(kLevels - t)];
+    const at::Tensor levels = at::full({2}, t, at::kLong);
+    const at::Tensor eps = denoiser.predict_noise(step.from, levels);
+    const at::Tensor v = (eps - step.from) / static_cast<double>(kLevels - t);
+    test::expect_close(step.x, step.from - v, 1e-12, std::to_string(t));
+  }
+}
+
+}  // namespace
+}  // namespace cdm

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+// How much image and how much noise each level of each schedule holds.
+#include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "cdm/diffusion/schedule.h"
+#include "cdm/error.h"
+#include "support.h"
+
+namespace cdm {
+namespace {
+
+NoiseSchedule schedule_of(const std::string& kind, std::int64_t T) {
+  DiffusionConfig config = RunConfig().diffusion;
+  config.schedule = kind;
+  config.steps = T;
+  return NoiseSchedule(config);
+}
+
+TEST(Schedule, LinearIsTheProductOfItsBetas) {
+  const NoiseSchedule schedule = schedule_of("linear", 1000);
+  EXPECT_EQ(schedule.levels(), 1002);
+  double product = 1.0;
+  for (std::int64_t t = 1; t <= 1000; ++t) {
+    product *= 1.0 - (1e-4 + (0.02 - 1e-4) * static_cast<double>(t - 1) / 999.0);
+    EXPECT_NEAR(schedule.signal(t), std::sqrt(product), 1e-12) << t;
+    EXPECT_NEAR(schedule.sigma(t), std::sqrt(1.0 - product), 1e-12) << t;
+  }
+}
+
+TEST(Schedule, CosineIsThatOfNicholAndDhariwal) {
+  const NoiseSchedule schedule = schedule_of("cosine", 99);
+  EXPECT_EQ(schedule.levels(), 101);
+  const auto g = [](double u) {
+    return std::pow(std::cos((u + 0.008) / 1.008 * std::numbers::pi / 2), 2);
+  };
+  for (const std::int64_t t : {1, 50, 99}) {
+    EXPECT_NEAR(std::pow(schedule.signal(t), 2), g(static_cast<double>(t) / 100) / g(0), 1e-14);
+  }
+}
+
+TEST(Schedule, UniformHasEvenStepsOfNoise) {
+  const NoiseSchedule schedule = schedule_of("uniform", 9);
+  EXPECT_EQ(schedule.levels(), 11);
+  EXPECT_NEAR(schedule.sigma(3), 0.3, 1e-15);
+  EXPECT_NEAR(schedule.signal(3), std::sqrt(1.0 - 0.09), 1e-15);
+}
+
+TEST(Schedule, FlowMatchingGoesStraightAndHasOneLevelLess) {
+  const NoiseSchedule schedule = schedule_of("flow_matching", 10);
+  EXPECT_EQ(schedule.levels(), 11);
+  EXPECT_EQ(schedule.reference_level(), 10);
+  EXPECT_NEAR(schedule.signal(3), 0.7, 1e-15);
+  EXPECT_NEAR(schedule.sigma(3), 0.3, 1e-15);
+}
+
+TEST(Schedule, OfTwoLevelsHasNothingBetweenDataAndNoise) {
+  EXPECT_EQ(schedule_of("linear", 0).levels(), 2);
+  EXPECT_EQ(schedule_of("cosine", 0).levels(), 2);
+  EXPECT_EQ(schedule_of("uniform", 0).levels(), 2);
+  EXPECT_EQ(schedule_of("flow_matching", 1).levels(), 2);
+}
+
+TEST(Schedule, RefusesAnUnknownName) { EXPECT_THROW(schedule_of("spiral", 10), UserError); }
+
+class EverySchedule : public testing::TestWithParam<const char*> {};
+
+TEST_P(EverySchedule, GoesFromDataToAStandardNormal) {
+  const NoiseSchedule schedule = schedule_of(GetParam(), 100);
+  const std::int64_t last = schedule.reference_level();
+  EXPECT_EQ(last, schedule.levels() - 1);
+  EXPECT_EQ(schedule.signal(0), 1.0);
+  EXPECT_EQ(schedule.sigma(0), 0.0);
+  EXPECT_EQ(schedule.signal(last), 0.0);
+  EXPECT_EQ(schedule.sigma(last), 1.0);
+  for (std::int64_t t = 1; t <= last; ++t) {
+    EXPECT_LT(schedule.signal(t), schedule.signal(t - 1)) << t;
+    EXPECT_GT(schedule.sigma(t), schedule.sigma(t - 1)) << t;
+  }
+  EXPECT_THROW(schedule.signal(last + 1), c10::Error);
+  EXPECT_THROW(schedule.sigma(-1), c10::Error);
+  // Denoising needs some image left.
+  EXPECT_EQ(schedule.denoising_level(3), 3);
+  EXPECT_EQ(schedule.denoising_level(last), last - 1);
+}
+
+TEST_P(EverySchedule, AddsTheNoiseOfEachImagesLevel) {
+  NoiseSchedule schedule = schedule_of(GetParam(), 100);
+  const at::Tensor x0 = test::numbers(1, {3, 1, 2, 2});
+  const at::Tensor noise = test::numbers(2, {3, 1, 2, 2});
+  const std::int64_t last = schedule.reference_level();
+  const at::Tensor t = at::tensor(at::ArrayRef<std::int64_t>({0, 50, last}), at::kLong);
+  const at::Tensor x_t = schedule.add_noise(x0, t, noise);
+  EXPECT_TRUE(at::equal(x_t[0], x0[0]));
+  EXPECT_TRUE(at::equal(x_t[2], noise[2]));
+  test::expect_close(x_t[1], schedule.signal(50) * x0[1] + schedule.sigma(50) * noise[1], 1e-14,
+                     "x_50");
+  schedule.to(at::kFloat);
+  test::expect_close(schedule.add_noise(x0.to(at::kFloat), t, noise.to(at::kFloat)), x_t, 1e-6,
+                     "in float32");
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, EverySchedule,
+                         testing::Values("linear", "cosine", "uniform", "flow_matching"));
+
+}  // namespace
+}  // namespace cdm
