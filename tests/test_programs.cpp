@@ -115,7 +115,7 @@ class WrongCalls : public testing::Test {
     test::write_text(tiny_ / "broken.yaml", "model: {kind: mlp\ntrain: 1}\n");
     test::write_text(tiny_ / "unknown.yaml", "seed: 1\nmodel: {chanels: 3}\n");
     test::write_text(tiny_ / "typed.yaml", "\n\ntrain: {iterations: many}\n");
-    test::write_text(tiny_ / "ranged.yaml", "diffusion: {steps: 0}\n");
+    test::write_text(tiny_ / "ranged.yaml", "diffusion: {steps: -1}\n");
     test::write_text(tiny_ / "twice.yaml", "seed: 1\nseed: 2\n");
     test::write_text(tiny_ / "nodata.yaml", "data: {kind: npz, path: none.npz}\n");
   }
@@ -152,7 +152,7 @@ TEST_F(WrongCalls, OfCdmTrain) {
        {{"broken.yaml"}, {"broken.yaml:2", "not YAML"}},
        {{"unknown.yaml"}, {"unknown.yaml:2", "model.chanels", "model.channels"}},
        {{"typed.yaml"}, {"typed.yaml:3", "train.iterations", "many", "integer"}},
-       {{"ranged.yaml"}, {"ranged.yaml:1", "diffusion.steps", "0", "1..100000"}},
+       {{"ranged.yaml"}, {"ranged.yaml:1", "diffusion.steps", "-1", "0..100000"}},
        {{"twice.yaml"}, {"twice.yaml:2", "seed", "twice"}},
        {{"nodata.yaml"}, {"none.npz", "not found"}},
        {{"run"}, {"run", "is a directory"}},

@@ -97,7 +97,8 @@ TEST_P(Reference, Likelihood) {
     const test::ReferenceCase reference(folder);
     if (reference.nll.empty()) continue;
     const at::Tensor images = in_type(reference.nll.at("images"));
-    const at::Tensor log_prob = learner(reference).average().log_prob(
+    const Learner model = learner(reference);
+    const at::Tensor log_prob = model.average().as_classifier()->log_prob(
         images, at::zeros({images.size(0)}, at::kLong), reference.image_labels());
     test::expect_close(log_prob, reference.nll.at("log_prob"), tolerance(), "log_prob");
     constexpr double kAuthorsOffset = 7.0;

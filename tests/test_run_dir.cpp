@@ -170,6 +170,7 @@ TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
                                       "sample.steps",
                                       "sample.spacing",
                                       "sample.guidance",
+                                      "sample.eta",
                                       "train.iterations",
                                       "train.micro_batch_size",
                                       "train.learning_rate",
