@@ -179,7 +179,9 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"train: {clip_grad_norm: -0.5}", 1,
                 "train.clip_grad_norm = -0.5: must be a number of at least 0"},
         Refused{"sample: {sampler: magic}", 1,
-                "sample.sampler = magic: must be one of ddpm, ddim, dpm_"},
+                "sample.sampler = magic: must be one of ddpm, ddim, dpm_solver_2, "
+                "dpm_solver_pp_2m, heun, euler"},
+        Refused{"sample: {eta: 2}", 1, "sample.eta = 2: must be a number in 0..1"},
         Refused{"model: {channel_mult: []}", 1,
                 "model.channel_mult = []: must be a non-empty list of integers in 1..1024"},
         Refused{"model: {channel_mult: [1, 0]}", 1,
@@ -197,7 +199,18 @@ INSTANTIATE_TEST_SUITE_P(
                 "diffusion.beta_end = 1.0e-5: must not be below diffusion.beta_start = 1.0e-04"},
         Refused{"model: {kind: unet}\ndata: {image_size: 28}\n", 2,
                 "data.image_size = 28: cannot be halved 3 times, as the 4 resolutions of "
-                "model.channel_mult need"}));
+                "model.channel_mult need"},
+        Refused{"diffusion: {schedule: flow_matching, steps: 0}", 1,
+                "diffusion.steps = 0: must be at least 1 for diffusion.schedule = flow_matching"},
+        Refused{"model: {kind: ddm_unet}\nloss: {kind: tre}", 2,
+                "loss.kind = tre: a ddm_unet is no classifier: must be cdm"},
+        Refused{
+            "model: {kind: ddm_unet}\nloss: {mse_weight: 0}", 2,
+            "loss.mse_weight = 0: must be above 0 for model.kind = ddm_unet, which has no other "
+            "loss"},
+        Refused{"model: {kind: ddm_unet}\ndiffusion: {steps: 0}", 2,
+                "diffusion.steps = 0: leaves no level with both image and noise for a ddm_unet to "
+                "learn"}));
 
 TEST_F(Config, OverridesAreCheckedLikeTheFile) {
   EXPECT_EQ(refusal("train: {batch_size: 8}\n", {"train.batch_size=0"}),

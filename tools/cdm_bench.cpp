@@ -121,7 +121,8 @@ class Bench {
   Timing train() {
     std::int64_t step = 0;
     return timing(differentiates_twice() ? 6.0 : 3.0, [&] {
-      learner_.step(cdm::draw_inputs(config_, learner_.model().schedule(), step++, images_, labels_));
+      learner_.step(
+          cdm::draw_inputs(config_, learner_.model().schedule(), step++, images_, labels_));
     });
   }
   Timing sample() {

@@ -7,6 +7,10 @@ void add_model_options(CLI::App& app, LoadOptions& options) {
   app.add_option("RUN_OR_CHECKPOINT", options.path,
                  "run directory (its newest checkpoint is taken) or one checkpoint folder")
       ->required();
+  add_weights_options(app, options);
+}
+
+void add_weights_options(CLI::App& app, LoadOptions& options) {
   app.add_option("--device", options.device,
                  "auto, cpu, cuda or cuda:N; default: the configuration's");
   app.add_option("--precision", options.precision,

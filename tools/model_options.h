@@ -8,7 +8,10 @@
 
 namespace cdm {
 
-/// Adds RUN_OR_CHECKPOINT, --device, --precision, --weights and --set, which fill `options` in.
+/// Adds RUN_OR_CHECKPOINT and the options below.
 void add_model_options(CLI::App& app, LoadOptions& options);
+
+/// Adds --device, --precision, --weights and --set, which fill `options` in.
+void add_weights_options(CLI::App& app, LoadOptions& options);
 
 }  // namespace cdm

@@ -34,6 +34,7 @@ turbojpeg.h                    libturbojpeg0-dev
 gtest/gtest.h                  libgtest-dev
 gmock/gmock.h                  libgmock-dev
 benchmark/benchmark.h          libbenchmark-dev
+gnuplot                        gnuplot-nox
 '
 dev_packages='
 clang-format                   clang-format

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/eval/levels.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/ones_like.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+
+#include "cdm/classifier.h"
+#include "cdm/data/batches.h"
+#include "cdm/random.h"
+
+namespace cdm {
+namespace {
+
+at::TensorOptions real() { return at::TensorOptions().dtype(at::kDouble); }
+
+at::Tensor per_image(const at::Tensor& values) {
+  return values.flatten(1).to(at::kDouble).mean(1).to(at::kCPU);
+}
+
+/// Adds what the classifier says of x at levels t.
+void add_decisions(LevelStatistics& sums, const Classifier& classifier, const at::Tensor& x,
+                   const at::Tensor& t, const at::Tensor& labels) {
+  const std::int64_t K = classifier.schedule().levels();
+  // log p_t(x) differs from the logits by what all levels have in common.
+  const at::Tensor log_posterior =
+      at::log_softmax(classifier.log_prob_all_levels(x, labels).to(at::kCPU, at::kDouble), 1);
+  const auto [best, decided] = log_posterior.max(1);
+  const at::Tensor confidence = best.exp();
+  const at::Tensor correct = decided.eq(t).to(at::kDouble);
+  sums.ce.index_add_(0, t, -log_posterior.gather(1, t.unsqueeze(1)).squeeze(1));
+  sums.accuracy.index_add_(0, t, correct);
+  sums.confusion.view({-1}).index_add_(0, t * K + decided, at::ones_like(t));
+  const at::Tensor bin = confidence.mul(static_cast<double>(kCalibrationBins))
+                             .to(at::kLong)
+                             .clamp(0, kCalibrationBins - 1);
+  sums.bin_count.index_add_(0, bin, at::ones_like(confidence));
+  sums.bin_confidence.index_add_(0, bin, confidence);
+  sums.bin_correct.index_add_(0, bin, correct);
+}
+
+/// The mean over levels first .. last of a mean per level.
+double mean_over(const at::Tensor& means, const at::Tensor& count, std::int64_t first,
+                 std::int64_t last) {
+  const at::Tensor n = count.narrow(0, first, last - first + 1).to(at::kDouble);
+  const at::Tensor seen = means.narrow(0, first, last - first + 1).mul(n);
+  return (seen.where(n.gt(0), at::zeros({}, real())).sum() / n.sum()).item<double>();
+}
+
+}  // namespace
+
+double LevelStatistics::mean_ce() const { return mean_over(ce, count, 0, count.size(0) - 1); }
+double LevelStatistics::mean_accuracy() const {
+  return mean_over(accuracy, count, 0, count.size(0) - 1);
+}
+double LevelStatistics::mean_mse() const { return mean_over(mse, count, 1, count.size(0) - 2); }
+
+double LevelStatistics::calibration_error() const {
+  return ((bin_confidence - bin_correct).abs().sum() / bin_count.sum()).item<double>();
+}
+
+LevelStatistics level_statistics(const Denoiser& model, const LevelOptions& options,
+                                 const at::Tensor& images, const at::Tensor& labels,
+                                 const std::function<void(std::int64_t)>& on_progress) {
+  const c10::NoGradGuard no_grad;
+  const NoiseSchedule& schedule = model.schedule();
+  const at::TensorOptions network = model.network().parameters().front().second.options();
+  const at::ScalarType type = c10::typeMetaToScalarType(network.dtype());
+  const std::int64_t K = schedule.levels();
+  const std::int64_t total = images.size(0);
+  const Classifier* const classifier = model.as_classifier();
+
+  LevelStatistics sums;
+  sums.count = at::zeros({K}, at::kLong);
+  sums.mse = at::zeros({K}, real());
+  if (classifier != nullptr) {
+    sums.ce = at::zeros({K}, real());
+    sums.accuracy = at::zeros({K}, real());
+    sums.confusion = at::zeros({K, K}, at::kLong);
+    for (at::Tensor* const bins : {&sums.bin_count, &sums.bin_confidence, &sums.bin_correct}) {
+      *bins = at::zeros({kCalibrationBins}, real());
+    }
+  }
+  for (std::int64_t repeat = 0; repeat < options.repeats; ++repeat) {
+    for (std::int64_t first = 0; first < total; first += options.batch_size) {
+      const std::int64_t batch = std::min(options.batch_size, total - first);
+      const at::Tensor x0 =
+          to_unit_range(images.narrow(0, first, batch).to(network.device()), type);
+      const at::Tensor classes =
+          labels.defined() ? labels.narrow(0, first, batch).to(network.device()) : at::Tensor();
+      const std::int64_t number = first + repeat * total;
+      const at::Tensor t = at::arange(number, number + batch, at::kLong).remainder(K);
+      const at::Tensor t_there = t.to(network.device());
+      const at::Tensor noise = evaluation_noise(options.seed, number, x0);
+      const at::Tensor x_t = schedule.add_noise(x0, t_there, noise);
+      sums.count.index_add_(0, t, at::ones_like(t));
+      const at::Tensor eps = model.predict_noise(x_t, t_there, classes);
+      sums.mse.index_add_(0, t, per_image((eps - noise).square()));
+      if (classifier != nullptr) add_decisions(sums, *classifier, x_t, t, classes);
+      if (on_progress) on_progress(number + batch);
+    }
+  }
+  // Sums to means; NaN where there was no image.
+  sums.mse.div_(sums.count);
+  if (classifier != nullptr) {
+    sums.ce.div_(sums.count);
+    sums.accuracy.div_(sums.count);
+  }
+  return sums;
+}
+
+std::vector<DenoisingError> denoising_errors(const Denoiser& model,
+                                             const std::vector<std::int64_t>& levels,
+                                             const LevelOptions& options, const at::Tensor& images,
+                                             const at::Tensor& labels,
+                                             const std::function<void(std::int64_t)>& on_progress) {
+  const c10::NoGradGuard no_grad;
+  const NoiseSchedule& schedule = model.schedule();
+  const std::int64_t total = images.size(0);
+  std::int64_t done = 0;
+  std::vector<DenoisingError> errors;
+  for (const std::int64_t level : levels) {
+    double sum = 0.0;
+    for (std::int64_t first = 0; first < total; first += options.batch_size) {
+      const std::int64_t batch = std::min(options.batch_size, total - first);
+      const at::Tensor x0 = images.narrow(0, first, batch);
+      const at::Tensor classes = labels.defined() ? labels.narrow(0, first, batch) : at::Tensor();
+      const at::Tensor t = at::full({batch}, level, x0.options().dtype(at::kLong));
+      const at::Tensor noise = evaluation_noise(options.seed, first, x0);
+      const at::Tensor eps = model.predict_noise(schedule.add_noise(x0, t, noise), t, classes);
+      sum += per_image((eps - noise).square()).sum().item<double>();
+      done += batch;
+      if (on_progress) on_progress(done);
+    }
+    const double mse = sum / static_cast<double>(total);
+    const double sigma = schedule.sigma(level);
+    const double to_image = sigma / schedule.signal(level);
+    errors.push_back({level, sigma, mse, to_image * to_image * mse});
+  }
+  return errors;
+}
+
+at::Tensor evaluation_noise(std::uint64_t seed, std::int64_t first, const at::Tensor& like) {
+  return normal({seed, Purpose::noise}, like.sizes(), like.options(), first);
+}
+
+at::Tensor denoise(const Denoiser& model, const at::Tensor& x_t, std::int64_t t,
+                   const at::Tensor& labels) {
+  const at::Tensor levels = at::full({x_t.size(0)}, t, x_t.options().dtype(at::kLong));
+  const at::Tensor eps = model.predict_noise(x_t, levels, labels);
+  return (x_t - model.schedule().sigma(t) * eps) / model.schedule().signal(t);
+}
+
+}  // namespace cdm

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/eval/table.h"
+
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iomanip>
+#include <nlohmann/json.hpp>
+#include <ostream>
+#include <sstream>
+
+#include "cdm/io/file.h"
+
+namespace cdm {
+namespace {
+
+std::string text_of(const Cell& cell, int digits, const char* missing) {
+  if (const auto* const text = std::get_if<std::string>(&cell)) return *text;
+  std::ostringstream out;
+  out.precision(digits);
+  if (const auto* const integer = std::get_if<std::int64_t>(&cell)) {
+    out << *integer;
+  } else if (const double number = std::get<double>(cell); std::isnan(number)) {
+    out << missing;
+  } else {
+    out << number;
+  }
+  return out.str();
+}
+
+/// Quoted where CSV would misread it (RFC 4180).
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+}  // namespace
+
+void Table::add(std::vector<Cell> row) {
+  TORCH_CHECK(row.size() == columns_.size(), "a row of ", row.size(), " cells in a table of ",
+              columns_.size(), " columns");
+  rows_.push_back(std::move(row));
+}
+
+void Table::print(std::ostream& out) const {
+  constexpr int kDigits = 5;
+  std::vector<std::vector<std::string>> lines = {columns_};
+  for (const auto& row : rows_) {
+    std::vector<std::string>& line = lines.emplace_back();
+    for (const Cell& cell : row) line.push_back(text_of(cell, kDigits, "-"));
+  }
+  std::vector<std::size_t> widths(columns_.size(), 0);
+  for (const auto& line : lines) {
+    for (std::size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], line[c].size());
+  }
+  for (const auto& line : lines) {
+    std::string text;
+    for (std::size_t c = 0; c < line.size(); ++c) {
+      // Text begins at the left, numbers end at the right.
+      const bool is_text = !rows_.empty() && std::holds_alternative<std::string>(rows_[0][c]);
+      const std::string space(widths[c] - line[c].size(), ' ');
+      text += (c > 0 ? "  " : "") + (is_text ? line[c] + space : space + line[c]);
+    }
+    text.erase(text.find_last_not_of(' ') + 1);
+    out << text << "\n";
+  }
+}
+
+void Table::write_csv(const std::filesystem::path& file) const {
+  constexpr int kEveryDigit = 17;
+  write_atomically(file, [&](std::ostream& out) {
+    const auto write = [&](const auto& line, const auto& field) {
+      for (std::size_t c = 0; c < line.size(); ++c) out << (c > 0 ? "," : "") << field(line[c]);
+      out << "\n";
+    };
+    write(columns_, csv_field);
+    for (const auto& row : rows_) {
+      write(row, [](const Cell& cell) { return csv_field(text_of(cell, kEveryDigit, "")); });
+    }
+  });
+}
+
+void Table::write_json(const std::filesystem::path& file) const {
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const auto& row : rows_) {
+    nlohmann::ordered_json object;
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      // The library writes a number that is not finite as null.
+      std::visit([&](const auto& value) { object[columns_[c]] = value; }, row[c]);
+    }
+    all.push_back(std::move(object));
+  }
+  write_atomically(file, [&](std::ostream& out) { out << all.dump(2) << "\n"; });
+}
+
+}  // namespace cdm

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+#include "command.h"
+
+#include <algorithm>
+#include <iostream>
+#include <set>
+
+#include "cdm/data/batches.h"
+#include "cdm/error.h"
+#include "cdm/text.h"
+
+namespace cdm::eval {
+
+void add_runs_options(CLI::App& app, RunsOptions& options) {
+  app.add_option("RUN_OR_CHECKPOINT", options.runs,
+                 "run directories (of each, its newest checkpoint is taken) or checkpoint folders")
+      ->required();
+  app.add_option("--out", options.out, "folder for results; default: eval/ in the first run");
+  add_weights_options(app, options.model);
+}
+
+std::vector<NamedModel> load_runs(const RunsOptions& options) {
+  std::vector<NamedModel> models;
+  std::set<std::string> names;
+  for (const std::string& path : options.runs) {
+    LoadOptions load = options.model;
+    load.path = path;
+    const std::filesystem::path whole = std::filesystem::absolute(path / std::filesystem::path());
+    std::string name = whole.lexically_normal().parent_path().filename().string();
+    if (!names.insert(name).second) name = path;
+    if (std::any_of(models.begin(), models.end(),
+                    [&](const NamedModel& other) { return other.name == name; })) {
+      throw UserError(concat(path, ": is given twice"));
+    }
+    models.push_back({name, load_model(load)});
+  }
+  return models;
+}
+
+std::filesystem::path results_folder(const RunsOptions& options, const Model& first) {
+  const std::filesystem::path folder = options.out.empty()
+                                           ? first.files.config.parent_path() / "eval"
+                                           : std::filesystem::path(options.out);
+  if (std::filesystem::exists(folder) && !std::filesystem::is_directory(folder)) {
+    throw UserError(concat("--out ", folder.string(), ": is a file; a folder is to be written"));
+  }
+  std::filesystem::create_directories(folder);
+  return folder;
+}
+
+void report(const Table& table, const std::filesystem::path& stem) {
+  table.print(std::cout);
+  table.write_csv(stem.string() + ".csv");
+  table.write_json(stem.string() + ".json");
+}
+
+std::vector<std::int64_t> spread_levels(const NoiseSchedule& schedule, std::int64_t count) {
+  const std::int64_t last = schedule.reference_level() - 1;
+  const std::int64_t n = std::min(count, last);
+  std::vector<std::int64_t> levels;
+  for (std::int64_t i = 0; i < n; ++i) {
+    levels.push_back(n == 1 ? 1 : 1 + (last - 1) * i / (n - 1));
+  }
+  return levels;
+}
+
+ModelInputs inputs_for(const Model& model, const Dataset& dataset) {
+  const Network& network = model.denoiser->network();
+  const at::TensorOptions weights = network.parameters().front().second.options();
+  ModelInputs inputs;
+  inputs.images = to_unit_range(dataset.images.to(weights.device()),
+                                c10::typeMetaToScalarType(weights.dtype()));
+  inputs.labels = labels_for(network, dataset);
+  if (inputs.labels.defined()) inputs.labels = inputs.labels.to(weights.device());
+  return inputs;
+}
+
+}  // namespace cdm::eval

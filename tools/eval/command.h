@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// What the subcommands of cdm-eval share: one file per subcommand, each declaring its options and
+// choosing what is to run.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../data_options.h"
+#include "../model_options.h"
+#include "cdm/eval/table.h"
+#include "cdm/train/load_model.h"
+
+namespace cdm::eval {
+
+/// Set by the subcommand that was called.
+using Chosen = std::function<void()>;
+
+/// Adds a subcommand whose `Options` are declared by `declare` and used by `run`.
+template <class Options>
+void add_command(CLI::App& app, Chosen& chosen, const std::string& name, const std::string& help,
+                 const std::function<void(CLI::App&, Options&)>& declare,
+                 const std::function<void(const Options&)>& run) {
+  CLI::App* const command = app.add_subcommand(name, help);
+  const auto options = std::make_shared<Options>();
+  declare(*command, *options);
+  command->callback([options, run, &chosen] { chosen = [options, run] { run(*options); }; });
+}
+
+void add_levels(CLI::App& app, Chosen& chosen);
+void add_denoise(CLI::App& app, Chosen& chosen);
+void add_curves(CLI::App& app, Chosen& chosen);
+
+/// Models that are compared, and where results go.
+struct RunsOptions {
+  std::vector<std::string> runs;
+  LoadOptions model;  // for each of them; its path is not used
+  std::string out;    // folder; "" = eval/ in the first run
+};
+
+/// Adds RUN..., --out and the options of a model.
+void add_runs_options(CLI::App& app, RunsOptions& options);
+
+/// A model under the name that it has in tables and pictures.
+struct NamedModel {
+  std::string name;  // the run's folder, or the checkpoint's within it; a path where names clash
+  Model model;
+};
+std::vector<NamedModel> load_runs(const RunsOptions& options);
+
+/// The folder for results; made when it is not there.
+std::filesystem::path results_folder(const RunsOptions& options, const Model& first);
+
+/// Prints the table, and writes it as STEM.csv and STEM.json.
+void report(const Table& table, const std::filesystem::path& stem);
+
+/// `count` levels from 1 to the last with any image in it, evenly spread.
+std::vector<std::int64_t> spread_levels(const NoiseSchedule& schedule, std::int64_t count);
+
+/// The images of `dataset` in the model's scale and type, on its device; its labels for the model.
+struct ModelInputs {
+  at::Tensor images, labels;
+};
+ModelInputs inputs_for(const Model& model, const Dataset& dataset);
+
+}  // namespace cdm::eval

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+// cdm-eval denoise: denoising error at each noise level, runs side by side (figure 4), and denoised
+// images (figure 5).
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/stack.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+
+#include "cdm/data/batches.h"
+#include "cdm/error.h"
+#include "cdm/eval/levels.h"
+#include "cdm/eval/plot.h"
+#include "cdm/io/image.h"
+#include "cdm/progress.h"
+#include "cdm/text.h"
+#include "command.h"
+
+namespace cdm::eval {
+namespace {
+
+struct Options {
+  RunsOptions runs;
+  DataOptions data{"", "test", 256};
+  LevelOptions levels;
+  std::int64_t count = 20;               // levels
+  std::int64_t images = 2, columns = 8;  // of the strip
+};
+
+/// Clean image first, then one column per level: what the model is given above what each model
+/// makes of it. [rows x (columns + 1)] pictures, row by row.
+void write_strip(const Options& options, const std::vector<NamedModel>& models,
+                 const Dataset& dataset, const std::filesystem::path& file) {
+  const NoiseSchedule& schedule = models.front().model.denoiser->schedule();
+  const std::vector<std::int64_t> levels = spread_levels(schedule, options.columns);
+  const std::int64_t shown = std::min(options.images, dataset.size());
+  std::vector<at::Tensor> pictures;
+  for (std::int64_t image = 0; image < shown; ++image) {
+    Dataset one = dataset;
+    one.images = dataset.images.narrow(0, image, 1);
+    if (one.labels.defined()) one.labels = dataset.labels.narrow(0, image, 1);
+    for (std::size_t row = 0; row <= models.size(); ++row) {
+      const Model& model = models[row == 0 ? 0 : row - 1].model;
+      const auto [x0, labels] = inputs_for(model, one);
+      const at::Tensor noise = evaluation_noise(options.levels.seed, image, x0);
+      pictures.push_back(to_pixels(x0).to(at::kCPU));
+      for (const std::int64_t level : levels) {
+        const at::Tensor t = at::full({1}, level, x0.options().dtype(at::kLong));
+        const at::Tensor x_t = model.denoiser->schedule().add_noise(x0, t, noise);
+        const at::Tensor picture = row == 0 ? x_t : denoise(*model.denoiser, x_t, level, labels);
+        pictures.push_back(to_pixels(picture).to(at::kCPU));
+      }
+    }
+  }
+  const std::int64_t zoom = std::max<std::int64_t>(1, 64 / dataset.image_size());
+  write_png(file, make_grid(at::cat(pictures), static_cast<std::int64_t>(levels.size()) + 1, zoom));
+  std::vector<std::string> named;
+  for (const std::int64_t level : levels) named.push_back(std::to_string(level));
+  std::cout << file.string() << ": columns clean, then levels " << join(named, ", ")
+            << "; rows of each image: noisy";
+  for (const NamedModel& model : models) std::cout << ", " << model.name;
+  std::cout << "\n";
+}
+
+void draw(const std::vector<NamedModel>& models, const std::filesystem::path& stem) {
+  std::string curves;
+  for (const NamedModel& model : models) {
+    const std::string& name = model.name;
+    curves += concat(
+        curves.empty() ? "plot " : ", ", gnuplot_text(stem.filename().string() + ".csv"),
+        " skip 1 using ($2 / $3):(stringcolumn(1) eq ", gnuplot_text(name),
+        " ? $5 : NaN) with linespoints pt 7 ps 0.5 title ", gnuplot_text(name), " noenhanced");
+  }
+  plot(stem, concat("set title 'Denoising error at each noise level'\n",
+                    "set xlabel 'noise level t / T'\nset ylabel 'mean squared error of eps'\n",
+                    "set logscale y\nset key right top\n", curves, "\n"));
+}
+
+void run(const Options& options) {
+  const std::vector<NamedModel> models = load_runs(options.runs);
+  for (const NamedModel& model : models) {
+    const NetworkShape& shape = model.model.denoiser->network().shape();
+    const NetworkShape& first = models.front().model.denoiser->network().shape();
+    if (shape.channels != first.channels || shape.image_size != first.image_size) {
+      throw UserError(concat(model.name, ": is a model of ", shape.channels, " x ",
+                             shape.image_size, " x ", shape.image_size, " images, ",
+                             models.front().name, " of ", first.channels, " x ", first.image_size,
+                             " x ", first.image_size, "; they cannot be compared"));
+    }
+  }
+  const std::filesystem::path folder = results_folder(options.runs, models.front().model);
+  Table table({"run", "level", "steps", "sigma", "mse_noise", "mse_image", "psnr_db"});
+  for (const auto& [name, model] : models) {
+    const Dataset dataset = load_chosen_dataset(options.data, model.config);
+    const auto [images, labels] = inputs_for(model, dataset);
+    const NoiseSchedule& schedule = model.denoiser->schedule();
+    const std::vector<std::int64_t> levels = spread_levels(schedule, options.count);
+    Progress progress(name, dataset.size() * static_cast<std::int64_t>(levels.size()), "images");
+    for (const DenoisingError& error :
+         denoising_errors(*model.denoiser, levels, options.levels, images, labels,
+                          [&](std::int64_t done) { progress.update(done); })) {
+      // Images span 2, from -1 to 1.
+      const double psnr = 10.0 * std::log10(4.0 / error.mse_image);
+      table.add({name, error.level, schedule.steps(), error.sigma, error.mse_noise, error.mse_image,
+                 psnr});
+    }
+  }
+  report(table, folder / "denoise");
+  draw(models, folder / "denoise");
+  write_strip(options, models, load_chosen_dataset(options.data, models.front().model.config),
+              folder / "denoise-images.png");
+}
+
+}  // namespace
+
+void add_denoise(CLI::App& app, Chosen& chosen) {
+  add_command<Options>(
+      app, chosen, "denoise",
+      "Denoising error at each noise level (figure 4) and denoised images (figure 5), runs side by "
+      "side, classifiers and plain denoisers alike.",
+      [](CLI::App& command, Options& options) {
+        add_runs_options(command, options.runs);
+        add_data_options(command, options.data);
+        command.add_option("--levels", options.count, "noise levels, evenly spread")
+            ->check(CLI::Range(1, 100000));
+        command.add_option("--images", options.images, "images in the strip")
+            ->check(CLI::Range(1, 64));
+        command.add_option("--columns", options.columns, "levels in the strip")
+            ->check(CLI::Range(1, 64));
+        command.add_option("--seed", options.levels.seed, "of the noise");
+        command.add_option("--batch", options.levels.batch_size, "images at a time")
+            ->check(CLI::Range(1, 1000000));
+      },
+      run);
+}
+
+}  // namespace cdm::eval

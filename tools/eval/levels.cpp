@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// cdm-eval levels: the paper's Table 1 and figure 9, and the calibration of the level posterior.
+#include "cdm/eval/levels.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <iostream>
+#include <limits>
+
+#include "cdm/error.h"
+#include "cdm/eval/nll.h"
+#include "cdm/eval/plot.h"
+#include "cdm/progress.h"
+#include "cdm/text.h"
+#include "command.h"
+
+namespace cdm::eval {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+constexpr std::int64_t kLargestMatrix = 100;  // rows of a confusion matrix that can be looked at
+
+struct Options {
+  RunsOptions runs;
+  DataOptions data;
+  LevelOptions levels;
+};
+
+/// One line per level: everything that was measured there.
+void write_levels(const LevelStatistics& s, const NoiseSchedule& schedule,
+                  const std::filesystem::path& stem) {
+  Table table({"level", "signal", "sigma", "images", "ce_nats", "accuracy", "mse"});
+  const auto value = [](const at::Tensor& values, std::int64_t t) {
+    return values.defined() ? values[t].item<double>() : kNone;
+  };
+  for (std::int64_t t = 0; t < schedule.levels(); ++t) {
+    table.add({t, schedule.signal(t), schedule.sigma(t), s.count[t].item<std::int64_t>(),
+               value(s.ce, t), value(s.accuracy, t), value(s.mse, t)});
+  }
+  table.write_csv(stem.string() + "-levels.csv");
+  table.write_json(stem.string() + "-levels.json");
+}
+
+/// The confusion matrix, neighbouring levels taken together where there are many, each row as
+/// shares of its images.
+void draw_confusion(const LevelStatistics& s, const std::string& name,
+                    const std::filesystem::path& stem) {
+  const std::int64_t K = s.confusion.size(0);
+  const std::int64_t group = (K + kLargestMatrix - 1) / kLargestMatrix;
+  const std::int64_t rows = (K + group - 1) / group;
+  const at::Tensor of_level = at::arange(K, at::kLong).div(group, "floor");
+  const at::Tensor counts = at::zeros({rows, rows}, at::kDouble);
+  counts.view({-1}).index_add_(0, (of_level.unsqueeze(1) * rows + of_level.unsqueeze(0)).flatten(),
+                               s.confusion.to(at::kDouble).flatten());
+  const at::Tensor shares = counts / counts.sum(1, true).clamp_min(1.0);
+  Table table({"true_level", "decided_level", "share"});
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < rows; ++j) {
+      table.add({i * group, j * group, shares[i][j].item<double>()});
+    }
+  }
+  const std::filesystem::path file = stem.string() + "-confusion";
+  table.write_csv(file.string() + ".csv");
+  const std::string csv = gnuplot_text(file.filename().string() + ".csv");
+  plot(file,
+       concat("set title ", gnuplot_text(concat("Levels taken for levels: ", name)),
+              " noenhanced\n", "set xlabel 'level decided'\nset ylabel 'true level'\n",
+              "set cblabel 'share of the images of a level'\nset logscale cb\n",
+              "set cbrange [0.001:1]\nset size square\nset palette cubehelix negative\n",
+              "set xrange [", -0.5 * static_cast<double>(group), ":",
+              (static_cast<double>(rows) - 0.5) * static_cast<double>(group), "]\n", "set yrange [",
+              (static_cast<double>(rows) - 0.5) * static_cast<double>(group), ":",
+              -0.5 * static_cast<double>(group), "]\n", "plot ", csv,
+              " skip 1 using 2:1:($3 > 0.001 ? $3 : 0.001) with image notitle\n"),
+       {640, 560});
+}
+
+void draw_calibration(const LevelStatistics& s, const std::string& name,
+                      const std::filesystem::path& stem) {
+  Table table({"mean_confidence", "accuracy", "images"});
+  for (std::int64_t b = 0; b < kCalibrationBins; ++b) {
+    const double n = s.bin_count[b].item<double>();
+    if (n == 0.0) continue;
+    table.add({s.bin_confidence[b].item<double>() / n, s.bin_correct[b].item<double>() / n,
+               static_cast<std::int64_t>(n)});
+  }
+  const std::filesystem::path file = stem.string() + "-calibration";
+  table.write_csv(file.string() + ".csv");
+  const std::string csv = gnuplot_text(file.filename().string() + ".csv");
+  plot(file,
+       concat("set title ",
+              gnuplot_text(concat("Calibration of p(t|x): ", name, ", expected error ",
+                                  fixed(s.calibration_error(), 4))),
+              " noenhanced\n", "set xlabel 'probability of the most probable level'\n",
+              "set ylabel 'share of right decisions'\nset key left top\n",
+              "plot x with lines dt 2 lc 'grey' title 'calibrated', ", csv,
+              " skip 1 using 1:2:(0.5 + 0.35 * log10($3)) with linespoints pt 7 ps variable lc 3 "
+              "title 'model (size: images)'\n"));
+}
+
+void run(const Options& options) {
+  const std::vector<NamedModel> models = load_runs(options.runs);
+  const std::filesystem::path folder = results_folder(options.runs, models.front().model);
+  Table table({"run", "images", "ce_nats", "accuracy", "mse", "bits_per_dim",
+               "bits_per_dim_standard_error", "calibration_error"});
+  for (const auto& [name, model] : models) {
+    const Dataset dataset = load_chosen_dataset(options.data, model.config);
+    const at::Tensor labels = labels_for(model.denoiser->network(), dataset);
+    Progress progress(name, dataset.size() * options.levels.repeats, "images");
+    const LevelStatistics s =
+        level_statistics(*model.denoiser, options.levels, dataset.images, labels,
+                         [&](std::int64_t done) { progress.update(done); });
+    const std::filesystem::path stem = folder / concat("levels-", name);
+    write_levels(s, model.denoiser->schedule(), stem);
+    if (model.denoiser->as_classifier() == nullptr) {
+      table.add({name, dataset.size(), kNone, kNone, s.mean_mse(), kNone, kNone, kNone});
+      continue;
+    }
+    ScoreOptions score;
+    score.batch_size = options.levels.batch_size;
+    const at::Tensor log_prob = score_images(model.classifier(), score, dataset.images, labels);
+    const MeanEstimate bits = estimate_mean(
+        bits_per_dim(log_prob, dataset.images[0].numel(), bits_offset(score.dequantization)));
+    table.add({name, dataset.size(), s.mean_ce(), s.mean_accuracy(), s.mean_mse(), bits.mean,
+               bits.standard_error, s.calibration_error()});
+    draw_confusion(s, name, stem);
+    draw_calibration(s, name, stem);
+  }
+  report(table, folder / "levels");
+}
+
+}  // namespace
+
+void add_levels(CLI::App& app, Chosen& chosen) {
+  add_command<Options>(
+      app, chosen, "levels",
+      "Cross entropy, accuracy, denoising error and likelihood (Table 1), confusion matrix (figure "
+      "9) and calibration.",
+      [](CLI::App& command, Options& options) {
+        add_runs_options(command, options.runs);
+        add_data_options(command, options.data);
+        command
+            .add_option("--repeats", options.levels.repeats, "levels at which each image is seen")
+            ->check(CLI::Range(1, 1000000));
+        command.add_option("--seed", options.levels.seed, "of the noise");
+        command.add_option("--batch", options.levels.batch_size, "images at a time")
+            ->check(CLI::Range(1, 1000000));
+      },
+      run);
+}
+
+}  // namespace cdm::eval
