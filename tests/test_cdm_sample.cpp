@@ -2,6 +2,7 @@
 // cdm-sample as a user runs it: the files it writes, and one seed per image.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -72,7 +73,8 @@ TEST_F(CdmSample, WritesArraysPictureAndSettings) {
 
 TEST_F(CdmSample, DrawsTheSameImageInEveryBatch) {
   train("unet", {"train.iterations=3"});
-  for (const char* sampler : {"ddpm", "ddim"}) {
+  for (const char* sampler :
+       {"ddpm", "ddim", "dpm_solver_2", "dpm_solver_pp_2m", "heun", "euler"}) {
     const auto draw = [&](const char* count, const char* first, const char* batch) {
       return raw({"--sampler", sampler, "--steps", "4", "-n", count, "--first-image", first,
                   "--batch", batch});
@@ -129,6 +131,58 @@ TEST_F(CdmSample, TakesClassesInTurnAndGuidesTowardsThem) {
   EXPECT_FALSE(same(guided, zero));
   EXPECT_TRUE(at::equal(
       raw({"-n", "4", "--class", "0", "--set", "sample.guidance=2", "--sampler", "ddim"}), guided));
+}
+
+TEST_F(CdmSample, SamplersDiffer) {
+  train("plain");
+  std::vector<at::Tensor> drawn;
+  for (const char* sampler : {"ddpm", "ddim", "dpm_solver_2", "dpm_solver_pp_2m", "heun"}) {
+    drawn.push_back(raw({"-n", "2", "--sampler", sampler}));
+    for (std::size_t i = 0; i + 1 < drawn.size(); ++i) EXPECT_FALSE(same(drawn[i], drawn.back()));
+  }
+  EXPECT_TRUE(same(raw({"-n", "2", "--sampler", "euler"}), drawn[1]));
+  EXPECT_TRUE(same(raw({"-n", "2", "--sampler", "ddim", "--eta", "1"}), drawn[0]));
+  EXPECT_FALSE(same(raw({"-n", "2", "--sampler", "ddim", "--eta", "0.5"}), drawn[1]));
+}
+
+TEST_F(CdmSample, WritesTheWholeTrajectory) {
+  train("plain");
+  const at::Tensor images =
+      raw({"-n", "3", "--steps", "4", "--batch", "2", "--trajectory", "path.npz"});
+  EXPECT_THAT(npz_names(tiny_ / "path.npz"), ElementsAre("levels", "x_t", "x_0"));
+  const at::Tensor x_t = read_npz(tiny_ / "path.npz", "x_t");
+  const at::Tensor x_0 = read_npz(tiny_ / "path.npz", "x_0");
+  EXPECT_TRUE(at::equal(read_npz(tiny_ / "path.npz", "levels"),
+                        at::tensor(std::vector<std::int64_t>{16, 11, 6, 1, 0}, at::kLong)));
+  EXPECT_EQ(x_t.sizes(), at::IntArrayRef({3, 5, 1, 8, 8}));
+  EXPECT_EQ(x_0.sizes(), at::IntArrayRef({3, 4, 1, 8, 8}));
+  EXPECT_TRUE(at::equal(x_t.select(1, 4), images));
+  EXPECT_TRUE(at::equal(x_0.select(1, 3), images));
+  // What it began with begins it again.
+  write_npy(tiny_ / "start.npy", x_t.select(1, 0).contiguous());
+  EXPECT_TRUE(same(raw({"-n", "3", "--steps", "4", "--init-noise", "start.npy"}), images));
+}
+
+TEST_F(CdmSample, DrawsFromEverySystem) {
+  const std::vector<std::vector<std::string>> systems = {
+      {"model.kind=ddm_unet"},
+      {"diffusion.schedule=flow_matching", "sample.sampler=euler", "sample.steps=20"},
+      {"diffusion.schedule=uniform"},
+      {"diffusion.schedule=cosine"},
+      {"loss.kind=tre"},
+      {"loss.kind=nce"}};
+  for (const std::vector<std::string>& settings : systems) {
+    std::vector<std::string> all = {"train.iterations=2"};
+    all.insert(all.end(), settings.begin(), settings.end());
+    train("unet", all);
+    const at::Tensor images = raw({"-n", "2"});
+    EXPECT_TRUE(images.isfinite().all().item<bool>()) << settings[0];
+    const test::Finished scored = tiny_.run("cdm-nll", {"run", "--limit", "4"});
+    const bool is_ddm = settings[0] == "model.kind=ddm_unet";
+    EXPECT_EQ(scored.exit_code, is_ddm ? 2 : 0) << scored.err;
+    EXPECT_EQ(scored.err.find("no density") != std::string::npos, is_ddm) << scored.err;
+    std::filesystem::remove_all(tiny_ / "run");
+  }
 }
 
 TEST_F(CdmSample, TakesGivenNoise) {

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// Every configuration in configs/: it parses, says what it is for and what it costs, and trains,
+// samples and scores at a reduced width.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cdm/data/batches.h"
+#include "cdm/eval/nll.h"
+#include "cdm/io/file.h"
+#include "cdm/sample/sampler.h"
+#include "cdm/train/learner.h"
+#include "support.h"
+
+namespace cdm {
+namespace {
+
+namespace fs = std::filesystem;
+
+fs::path folder() { return fs::path(CDM_TEST_DATA).parent_path() / "configs"; }
+
+std::vector<std::string> all_configs() {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::recursive_directory_iterator(folder())) {
+    if (entry.path().extension() == ".yaml") {
+      names.push_back(fs::relative(entry.path(), folder()).string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+class EveryConfig : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryConfig, SaysWhatItIsFor) {
+  const std::string text = read_file(folder() / GetParam());
+  EXPECT_EQ(text.substr(0, 2), "# ");
+  if (!GetParam().starts_with("small/") && GetParam() != "quickstart.yaml") {
+    EXPECT_THAT(text, testing::HasSubstr("ost: "));  // its cost
+  }
+}
+
+TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
+  RunConfig config = load_config(folder() / GetParam());
+  config.model.channels = 4;
+  config.train.batch_size = 2;
+  config.train.micro_batch_size = 0;
+  if (config.data.channels == 0) config.data.channels = 3;
+  config.data.image_size = config.model.kind == "mlp" ? 4 : 16;
+  config.sample.steps = std::min<std::int64_t>(config.sample.steps, 2);
+  Learner learner(config, network_shape(config), at::kCPU);
+  const at::Tensor pixels =
+      test::numbers(1, {2, config.data.channels, config.data.image_size, config.data.image_size})
+          .mul(60)
+          .add(128)
+          .clamp(0, 255)
+          .to(at::kByte);
+  const at::Tensor x0 = to_unit_range(pixels, at::kFloat);
+  const at::Tensor labels = at::zeros({2}, at::kLong);
+  const NoiseSchedule& schedule = learner.model().schedule();
+  const StepReport report = learner.step(draw_inputs(config, schedule, 0, x0, labels));
+  EXPECT_TRUE(std::isfinite(report.loss.total.item<float>()));
+  EXPECT_GT(report.gradient_norm.item<float>(), 0.0f);
+  if (schedule.levels() > 2) {
+    const at::Tensor classes = config.model.num_classes > 0 ? labels : at::Tensor();
+    const at::Tensor images =
+        sample(learner.average(), config.sample, x0, classes, step_noise(0, 0, x0));
+    EXPECT_EQ(images.sizes(), x0.sizes());
+  }
+  if (const Classifier* const classifier = learner.average().as_classifier()) {
+    EXPECT_EQ(score_images(*classifier, {}, pixels, {}).size(0), 2);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Configs, EveryConfig, testing::ValuesIn(all_configs()), [](const auto& name) {
+      std::string plain = name.param;
+      std::replace_if(
+          plain.begin(), plain.end(),
+          [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+      return plain;
+    });
+
+}  // namespace
+}  // namespace cdm

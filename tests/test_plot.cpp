@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Pictures by gnuplot, which the setup installs.
+#include <gmock/gmock.h>
+
+#include <cstdlib>
+#include <stdexcept>
+
+#include "cdm/eval/plot.h"
+#include "cdm/io/file.h"
+#include "cdm/io/image.h"
+#include "files.h"
+
+namespace cdm {
+namespace {
+
+using testing::HasSubstr;
+
+class Plot : public test::FilesTest {};
+
+TEST_F(Plot, DrawsSvgAndPngAndLeavesItsScript) {
+  test::overwrite(folder_ / "it's.csv", "x,y\n1,2\n2,4\n3,8\n");
+  plot(folder_ / "it's",
+       "plot " + gnuplot_text("it's.csv") + " skip 1 using 1:2 with lines title 'y'\n", {320, 200});
+  EXPECT_THAT(read_file(folder_ / "it's.svg"), HasSubstr("<svg"));
+  EXPECT_THAT(read_file(folder_ / "it's.gp"), HasSubstr("using 1:2"));
+  const at::Tensor picture = read_image(folder_ / "it's.png", 3);
+  EXPECT_EQ(picture.sizes(), at::IntArrayRef({3, 200, 320}));
+  EXPECT_LT(picture.min().item<int>(), 128);  // something is drawn on white
+}
+
+TEST_F(Plot, SaysThatItsScriptIsWrong) {
+  EXPECT_THROW(plot(folder_ / "a", "plot 'none.csv' using 1:2\n"), std::runtime_error);
+}
+
+TEST_F(Plot, WithoutGnuplotTheScriptIsAll) {
+  const std::string path = std::getenv("PATH");
+  setenv("PATH", folder_.c_str(), 1);
+  plot(folder_ / "a", "plot x\n");
+  setenv("PATH", path.c_str(), 1);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "a.gp"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "a.svg"));
+}
+
+TEST(GnuplotText, DoublesQuotes) { EXPECT_EQ(gnuplot_text("it's"), "'it''s'"); }
+
+}  // namespace
+}  // namespace cdm

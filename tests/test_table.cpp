@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cdm/eval/table.h"
+#include "cdm/io/file.h"
+#include "files.h"
+
+namespace cdm {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+class TableTest : public test::FilesTest {
+ protected:
+  void SetUp() override {
+    table_.add({std::string("both, of course"), std::int64_t{12}, 0.1});
+    table_.add({std::string("a \"plain\" one"), std::int64_t{3}, kNone});
+  }
+  Table table_{{"run", "images", "mse"}};
+};
+
+TEST_F(TableTest, IsPrintedInColumns) {
+  std::ostringstream out;
+  table_.print(out);
+  EXPECT_EQ(out.str(),
+            "run              images  mse\n"
+            "both, of course      12  0.1\n"
+            "a \"plain\" one         3    -\n");
+}
+
+TEST_F(TableTest, IsWrittenAsCsv) {
+  table_.write_csv(folder_ / "a.csv");
+  EXPECT_EQ(read_file(folder_ / "a.csv"),
+            "run,images,mse\n"
+            "\"both, of course\",12,0.10000000000000001\n"
+            "\"a \"\"plain\"\" one\",3,\n");
+}
+
+TEST_F(TableTest, IsWrittenAsJson) {
+  table_.write_json(folder_ / "a.json");
+  const auto json = nlohmann::json::parse(read_file(folder_ / "a.json"));
+  ASSERT_EQ(json.size(), 2u);
+  EXPECT_EQ(json[0].at("run"), "both, of course");
+  EXPECT_EQ(json[0].at("images"), 12);
+  EXPECT_EQ(json[0].at("mse"), 0.1);
+  EXPECT_TRUE(json[1].at("mse").is_null());
+}
+
+TEST_F(TableTest, RefusesARowOfAnotherLength) {
+  EXPECT_ANY_THROW(table_.add({std::string("short")}));
+}
+
+}  // namespace
+}  // namespace cdm
