@@ -216,6 +216,9 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
   if (config.diffusion.schedule == "flow_matching" && config.diffusion.steps == 0) {
     fail("diffusion.steps", "must be at least 1 for diffusion.schedule = flow_matching");
   }
+  if (config.data.kind == "toy" && config.data.dequantize != "none") {
+    fail("data.dequantize", "data.kind = toy has no pixels: must be none");
+  }
   if (config.model.kind == "ddm_unet") {
     if (config.diffusion.steps < (config.diffusion.schedule == "flow_matching" ? 2 : 1)) {
       fail("diffusion.steps", "leaves no level with both image and noise for a ddm_unet to learn");

@@ -73,7 +73,7 @@ TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
     EXPECT_EQ(images.sizes(), x0.sizes());
   }
   if (const Classifier* const classifier = learner.average().as_classifier()) {
-    EXPECT_EQ(score_images(*classifier, {}, pixels, {}).size(0), 2);
+    EXPECT_EQ(score_images(*classifier, {}, pixels, {}).log_prob.size(0), 2);
   }
 }
 

@@ -76,8 +76,8 @@ TEST(Programs, NameEveryOptionWithItsDefault) {
         "--spacing", "--eta", "--trajectory", "--guidance", "--class", "--seed", "--first-image",
         "--batch", "--init-noise", "--step-noise", "default: the configuration's"}},
       {"cdm-nll",
-       {"--data", "--split", "=test", "--limit", "--out", "--level", "--dequantize", "=none",
-        "--draws", "--seed", "--batch", "=256", "--gaussian"}},
+       {"--data", "--split", "=test", "--limit", "--out", "--level", "--dequantize",
+        "data.dequantize", "--draws", "--seed", "--batch", "=256", "--gaussian"}},
       {"cdm-bench",
        {"CONFIG", "--set", "--device", "--what", "--batch", "--repeats", "--image-size",
         "--channels", "--json", "default: train.batch_size"}}};

@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
     cdm::eval::add_levels(app, chosen);
     cdm::eval::add_denoise(app, chosen);
     cdm::eval::add_curves(app, chosen);
+    cdm::eval::add_toy(app, chosen);
   };
   program.body = [&] { chosen(); };
   return cdm::run_program(program, argc, argv);

@@ -9,13 +9,32 @@
 #include <algorithm>
 #include <vector>
 
+#include "cdm/error.h"
 #include "cdm/log.h"
-#include "cdm/random.h"
+#include "cdm/text.h"
 
 namespace cdm {
 
+Dequantization parse_dequantization(const std::string& name) {
+  if (name == "none") return Dequantization::none;
+  if (name == "uniform") return Dequantization::uniform;
+  throw UserError(concat("dequantize = ", name, ": must be none or uniform"));
+}
+
 at::Tensor to_unit_range(const at::Tensor& pixels, at::ScalarType type) {
+  if (pixels.is_floating_point()) return pixels.to(type);
   return pixels.to(type).div_(255.0).mul_(2.0).sub_(1.0);
+}
+
+at::Tensor to_model_scale(const at::Tensor& pixels, at::ScalarType type,
+                          Dequantization dequantization, const RandomStream& stream,
+                          std::int64_t first_row) {
+  if (dequantization == Dequantization::none || pixels.is_floating_point()) {
+    return to_unit_range(pixels, type);
+  }
+  const at::Tensor within_step =
+      uniform(stream, pixels.sizes(), pixels.options().dtype(type), first_row);
+  return (pixels.to(type) + within_step).div_(128.0).sub_(1.0);
 }
 
 at::Tensor to_pixels(const at::Tensor& images) {

@@ -84,6 +84,11 @@ void check_labels(const std::string& file, const at::Tensor& labels, std::int64_
 }
 
 Dataset load_dataset(const DataConfig& config, Split split) {
+  if (config.kind == "toy") {
+    Dataset dataset = read_toy(config, split);
+    dataset.description = concat("toy ", config.toy, " ", name_of(split), " split");
+    return dataset;
+  }
   const std::filesystem::path path = path_of(config, split);
   if (!std::filesystem::exists(path)) throw UserError(concat(path.string(), ": not found"));
   Dataset dataset;
@@ -99,11 +104,14 @@ Dataset load_dataset(const DataConfig& config, Split split) {
           "it for the test split");
     }
     dataset = read_npz_images(path);
+  } else if (config.kind == "celeba") {
+    dataset = read_celeba(config, path, split);
   } else if (config.kind == "image_folder") {
     dataset = read_image_folder(config, path, split);
   } else {
     throw UserError(concat("data.kind = ", config.kind,
-                           ": must be one of fashion_mnist, mnist, cifar10, npz, image_folder"));
+                           ": must be one of fashion_mnist, mnist, cifar10, celeba, npz, "
+                           "image_folder, toy"));
   }
   check_images(dataset, config, path.string());
   dataset.description = concat(config.kind, " ", name_of(split), " split in ", path.string());
@@ -125,6 +133,8 @@ DataConfig detect_dataset(const std::filesystem::path& path) {
     config.kind = whole.string().find("fashion") == std::string::npos ? "mnist" : "fashion_mnist";
   } else if (!find_cifar10(whole).empty()) {
     config.kind = "cifar10";
+  } else if (is_celeba(whole)) {
+    config.kind = "celeba";
   } else {
     config.kind = "image_folder";
   }

@@ -33,6 +33,16 @@ Dataset read_npz_images(const std::filesystem::path& file);
 /// PNG and JPEG pictures below `base`, resized and cut to config.image_size when that is not 0.
 Dataset read_image_folder(const DataConfig& config, const std::filesystem::path& base, Split split);
 
+/// CelebA's folder img_align_celeba and list_eval_partition.txt (or .csv): the 128-pixel square of
+/// each face, resized to config.image_size (0 = 64). Train is partition 0, test partition 2.
+Dataset read_celeba(const DataConfig& config, const std::filesystem::path& folder, Split split);
+
+/// Whether the folder has these two.
+bool is_celeba(const std::filesystem::path& folder);
+
+/// Draws of data.toy; float32 images.
+Dataset read_toy(const DataConfig& config, Split split);
+
 /// Throws unless there is one label for each of `images` images, and all are in 0..classes-1.
 void check_labels(const std::string& file, const at::Tensor& labels, std::int64_t images,
                   std::int64_t classes);

@@ -6,53 +6,50 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_cholesky.h>
 #include <ATen/ops/linalg_solve_triangular.h>
+#include <ATen/ops/logaddexp.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "cdm/data/batches.h"
 #include "cdm/random.h"
 
 namespace cdm {
-namespace {
-
-at::Tensor scaled(const at::Tensor& pixels, at::ScalarType type, const ScoreOptions& options,
-                  std::int64_t first_image, std::int64_t draw) {
-  if (options.dequantization == Dequantization::none) return to_unit_range(pixels, type);
-  const RandomStream stream = {options.seed, Purpose::dequantize, static_cast<std::uint64_t>(draw)};
-  const at::Tensor within_step =
-      uniform(stream, pixels.sizes(), pixels.options().dtype(type), first_image);
-  return (pixels.to(type) + within_step).div_(128.0).sub_(1.0);
-}
-
-}  // namespace
-
-at::Tensor score_images(const Classifier& classifier, const ScoreOptions& options,
-                        const at::Tensor& images, const at::Tensor& labels,
-                        const std::function<void(std::int64_t)>& on_progress) {
+Scores score_images(const Classifier& classifier, const ScoreOptions& options,
+                    const at::Tensor& images, const at::Tensor& labels,
+                    const std::function<void(std::int64_t)>& on_progress) {
   const c10::NoGradGuard no_grad;
   const at::TensorOptions network = classifier.network().parameters().front().second.options();
   const at::ScalarType type = c10::typeMetaToScalarType(network.dtype());
   const std::int64_t draws = options.dequantization == Dequantization::none ? 1 : options.draws;
   const std::int64_t total = images.size(0);
-  at::Tensor scores = at::zeros({total}, at::kDouble);
+  Scores scores = {at::zeros({total}, at::kDouble),
+                   at::full({total}, -std::numeric_limits<double>::infinity(), at::kDouble)};
   for (std::int64_t first = 0; first < total; first += options.batch_size) {
     const std::int64_t count = std::min(options.batch_size, total - first);
     const at::Tensor pixels = images.narrow(0, first, count).to(network.device());
     const at::Tensor classes =
         labels.defined() ? labels.narrow(0, first, count).to(network.device()) : at::Tensor();
     const at::Tensor t = at::full({count}, options.level, network.dtype(at::kLong));
-    at::Tensor sum = scores.narrow(0, first, count);
+    at::Tensor sum = scores.log_prob.narrow(0, first, count);
+    at::Tensor log_sum = scores.importance_weighted.narrow(0, first, count);
     for (std::int64_t draw = 0; draw < draws; ++draw) {
-      const at::Tensor x = scaled(pixels, type, options, first, draw);
-      sum.add_(classifier.log_prob(x, t, classes).to(at::kCPU, at::kDouble));
+      const RandomStream stream = {options.seed, Purpose::dequantize,
+                                   static_cast<std::uint64_t>(draw)};
+      const at::Tensor x = to_model_scale(pixels, type, options.dequantization, stream, first);
+      const at::Tensor log_prob = classifier.log_prob(x, t, classes).to(at::kCPU, at::kDouble);
+      sum.add_(log_prob);
+      log_sum.copy_(at::logaddexp(log_sum, log_prob));
     }
     if (on_progress) on_progress(first + count);
   }
-  return scores.div_(static_cast<double>(draws));
+  scores.log_prob.div_(static_cast<double>(draws));
+  scores.importance_weighted.sub_(std::log(static_cast<double>(draws)));
+  return scores;
 }
 
 double bits_offset(Dequantization dequantization) {
@@ -67,7 +64,7 @@ MeanEstimate estimate_mean(const at::Tensor& values) {
   const at::Tensor v = values.to(at::kDouble);
   const auto count = static_cast<double>(v.size(0));
   const double mean = v.mean().item<double>();
-  const double variance = count > 1 ? (v - mean).square().sum().item<double>() / (count - 1) : 0.0;
+  const double variance = (v - mean).square().sum().item<double>() / (count - 1);  // 0 / 0 for one
   const double standard_error = std::sqrt(variance / count);
   constexpr double kNormal95 = 1.959963984540054;
   return {mean, standard_error, mean - kNormal95 * standard_error,

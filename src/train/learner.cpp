@@ -41,7 +41,8 @@ StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, s
   const std::int64_t batch = x0.size(0);
   StepInputs inputs;
   inputs.x0 = x0;
-  inputs.t = draw_levels(schedule, config.model, config.loss, stream(Purpose::level), batch).to(x0.device());
+  inputs.t = draw_levels(schedule, config.model, config.loss, stream(Purpose::level), batch)
+                 .to(x0.device());
   inputs.noise = normal(stream(Purpose::noise), x0.sizes(), x0.options());
   if (config.model.num_classes > 0) {
     const at::Tensor dropped =

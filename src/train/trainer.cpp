@@ -156,8 +156,13 @@ void Trainer::run() {
 void Trainer::take_step() {
   const std::int64_t step = learner_.steps_done();
   const Batch batch = batches_.at_step(step);
-  const at::Tensor x0 = to_unit_range(batch.images, at::kFloat);
-  means_.add(learner_.step(draw_inputs(config_, learner_.model().schedule(), step, x0, batch.labels)), step);
+  const RandomStream stream = {static_cast<std::uint64_t>(config_.seed), Purpose::dequantize,
+                               static_cast<std::uint64_t>(step)};
+  const at::Tensor x0 = to_model_scale(batch.images, at::kFloat,
+                                       parse_dequantization(config_.data.dequantize), stream);
+  means_.add(
+      learner_.step(draw_inputs(config_, learner_.model().schedule(), step, x0, batch.labels)),
+      step);
 }
 
 bool Trainer::is_due(std::int64_t every) const {
@@ -240,15 +245,20 @@ void Trainer::score_test_images() {
   const std::int64_t step = learner_.steps_done();
   ScoreOptions options;
   options.batch_size = kScoreBatch;
+  options.dequantization = parse_dequantization(config_.data.dequantize);
   const at::Tensor log_prob =
-      score_images(*learner_.average().as_classifier(), options, test_->images, test_->labels);
-  const std::int64_t dimensions = test_->images[0].numel();
-  const MeanEstimate bits =
-      estimate_mean(bits_per_dim(log_prob, dimensions, bits_offset(options.dequantization)));
-  metrics_->write(step, {{"test_bits_per_dim", bits.mean},
-                         {"test_bits_per_dim_standard_error", bits.standard_error}});
-  log_info(concat("step ", step, ": ", fixed(bits.mean, 4), " +- ", fixed(bits.standard_error, 4),
-                  " bits/dim on ", test_->size(), " test images"));
+      score_images(*learner_.average().as_classifier(), options, test_->images, test_->labels)
+          .log_prob;
+  // Where there are no 8-bit steps to count in, nats.
+  const bool in_bits = test_->has_pixels();
+  const MeanEstimate score =
+      estimate_mean(in_bits ? bits_per_dim(log_prob, test_->images[0].numel(),
+                                           bits_offset(options.dequantization))
+                            : log_prob);
+  const std::string name = in_bits ? "test_bits_per_dim" : "test_log_prob_nats";
+  metrics_->write(step, {{name, score.mean}, {name + "_standard_error", score.standard_error}});
+  log_info(concat("step ", step, ": ", fixed(score.mean, 4), " +- ", fixed(score.standard_error, 4),
+                  in_bits ? " bits/dim on " : " nats of log p on ", test_->size(), " test images"));
 }
 
 }  // namespace cdm

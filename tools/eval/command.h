@@ -35,6 +35,7 @@ void add_command(CLI::App& app, Chosen& chosen, const std::string& name, const s
 void add_levels(CLI::App& app, Chosen& chosen);
 void add_denoise(CLI::App& app, Chosen& chosen);
 void add_curves(CLI::App& app, Chosen& chosen);
+void add_toy(CLI::App& app, Chosen& chosen);
 
 /// Models that are compared, and where results go.
 struct RunsOptions {

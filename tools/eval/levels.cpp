@@ -121,7 +121,9 @@ void run(const Options& options) {
     }
     ScoreOptions score;
     score.batch_size = options.levels.batch_size;
-    const at::Tensor log_prob = score_images(model.classifier(), score, dataset.images, labels);
+    score.dequantization = parse_dequantization(model.config.data.dequantize);
+    const at::Tensor log_prob =
+        score_images(model.classifier(), score, dataset.images, labels).log_prob;
     const MeanEstimate bits = estimate_mean(
         bits_per_dim(log_prob, dataset.images[0].numel(), bits_offset(score.dequantization)));
     table.add({name, dataset.size(), s.mean_ce(), s.mean_accuracy(), s.mean_mse(), bits.mean,

@@ -5,18 +5,35 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 
 #include "cdm/data/dataset.h"
+#include "cdm/random.h"
 
 namespace cdm {
 
 struct Batch {
-  at::Tensor images;  // uint8 [B, C, H, W]
+  at::Tensor images;  // [B, C, H, W], as the data set has them
   at::Tensor labels;  // int64 [B], or undefined
 };
 
-/// uint8 pixels to [-1, 1]: u / 255 * 2 - 1.
+/// How pixels u in 0..255 become values x.
+enum class Dequantization {
+  none,     // x = u / 255 * 2 - 1: the 8-bit points themselves
+  uniform,  // x = (u + U[0, 1)) / 128 - 1
+};
+
+/// "none" or "uniform"; throws UserError otherwise.
+Dequantization parse_dequantization(const std::string& name);
+
+/// uint8 pixels to [-1, 1]: u / 255 * 2 - 1. Values that are no pixels are left as they are.
 at::Tensor to_unit_range(const at::Tensor& pixels, at::ScalarType type);
+
+/// The same, or with the noise of `stream` where `dequantization` asks for it; row i of `pixels`
+/// gets that of row first_row + i. Values that are no pixels are left as they are.
+at::Tensor to_model_scale(const at::Tensor& pixels, at::ScalarType type,
+                          Dequantization dequantization, const RandomStream& stream,
+                          std::int64_t first_row = 0);
 
 /// The inverse, rounded to the nearest and clamped: [-1, 1] to uint8.
 at::Tensor to_pixels(const at::Tensor& images);

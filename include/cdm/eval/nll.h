@@ -8,13 +8,9 @@
 #include <functional>
 
 #include "cdm/classifier.h"
+#include "cdm/data/batches.h"
 
 namespace cdm {
-
-enum class Dequantization {
-  none,     // x = u / 255 * 2 - 1: the density is taken at the 8-bit points themselves
-  uniform,  // x = (u + U[0, 1)) / 256 * 2 - 1
-};
 
 struct ScoreOptions {
   std::int64_t level = 0;  // t of log p_t; at t > 0 the clean image is scored under p_t
@@ -24,11 +20,19 @@ struct ScoreOptions {
   std::int64_t batch_size = 256;
 };
 
-/// log p_t in nats of images uint8 [N, C, H, W] with labels [N] (or undefined): float64 [N], CPU.
-/// `on_progress` is told the number of images done.
-at::Tensor score_images(const Classifier& classifier, const ScoreOptions& options,
-                        const at::Tensor& images, const at::Tensor& labels,
-                        const std::function<void(std::int64_t)>& on_progress = {});
+/// In nats, float64 [N], CPU.
+struct Scores {
+  at::Tensor log_prob;  // log p_t; the mean of log p_t(u + z_k) over draws k of the noise
+  /// log of the mean of p_t(u + z_k): a tighter bound on log P(u) = log E p(u + z), the more so the
+  /// more draws (Burda et al., 2016). The same as log_prob with one draw.
+  at::Tensor importance_weighted;
+};
+
+/// Scores of images uint8 [N, C, H, W] (or values that are no pixels) with labels [N] (or
+/// undefined). `on_progress` is told the number of images done.
+Scores score_images(const Classifier& classifier, const ScoreOptions& options,
+                    const at::Tensor& images, const at::Tensor& labels,
+                    const std::function<void(std::int64_t)>& on_progress = {});
 
 /// log2 of how many 8-bit steps one unit of x holds: log2(127.5) without dequantisation,
 /// log2(128) with. Adding it turns a density on [-1, 1] into one per 8-bit step.
@@ -37,7 +41,7 @@ double bits_offset(Dequantization dequantization);
 /// -log_prob / (dimensions ln 2) + offset, element by element.
 at::Tensor bits_per_dim(const at::Tensor& log_prob_nats, std::int64_t dimensions, double offset);
 
-/// Mean of values [N] with its standard error and normal 95 % interval.
+/// Mean of values [N] with its standard error and normal 95 % interval; NaN for a single value.
 struct MeanEstimate {
   double mean, standard_error, low, high;
 };

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+// CelebA as it is distributed: aligned pictures of 178 x 218 pixels, and the official partition.
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
+
+#include <charconv>
+#include <sstream>
+#include <vector>
+
+#include "cdm/error.h"
+#include "cdm/io/file.h"
+#include "cdm/io/image.h"
+#include "cdm/text.h"
+#include "sources.h"
+
+namespace cdm {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kPictures = "img_align_celeba";
+constexpr const char* kPartition = "list_eval_partition";
+constexpr std::int64_t kHeight = 218, kWidth = 178;
+// The square around the face: rows 57..184, columns 25..152 (as Song et al., 2021, for DDIM).
+constexpr std::int64_t kSquare = 128, kCentreRow = 121, kCentreColumn = 89;
+constexpr std::int64_t kUsualSize = 64;
+
+/// list_eval_partition.txt ("000001.jpg 0"), or the same as .csv ("000001.jpg,0" below a heading).
+fs::path partition_file(const fs::path& folder) {
+  for (const char* const extension : {".txt", ".csv"}) {
+    fs::path file = folder / (std::string(kPartition) + extension);
+    if (fs::is_regular_file(file)) return file;
+  }
+  return {};
+}
+
+/// The pictures of the split: 0 = train, 1 = validation, 2 = test.
+std::vector<fs::path> pictures_of(const fs::path& folder, Split split) {
+  const fs::path list = partition_file(folder);
+  if (list.empty()) {
+    throw UserError(concat((folder / kPartition).string(),
+                           ".txt: not found; it comes with CelebA and says which pictures are for "
+                           "training and which for testing"));
+  }
+  const std::int64_t wanted = split == Split::train ? 0 : 2;
+  std::istringstream lines(read_file(list));
+  std::vector<fs::path> pictures;
+  std::int64_t number = 0;
+  for (std::string line; std::getline(lines, line);) {
+    ++number;
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    if (line.empty() || (number == 1 && line == "image_id,partition")) continue;
+    const std::size_t gap = line.find_first_of(" ,\t");
+    const std::string name = line.substr(0, gap);
+    const bool is_file_name = !name.empty() && name.find('/') == std::string::npos;
+    const char part = line.back();
+    if (gap == std::string::npos || gap + 2 != line.size() || part < '0' || part > '2' ||
+        !is_file_name) {
+      throw UserError(concat(list.string(), ":", number, ": '", printable(line),
+                             "' must be a file name and 0, 1 or 2"));
+    }
+    if (part - '0' == wanted) pictures.push_back(folder / kPictures / name);
+  }
+  if (pictures.empty()) {
+    throw UserError(concat(list.string(), ": names no pictures of partition ", wanted));
+  }
+  return pictures;
+}
+
+at::Tensor read_face(const fs::path& file, std::int64_t size) {
+  const at::Tensor picture = read_image(file, 3);
+  if (picture.size(1) != kHeight || picture.size(2) != kWidth) {
+    throw UserError(concat(file.string(), ": is ", picture.size(1), " x ", picture.size(2),
+                           " (height x width), not ", kHeight, " x ", kWidth,
+                           " as CelebA's aligned pictures are"));
+  }
+  const at::Tensor face = picture.narrow(1, kCentreRow - kSquare / 2, kSquare)
+                              .narrow(2, kCentreColumn - kSquare / 2, kSquare);
+  return resize_and_center_crop(face.contiguous(), size);
+}
+
+}  // namespace
+
+bool is_celeba(const fs::path& folder) {
+  return fs::is_directory(folder / kPictures) && !partition_file(folder).empty();
+}
+
+Dataset read_celeba(const DataConfig& config, const fs::path& folder, Split split) {
+  const std::vector<fs::path> pictures = pictures_of(folder, split);
+  const std::int64_t size = config.image_size == 0 ? kUsualSize : config.image_size;
+  const auto count = static_cast<std::int64_t>(pictures.size());
+  Dataset dataset;
+  dataset.images = at::empty({count, 3, size, size}, at::kByte);
+  constexpr std::int64_t kAtOnce = 64;
+  at::parallel_for(0, count, kAtOnce, [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t i = first; i < last; ++i) {
+      dataset.images[i].copy_(read_face(pictures[static_cast<std::size_t>(i)], size));
+    }
+  });
+  return dataset;
+}
+
+}  // namespace cdm

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// cdm-eval toy: log-likelihoods estimated by models against exact ones (figure 7).
+#include "cdm/data/toy.h"
+
+#include <ATen/TensorOperators.h>
+
+#include <cmath>
+
+#include "cdm/error.h"
+#include "cdm/eval/nll.h"
+#include "cdm/eval/plot.h"
+#include "cdm/progress.h"
+#include "cdm/text.h"
+#include "command.h"
+
+namespace cdm::eval {
+namespace {
+
+struct Options {
+  RunsOptions runs;
+  std::int64_t images = 1000;
+  std::int64_t batch = 256;
+};
+
+void write_images(const at::Tensor& exact, const at::Tensor& estimated,
+                  const std::filesystem::path& file) {
+  Table table({"image", "exact_nats", "estimated_nats"});
+  for (std::int64_t i = 0; i < exact.size(0); ++i) {
+    table.add({i, exact[i].item<double>(), estimated[i].item<double>()});
+  }
+  table.write_csv(file);
+}
+
+void run(const Options& options) {
+  const std::vector<NamedModel> models = load_runs(options.runs);
+  const std::filesystem::path folder = results_folder(options.runs, models.front().model);
+  Table table({"run", "distribution", "width", "dimensions", "images", "exact_nats_per_dim",
+               "estimated_nats_per_dim", "spread_nats_per_dim", "mean_error_nats",
+               "mean_error_percent_of_d"});
+  for (const auto& [name, model] : models) {
+    const DataConfig& data = model.config.data;
+    if (data.kind != "toy") {
+      throw UserError(concat(name, ": data.kind = ", data.kind,
+                             ": its density is not known; a run on data.kind = toy is needed"));
+    }
+    const ToyDistribution distribution(data);
+    const at::Tensor x = distribution.sample(options.images, Split::test);
+    Progress progress(name, options.images, "images");
+    ScoreOptions score;
+    score.batch_size = options.batch;
+    const at::Tensor estimated =
+        score_images(model.classifier(), score, x, {}, [&](std::int64_t done) {
+          progress.update(done);
+        }).log_prob;
+    const at::Tensor exact = distribution.log_prob(x);
+    write_images(exact, estimated, folder / concat("toy-", name, ".csv"));
+    const auto d = static_cast<double>(x[0].numel());
+    const double error = (estimated - exact).mean().item<double>();
+    const bool has_width = data.toy != "gaussian";
+    table.add({name, data.toy, has_width ? data.toy_width : std::nan(""), x[0].numel(),
+               options.images, exact.mean().item<double>() / d, estimated.mean().item<double>() / d,
+               (estimated - exact).std().item<double>() / d, error, 100.0 * error / d});
+  }
+  report(table, folder / "toy");
+  const std::string csv = gnuplot_text("toy.csv");
+  plot(folder / "toy",
+       concat("set title 'Log-likelihood of data with a known density'\n",
+              "set ylabel 'log p_0(x) / d, nats'\nset xtics rotate by -20 noenhanced\n",
+              "set xrange [-0.5:", models.size(), " - 0.5]\nset key right top\n", "plot ", csv,
+              " skip 1 using 0:6:xticlabels(1) with points pt 6 ps 2 lw 2 title "
+              "'exact', ",
+              csv,
+              " skip 1 using 0:7:8 with yerrorbars pt 7 ps 0.8 title "
+              "'estimated, spread over images'\n"));
+}
+
+}  // namespace
+
+void add_toy(CLI::App& app, Chosen& chosen) {
+  add_command<Options>(
+      app, chosen, "toy",
+      "Log-likelihoods of runs on data.kind = toy, estimated against exact ones (figure 7).",
+      [](CLI::App& command, Options& options) {
+        add_runs_options(command, options.runs);
+        command.add_option("--images", options.images, "images drawn from each density")
+            ->check(CLI::Range(2, 10000000));
+        command.add_option("--batch", options.batch, "images at a time")
+            ->check(CLI::Range(1, 1000000));
+      },
+      run);
+}
+
+}  // namespace cdm::eval
