@@ -18,7 +18,7 @@
 namespace cdm {
 namespace {
 
-constexpr std::int64_t kBlockElements = std::int64_t{1} << 23;  // 64 MiB of float64
+constexpr std::int64_t kBlockElements = std::int64_t{1} << 22;  // 32 MiB of float64
 
 /// Calls visit(first row, rows) for blocks of x that have at most kBlockElements products with the
 /// `columns` rows of the other side.
