@@ -85,9 +85,10 @@ class FeatureNetwork::Impl {
     const at::Tensor found = forward(pixels);
     if (!at::isFloatingType(found.scalar_type()) || found.dim() != 2 || found.size(0) != count ||
         found.size(1) == 0 || (dimensions_ != 0 && found.size(1) != dimensions_)) {
+      const std::string D = dimensions_ == 0 ? "D" : std::to_string(dimensions_);
       throw UserError(concat(file_.string(), ": gives ", found.scalar_type(), " ", found.sizes(),
-                             " for ", images_text(pixels), "; features [", count,
-                             ", D] of a floating type are needed"));
+                             " for ", images_text(pixels), "; features [", count, ", ", D,
+                             "] of a floating type are needed"));
     }
     if (!found.isfinite().all().item<bool>()) {
       throw UserError(concat(file_.string(), ": gives features that are NaN or infinite for ",
