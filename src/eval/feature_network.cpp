@@ -24,17 +24,16 @@ namespace {
 
 constexpr const char* kReturnFeatures = "return_features";
 
-/// Of a message of the TorchScript interpreter, which is a traceback, the line that says what went
-/// wrong; of others the first line.
+/// The sentence of a message that says what went wrong: of a traceback of the TorchScript
+/// interpreter that in the last line, of others the first.
 std::string reason(const std::exception& error) {
   const auto* const from_c10 = dynamic_cast<const c10::Error*>(&error);
   std::istringstream text(from_c10 != nullptr ? from_c10->what_without_backtrace() : error.what());
-  std::string first, line;
+  std::string chosen, line;
   while (std::getline(text, line)) {
-    if (line.find("Error: ") != std::string::npos) return printable(line);
-    if (first.empty()) first = line;
+    if (chosen.empty() || line.starts_with("RuntimeError: ")) chosen = line;
   }
-  return printable(first);
+  return printable(chosen.substr(0, chosen.find(". ")));
 }
 
 /// A fixed picture of every shade, so that a network that divides by a deviation has one.

@@ -3,7 +3,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/linalg_eigh.h>
-#include <ATen/ops/linalg_svdvals.h>
+#include <ATen/ops/linalg_eigvalsh.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -114,10 +114,9 @@ double frechet_distance(const FeatureMoments& a, const FeatureMoments& b) {
     throw UserError(concat(a.source, ": has ", a.dimensions(), " features, but ", b.source, " has ",
                            b.dimensions(), "; both have to come from one network"));
   }
-  // (S_a S_b)^(1/2) has the trace of (F_a' S_b F_a)^(1/2) with S_a = F_a F_a', whose eigenvalues
-  // are the singular values of F_a' F_b. To take those, and no root, spares half of the digits.
-  const at::Tensor roots =
-      at::linalg_svdvals(square_root(a.covariance).t().mm(square_root(b.covariance)));
+  // With S_a = F F', (S_a S_b)^(1/2) has the trace of (F' S_b F)^(1/2), which is symmetric.
+  const at::Tensor F = square_root(a.covariance);
+  const at::Tensor roots = at::linalg_eigvalsh(F.t().mm(b.covariance).mm(F)).clamp_min(0.0).sqrt();
   const double means = (a.mean - b.mean).square().sum().item<double>();
   const double traces = (a.covariance.diagonal() + b.covariance.diagonal()).sum().item<double>();
   return std::max(means + traces - 2.0 * roots.sum().item<double>(), 0.0);

@@ -12,8 +12,9 @@ namespace cdm {
 
 /// |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2)): the squared Frechet distance of two
 /// Gaussians (Dowson & Landau, 1982), which on Inception features is called FID (Heusel et al.,
-/// 2017). Eigenvalues that rounding made negative count as 0. Throws UserError, naming both
-/// sources, when their dimensions differ.
+/// 2017). Eigenvalues that rounding made negative count as 0. Where a covariance lacks full rank,
+/// its null space adds noise of some 1e-8 of the variance. Throws UserError, naming both sources,
+/// when their dimensions differ.
 double frechet_distance(const FeatureMoments& a, const FeatureMoments& b);
 
 struct KernelDistance {
