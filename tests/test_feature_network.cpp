@@ -2,7 +2,6 @@
 // Feature networks: TorchScript files made here, what the network is handed, and wrong files.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/_upsample_bicubic2d_aa.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/tensor.h>
@@ -10,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/jit/api/module.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 
@@ -39,13 +39,15 @@ def forward(self, img, return_features: bool = False, use_fp16: bool = False):
 
 constexpr const char* kPixels = R"(
 def forward(self, x):
-    return x.flatten(1).double() * 2.0
+    return x.flatten(1).double() * self.scale
 )";
 
 class FeatureNetworks : public test::FilesTest {
  protected:
   std::filesystem::path save(const std::string& forward, const std::string& name = "net.pt") const {
     torch::jit::Module module("Network");
+    at::Tensor scale = at::tensor({2.0}, at::kDouble);
+    module.register_parameter("scale", scale.set_requires_grad(true), /*is_buffer=*/false);
     module.define(forward);
     const std::filesystem::path file = folder_ / name;
     module.save(file.string());
@@ -77,13 +79,14 @@ TEST_F(FeatureNetworks, AreAskedForFeatures) {
   const at::Tensor features = network.features(images);
   EXPECT_EQ(features.scalar_type(), at::kFloat);
   EXPECT_TRUE(at::equal(features, images.flatten(1).to(at::kFloat)));
-  EXPECT_FALSE(features.requires_grad());
 }
 
 TEST_F(FeatureNetworks, AreCalledWithImagesAloneWhereTheyTakeNothingElse) {
   const FeatureNetwork network(save(kPixels), at::kCPU, 4);
   const at::Tensor images = pictures(5, 3, 4);
-  EXPECT_TRUE(at::equal(network.features(images), images.flatten(1).to(at::kDouble) * 2.0));
+  const at::Tensor features = network.features(images);
+  EXPECT_TRUE(at::equal(features, images.flatten(1).to(at::kDouble) * 2.0));
+  EXPECT_FALSE(features.requires_grad()) << "though the network's parameters are trainable";
 }
 
 TEST_F(FeatureNetworks, SeeGreyImagesInThreeChannels) {

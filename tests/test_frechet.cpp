@@ -3,22 +3,22 @@
 // make_frechet_fixtures.py), closed forms, and wrong input.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
+#include <ATen/ops/cdist.h>
 #include <ATen/ops/diag.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/eye.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <string>
-#include <vector>
+#include <tuple>
 
 #include "cdm/eval/feature_statistics.h"
 #include "cdm/eval/frechet.h"
@@ -243,6 +243,10 @@ TEST(KernelDistance, IsAMeanOverSubsets) {
 TEST(KernelDistance, OfOneDistributionIsNoughtOnAverage) {
   const KernelDistance same = kid(numbers(1, {500, 5}), numbers(2, {500, 5}), 100, 100);
   EXPECT_LT(std::abs(same.mean), 3.0 * same.deviation);
+  // Two sides that hold the same images are drawn from independently: the same draw on both would
+  // give -2 / 50 of the kernel's excess on the diagonal, which is about 9.
+  const KernelDistance itself = kid(numbers(1, {500, 5}), numbers(1, {500, 5}), 400, 50);
+  EXPECT_NEAR(itself.mean, 0.0, 0.15);
   const KernelDistance other = kid(numbers(1, {500, 5}), numbers(2, {500, 5}) + 1.0, 100, 100);
   EXPECT_GT(other.mean, 5.0 * other.deviation);
 }
@@ -290,13 +294,19 @@ TEST(PrecisionRecall, OfSetsOnALine) {
 }
 
 TEST(PrecisionRecall, IsTheSameInBlocks) {
-  // More rows than fit one block of distances.
-  const at::Tensor real = numbers(1, {2200, 2}), fake = numbers(2, {1500, 2}) * 0.7;
+  // More rows than fit one block of distances, against one table of them all.
+  const at::Tensor real = numbers(1, {2200, 2}), fake = numbers(2, {2100, 2}) * 0.7;
   const PrecisionRecall shares = precision_recall(real, fake);
-  const at::Tensor apart = at::cat({fake, at::full({500, 2}, 1e6, at::kDouble)});
-  const PrecisionRecall diluted = precision_recall(real, apart);
-  expect_near(diluted.precision, shares.precision * 0.75, 1e-12);
-  EXPECT_EQ(diluted.recall, shares.recall);
+  const auto radii = [](const at::Tensor& x) {
+    return std::get<0>(at::cdist(x, x, 2.0, /*compute_mode=*/2).kthvalue(4, 1));
+  };
+  const at::Tensor across = at::cdist(fake, real, 2.0, /*compute_mode=*/2);
+  const auto share = [](const at::Tensor& within) {
+    return within.to(at::kDouble).mean().item<double>();
+  };
+  EXPECT_EQ(shares.precision, share((across <= radii(real)).any(1)));
+  EXPECT_EQ(shares.recall, share((across.t() <= radii(fake)).any(1)));
+  EXPECT_LT(shares.recall, 0.98);
 }
 
 TEST(PrecisionRecall, NeedsNeighbours) {
