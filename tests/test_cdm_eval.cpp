@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: MIT
 // cdm-eval: its files, and what it refuses.
+#include <ATen/TensorOperators.h>
 #include <gmock/gmock.h>
+#include <torch/csrc/jit/api/module.h>
 
+#include <cmath>
 #include <iomanip>
 #include <sstream>
 
 #include "cdm/io/image.h"
+#include "cdm/io/npz.h"
 #include "cdm/text.h"
 #include "tiny_run.h"
 
@@ -101,6 +105,118 @@ TEST_F(CdmEval, CurvesGivesTheDensityAtEveryLevel) {
   EXPECT_TRUE(exists("c/curves-first.svg"));
 }
 
+TEST_F(CdmEval, ToySetsEstimatesBesideExactDensities) {
+  const std::vector<std::string> toy = {"data.kind=toy",      "data.toy=uniform",
+                                        "data.toy_width=0.5", "data.toy_images=50",
+                                        "data.image_size=8",  "data.channels=1"};
+  train("cube", toy);
+  const std::string out = tiny_.run_well("cdm-eval", {"toy", "cube", "--images", "20"});
+  EXPECT_THAT(out, HasSubstr("mean_error_percent_of_d"));
+  const auto rows = json("cube/eval/toy.json");
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_NEAR(rows[0].at("exact_nats_per_dim").get<double>(), std::log(2.0), 1e-9);
+  // Scores of the same images (the first of the test split) by cdm-nll.
+  const std::string nll = tiny_.run_well("cdm-nll", {"cube", "--limit", "10"});
+  EXPECT_THAT(nll, AllOf(HasSubstr("no pixels"), HasSubstr("log_prob_nats ")));
+  tiny_.run_well("cdm-eval", {"toy", "cube", "--images", "10", "--out", "ten"});
+  const double nats = 64.0 * json("ten/toy.json")[0].at("estimated_nats_per_dim").get<double>();
+  EXPECT_NEAR(std::stod(nll.substr(nll.find("log_prob_nats ") + 14)), nats, 0.01);
+  EXPECT_TRUE(exists("cube/eval/toy.svg"));
+  EXPECT_TRUE(exists("cube/eval/toy-cube.csv"));
+  for (const char* option : {"--gaussian", "--dequantize=uniform"}) {
+    const test::Finished refused = tiny_.run("cdm-nll", {"cube", option});
+    EXPECT_EQ(refused.exit_code, 2);
+    EXPECT_THAT(refused.err, HasSubstr("no 8-bit pixels"));
+  }
+}
+
+TEST_F(CdmEval, AgreementJudgesByTheNearestImages) {
+  // Samples that are training images themselves, under their own labels, and under others.
+  tiny_.run_well("cdm-eval",
+                 {"agreement", "train.npz", "--data", "train.npz", "--neighbours", "1"});
+  EXPECT_EQ(json("eval/agreement.json")[0].at("share_agreeing"), 1.0);
+  const at::Tensor images = read_npz(tiny_ / "train.npz", "arr_0");
+  NpzWriter wrong(tiny_ / "wrong.npz");
+  wrong.write("arr_0", images);
+  wrong.write("arr_1", (read_npz(tiny_ / "train.npz", "arr_1") + 1).remainder(3));
+  wrong.close();
+  tiny_.run_well("cdm-eval", {"agreement", "wrong.npz", "--data", "train.npz", "--neighbours", "1",
+                              "--out", "w"});
+  EXPECT_EQ(json("w/agreement.json")[0].at("share_agreeing"), 0.0);
+  const test::Finished refused =
+      tiny_.run("cdm-eval", {"agreement", "plain.npz", "--data", "train.npz"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("no labels"));
+}
+
+TEST_F(CdmEval, FidComparesInAGivenNetwork) {
+  train("first");
+  // Features: means of 2 x 2 blocks, 16 of them.
+  torch::jit::Module network("blocks");
+  network.define(R"(
+    def forward(self, x):
+      return torch.avg_pool2d(torch.mean(x.float(), [1], True), [2, 2]).flatten(1)
+  )");
+  network.save(tiny_ / "blocks.pt");
+  const std::vector<std::string> common = {"--features", "blocks.pt", "--subset-size",
+                                           "20",         "--subsets", "3"};
+  const auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), "fid");
+    arguments.insert(arguments.end(), common.begin(), common.end());
+    return tiny_.run("cdm-eval", arguments);
+  };
+  // A data set with itself: no distance, and all within each other's manifold.
+  ASSERT_EQ(run({"--samples", "train.npz", "--reference", "train.npz", "--out", "same",
+                 "--save-reference", "moments.npz"})
+                .exit_code,
+            0);
+  const auto same = json("same/fid.json");
+  EXPECT_EQ(same[0].at("measure"), "FD (blocks)");
+  EXPECT_NEAR(same[0].at("value").get<double>(), 0.0, 1e-3);
+  EXPECT_EQ(same[0].at("samples"), test::kImages);
+  EXPECT_EQ(same[0].at("features"), 16);
+  EXPECT_EQ(same[0].at("network_sha256").get<std::string>().size(), 64u);
+  EXPECT_EQ(same[2].at("value"), 1.0);
+  EXPECT_EQ(same[3].at("value"), 1.0);
+
+  ASSERT_EQ(run({"first", "-n", "24"}).exit_code, 0);
+  const auto drawn = json("first/eval/fid.json");
+  EXPECT_GT(drawn[0].at("value").get<double>(), 1.0);
+  EXPECT_TRUE(drawn[1].at("value").is_number());
+  EXPECT_EQ(drawn[0].at("sampler"), "ddim 10 steps, guidance 0");
+  // The same images drawn before, and the reference's moments alone.
+  tiny_.run_well("cdm-sample", {"first", "-n", "24", "--out", "drawn.npz"});
+  ASSERT_EQ(run({"--samples", "drawn.npz", "--reference", "moments.npz"}).exit_code, 0);
+  const auto again = json("eval/fid.json");
+  EXPECT_NEAR(again[0].at("value").get<double>(), drawn[0].at("value").get<double>(),
+              1e-6 * drawn[0].at("value").get<double>());
+  EXPECT_TRUE(again[1].at("value").is_null());
+
+  test::write_images(tiny_ / "large.npz", 4, false, 1, 16);
+  test::write_images(tiny_ / "one.npz", 1, false);
+  test::write_text(tiny_ / "junk.pt", "junk");
+  struct Wrong {
+    std::vector<std::string> arguments;
+    const char* named;
+  };
+  for (const Wrong& call :
+       std::vector<Wrong>{{{}, "--samples"},
+                          {{"first", "--samples", "train.npz"}, "either"},
+                          {{"--samples", "train.npz"}, "--reference"},
+                          {{"--samples", "large.npz", "--reference", "train.npz"}, "one size"},
+                          {{"--samples", "one.npz", "--reference", "train.npz"}, "one.npz"},
+                          {{"--samples", "none.npz", "--reference", "train.npz"}, "none.npz"},
+                          {{"first", "--class", "1"}, "--class"}}) {
+    const test::Finished done = run(call.arguments);
+    EXPECT_EQ(done.exit_code, 2) << done.err;
+    EXPECT_THAT(done.err, HasSubstr(call.named));
+  }
+  const test::Finished junk = tiny_.run("cdm-eval", {"fid", "--samples", "train.npz", "--reference",
+                                                     "train.npz", "--features", "junk.pt"});
+  EXPECT_EQ(junk.exit_code, 2);
+  EXPECT_THAT(junk.err, HasSubstr("junk.pt"));
+}
+
 TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
   train("first");
   train("ddm", {"model.kind=ddm_unet"});
@@ -119,6 +235,7 @@ TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
                           {{"levels", "first", "--out", "tiny.yaml"}, {"tiny.yaml", "folder"}},
                           {{"levels", "first", "--repeats", "0"}, {"--repeats"}},
                           {{"curves", "ddm"}, {"ddm_unet", "density"}},
+                          {{"toy", "first"}, {"data.kind = npz", "not known"}},
                           {{"curves", "first", "--noise-levels", "22"}, {"22", "0..21"}},
                           {{"denoise", "first", "--columns", "0"}, {"--columns"}}}) {
     const test::Finished done = tiny_.run("cdm-eval", call.arguments);

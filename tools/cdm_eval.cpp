@@ -16,6 +16,8 @@ int main(int argc, char** argv) {
     cdm::eval::add_denoise(app, chosen);
     cdm::eval::add_curves(app, chosen);
     cdm::eval::add_toy(app, chosen);
+    cdm::eval::add_fid(app, chosen);
+    cdm::eval::add_agreement(app, chosen);
   };
   program.body = [&] { chosen(); };
   return cdm::run_program(program, argc, argv);

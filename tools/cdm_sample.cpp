@@ -66,24 +66,6 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::Model& model) {
   return sampling;
 }
 
-void check_classes(const std::vector<std::int64_t>& classes, const cdm::Network& network,
-                   double guidance) {
-  if (!network.is_conditional() && !classes.empty()) {
-    throw cdm::UserError("--class: the model is unconditional (model.num_classes = 0)");
-  }
-  if (classes.empty() && guidance > 0.0) {
-    throw cdm::UserError(network.is_conditional()
-                             ? "--guidance: needs --class"
-                             : "--guidance: the model is unconditional (model.num_classes = 0)");
-  }
-  for (const std::int64_t label : classes) {
-    if (label < 0 || label >= network.num_classes()) {
-      throw cdm::UserError(cdm::concat("--class ", label, ": must be in 0..",
-                                       network.num_classes() - 1, ", the model's classes"));
-    }
-  }
-}
-
 at::Tensor read_noise(const std::string& file, std::vector<std::int64_t> shape) {
   if (file.empty()) return {};
   at::Tensor noise = cdm::read_npy(file);
@@ -248,7 +230,7 @@ void draw(Options& options) {
   const cdm::SampleConfig sampling = sampling_of(options, model);
   cdm::GenerateOptions& generate = options.generate;
   generate.classes = options.classes;
-  check_classes(generate.classes, network, sampling.guidance);
+  cdm::check_classes(generate.classes, network, sampling.guidance);
   if (generate.first_image + generate.count > kImagesOfASeed) {
     throw cdm::UserError(cdm::concat("--first-image ", generate.first_image, ": a seed has ",
                                      kImagesOfASeed, " images, too few for ", generate.count,

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "model_options.h"
 
+#include "cdm/error.h"
+#include "cdm/text.h"
+
 namespace cdm {
 
 void add_model_options(CLI::App& app, LoadOptions& options) {
@@ -22,6 +25,24 @@ void add_weights_options(CLI::App& app, LoadOptions& options) {
   app.add_option("--set", options.overrides,
                  "section.key=value, over the run's configuration; repeatable")
       ->allow_extra_args(false);
+}
+
+void check_classes(const std::vector<std::int64_t>& classes, const Network& network,
+                   double guidance) {
+  if (!network.is_conditional() && !classes.empty()) {
+    throw UserError("--class: the model is unconditional (model.num_classes = 0)");
+  }
+  if (classes.empty() && guidance > 0.0) {
+    throw UserError(network.is_conditional()
+                        ? "--guidance: needs --class"
+                        : "--guidance: the model is unconditional (model.num_classes = 0)");
+  }
+  for (const std::int64_t label : classes) {
+    if (label < 0 || label >= network.num_classes()) {
+      throw UserError(concat("--class ", label, ": must be in 0..", network.num_classes() - 1,
+                             ", the model's classes"));
+    }
+  }
 }
 
 }  // namespace cdm

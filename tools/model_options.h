@@ -3,7 +3,10 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <vector>
 
+#include "cdm/model/network.h"
 #include "cdm/train/load_model.h"
 
 namespace cdm {
@@ -13,5 +16,9 @@ void add_model_options(CLI::App& app, LoadOptions& options);
 
 /// Adds --device, --precision, --weights and --set, which fill `options` in.
 void add_weights_options(CLI::App& app, LoadOptions& options);
+
+/// Throws UserError unless the model can draw these --class, with this guidance.
+void check_classes(const std::vector<std::int64_t>& classes, const Network& network,
+                   double guidance);
 
 }  // namespace cdm

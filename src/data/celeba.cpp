@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 constexpr const char* kPictures = "img_align_celeba";
 constexpr const char* kPartition = "list_eval_partition";
 constexpr std::int64_t kHeight = 218, kWidth = 178;
-// The square around the face: rows 57..184, columns 25..152 (as Song et al., 2021, for DDIM).
+// The square around the face: rows 57..184, columns 25..152 (as the code of DDIM cuts it; Song et
+// al., 2021).
 constexpr std::int64_t kSquare = 128, kCentreRow = 121, kCentreColumn = 89;
 constexpr std::int64_t kUsualSize = 64;
 
@@ -38,9 +39,10 @@ fs::path partition_file(const fs::path& folder) {
 std::vector<fs::path> pictures_of(const fs::path& folder, Split split) {
   const fs::path list = partition_file(folder);
   if (list.empty()) {
-    throw UserError(concat((folder / kPartition).string(),
-                           ".txt: not found; it comes with CelebA and says which pictures are for "
-                           "training and which for testing"));
+    throw UserError(
+        concat((folder / kPartition).string(),
+               ".txt (or .csv): not found; it comes with CelebA, in its folder Eval, and "
+               "says which pictures are for training and which for testing"));
   }
   const std::int64_t wanted = split == Split::train ? 0 : 2;
   std::istringstream lines(read_file(list));
@@ -86,6 +88,7 @@ bool is_celeba(const fs::path& folder) {
 }
 
 Dataset read_celeba(const DataConfig& config, const fs::path& folder, Split split) {
+  if (config.channels == 1) throw UserError("data.channels = 1: CelebA is in colour; give 3 or 0");
   const std::vector<fs::path> pictures = pictures_of(folder, split);
   const std::int64_t size = config.image_size == 0 ? kUsualSize : config.image_size;
   const auto count = static_cast<std::int64_t>(pictures.size());

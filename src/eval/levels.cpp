@@ -91,7 +91,8 @@ LevelStatistics level_statistics(const Denoiser& model, const LevelOptions& opti
     for (std::int64_t first = 0; first < total; first += options.batch_size) {
       const std::int64_t batch = std::min(options.batch_size, total - first);
       const at::Tensor x0 =
-          to_unit_range(images.narrow(0, first, batch).to(network.device()), type);
+          to_model_scale(images.narrow(0, first, batch).to(network.device()), type,
+                         options.dequantization, {options.seed, Purpose::dequantize}, first);
       const at::Tensor classes =
           labels.defined() ? labels.narrow(0, first, batch).to(network.device()) : at::Tensor();
       const std::int64_t number = first + repeat * total;

@@ -256,8 +256,14 @@ void Trainer::score_test_images() {
                                            bits_offset(options.dequantization))
                             : log_prob);
   const std::string name = in_bits ? "test_bits_per_dim" : "test_log_prob_nats";
-  metrics_->write(step, {{name, score.mean}, {name + "_standard_error", score.standard_error}});
-  log_info(concat("step ", step, ": ", fixed(score.mean, 4), " +- ", fixed(score.standard_error, 4),
+  Metrics metrics = {{name, score.mean}};
+  std::string spread;
+  if (test_->size() > 1) {
+    metrics.emplace_back(name + "_standard_error", score.standard_error);
+    spread = concat(" +- ", fixed(score.standard_error, 4));
+  }
+  metrics_->write(step, metrics);
+  log_info(concat("step ", step, ": ", fixed(score.mean, 4), spread,
                   in_bits ? " bits/dim on " : " nats of log p on ", test_->size(), " test images"));
 }
 

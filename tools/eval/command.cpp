@@ -37,15 +37,17 @@ std::vector<NamedModel> load_runs(const RunsOptions& options) {
   return models;
 }
 
-std::filesystem::path results_folder(const RunsOptions& options, const Model& first) {
-  const std::filesystem::path folder = options.out.empty()
-                                           ? first.files.config.parent_path() / "eval"
-                                           : std::filesystem::path(options.out);
+std::filesystem::path make_folder(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder) && !std::filesystem::is_directory(folder)) {
     throw UserError(concat("--out ", folder.string(), ": is a file; a folder is to be written"));
   }
   std::filesystem::create_directories(folder);
   return folder;
+}
+
+std::filesystem::path results_folder(const RunsOptions& options, const Model& first) {
+  return make_folder(options.out.empty() ? first.files.config.parent_path() / "eval"
+                                         : std::filesystem::path(options.out));
 }
 
 void report(const Table& table, const std::filesystem::path& stem) {
@@ -68,8 +70,9 @@ ModelInputs inputs_for(const Model& model, const Dataset& dataset) {
   const Network& network = model.denoiser->network();
   const at::TensorOptions weights = network.parameters().front().second.options();
   ModelInputs inputs;
-  inputs.images = to_unit_range(dataset.images.to(weights.device()),
-                                c10::typeMetaToScalarType(weights.dtype()));
+  inputs.images = to_model_scale(
+      dataset.images.to(weights.device()), c10::typeMetaToScalarType(weights.dtype()),
+      parse_dequantization(model.config.data.dequantize), {0, Purpose::dequantize});
   inputs.labels = labels_for(network, dataset);
   if (inputs.labels.defined()) inputs.labels = inputs.labels.to(weights.device());
   return inputs;

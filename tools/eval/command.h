@@ -36,6 +36,8 @@ void add_levels(CLI::App& app, Chosen& chosen);
 void add_denoise(CLI::App& app, Chosen& chosen);
 void add_curves(CLI::App& app, Chosen& chosen);
 void add_toy(CLI::App& app, Chosen& chosen);
+void add_fid(CLI::App& app, Chosen& chosen);
+void add_agreement(CLI::App& app, Chosen& chosen);
 
 /// Models that are compared, and where results go.
 struct RunsOptions {
@@ -54,7 +56,9 @@ struct NamedModel {
 };
 std::vector<NamedModel> load_runs(const RunsOptions& options);
 
-/// The folder for results; made when it is not there.
+/// A folder for results; made when it is not there. Throws UserError where it is a file.
+std::filesystem::path make_folder(const std::filesystem::path& folder);
+/// The one that the options name.
 std::filesystem::path results_folder(const RunsOptions& options, const Model& first);
 
 /// Prints the table, and writes it as STEM.csv and STEM.json.

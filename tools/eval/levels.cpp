@@ -110,9 +110,10 @@ void run(const Options& options) {
     const Dataset dataset = load_chosen_dataset(options.data, model.config);
     const at::Tensor labels = labels_for(model.denoiser->network(), dataset);
     Progress progress(name, dataset.size() * options.levels.repeats, "images");
-    const LevelStatistics s =
-        level_statistics(*model.denoiser, options.levels, dataset.images, labels,
-                         [&](std::int64_t done) { progress.update(done); });
+    LevelOptions levels = options.levels;
+    levels.dequantization = parse_dequantization(model.config.data.dequantize);
+    const LevelStatistics s = level_statistics(*model.denoiser, levels, dataset.images, labels,
+                                               [&](std::int64_t done) { progress.update(done); });
     const std::filesystem::path stem = folder / concat("levels-", name);
     write_levels(s, model.denoiser->schedule(), stem);
     if (model.denoiser->as_classifier() == nullptr) {
@@ -121,7 +122,7 @@ void run(const Options& options) {
     }
     ScoreOptions score;
     score.batch_size = options.levels.batch_size;
-    score.dequantization = parse_dequantization(model.config.data.dequantize);
+    score.dequantization = levels.dequantization;
     const at::Tensor log_prob =
         score_images(model.classifier(), score, dataset.images, labels).log_prob;
     const MeanEstimate bits = estimate_mean(

@@ -8,14 +8,16 @@
 #include <functional>
 #include <vector>
 
+#include "cdm/data/batches.h"
 #include "cdm/denoiser.h"
 
 namespace cdm {
 
 struct LevelOptions {
   std::int64_t repeats = 1;  // levels at which each image is seen
-  std::uint64_t seed = 0;    // of the noise
+  std::uint64_t seed = 0;    // of the noise, and of that of dequantisation
   std::int64_t batch_size = 128;
+  Dequantization dequantization = Dequantization::none;  // of the images looked at
 };
 
 /// Bins of equal width that confidences in 0..1 are sorted into.

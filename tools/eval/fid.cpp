@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// cdm-eval fid: Frechet distance, kernel distance, precision and recall between generated images
+// and real ones, in the features of a network that the user gives.
+#include <ATen/ops/cat.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "cdm/data/batches.h"
+#include "cdm/device.h"
+#include "cdm/error.h"
+#include "cdm/eval/feature_network.h"
+#include "cdm/eval/frechet.h"
+#include "cdm/log.h"
+#include "cdm/progress.h"
+#include "cdm/sample/generate.h"
+#include "cdm/text.h"
+#include "command.h"
+
+namespace cdm::eval {
+namespace {
+
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+
+struct Options {
+  LoadOptions model;  // its path is empty where --samples are compared
+  std::string samples, reference, split = "train", features, save_reference, out;
+  std::string resize = "network";
+  std::int64_t resize_to = 299;
+  GenerateOptions generate;
+  std::vector<std::int64_t> classes;
+  std::int64_t subsets = 100, subset_size = 1000, neighbours = 3, manifold = 10000;
+};
+
+/// Features of images as they come: their moments, and the first few themselves.
+class Features {
+ public:
+  Features(const FeatureNetwork& network, std::int64_t kept)
+      : network_(network), statistics_(network.dimensions()), most_kept_(kept) {}
+
+  /// uint8 [B, C, H, W].
+  void add(const at::Tensor& images) {
+    const at::Tensor features = network_.features(images).to(at::kCPU);
+    statistics_.add(features);
+    if (kept_count_ < most_kept_) {
+      kept_.push_back(features.narrow(0, 0, std::min(features.size(0), most_kept_ - kept_count_)));
+      kept_count_ += kept_.back().size(0);
+    }
+  }
+  void add_all(const Dataset& dataset, std::int64_t batch, const std::string& task) {
+    Progress progress(task, dataset.size(), "images");
+    for (std::int64_t first = 0; first < dataset.size(); first += batch) {
+      const std::int64_t count = std::min(batch, dataset.size() - first);
+      add(dataset.images.narrow(0, first, count));
+      progress.update(first + count);
+    }
+  }
+
+  FeatureMoments moments(const std::string& source) const { return statistics_.moments(source); }
+  at::Tensor kept() const { return at::cat(kept_); }
+
+ private:
+  const FeatureNetwork& network_;
+  FeatureStatistics statistics_;
+  std::int64_t most_kept_, kept_count_ = 0;
+  std::vector<at::Tensor> kept_;
+};
+
+Dataset load_pixels(const DataConfig& config, Split split) {
+  Dataset dataset = load_dataset(config, split);
+  if (!dataset.has_pixels()) {
+    throw UserError(concat(dataset.description, ": has no 8-bit pixels to compare"));
+  }
+  return dataset;
+}
+
+/// The real images; nothing where the reference is moments only.
+std::optional<Dataset> real_images(const Options& options, const std::optional<Model>& model) {
+  const Split split = parse_split(options.split);
+  if (options.reference.empty()) {
+    if (!model) {
+      throw UserError(
+          "--reference: needed with --samples: an .npz of images, or of mu and sigma, "
+          "or a data set directory");
+    }
+    return load_pixels(model->config.data, split);
+  }
+  if (std::filesystem::is_regular_file(options.reference) && holds_moments(options.reference)) {
+    return std::nullopt;
+  }
+  return load_pixels(detect_dataset(options.reference), split);
+}
+
+void check_sizes(const Dataset& real, std::int64_t image_size, const std::string& of_what) {
+  if (real.image_size() == image_size) return;
+  throw UserError(concat(of_what, " are ", image_size, " pixels a side, those of ",
+                         real.description, " ", real.image_size(),
+                         ": only images of one size can be compared"));
+}
+
+void run(const Options& options) {
+  if (options.model.path.empty() == options.samples.empty()) {
+    throw UserError("give either RUN_OR_CHECKPOINT, to draw images from, or --samples FILE.npz");
+  }
+  std::optional<Model> model;
+  std::optional<Dataset> samples;
+  if (options.samples.empty()) {
+    model = load_model(options.model);
+    check_sampling(model->denoiser->schedule(), model->config.sample);
+    check_classes(options.classes, model->denoiser->network(), model->config.sample.guidance);
+  } else {
+    DataConfig config = RunConfig().data;
+    config.kind = "npz";
+    config.path = options.samples;
+    samples = load_pixels(config, Split::train);
+  }
+  const std::optional<Dataset> real = real_images(options, model);
+  const std::int64_t size =
+      model ? model->denoiser->network().shape().image_size : samples->image_size();
+  if (real) check_sizes(*real, size, model ? "the model's images" : options.samples);
+
+  const at::Device device =
+      resolve_device(options.model.device.empty() ? "auto" : options.model.device);
+  const FeatureNetwork network(options.features, device, size, parse_resize(options.resize),
+                               options.resize_to);
+  const bool keeps = real.has_value();
+  const std::int64_t kept = keeps ? std::max(options.manifold, options.subset_size) : 0;
+  Features fake(network, kept);
+  Features truth(network, kept);
+  std::string source = options.samples;
+  if (model) {
+    source = model->files.checkpoint.string();
+    GenerateOptions generate = options.generate;
+    generate.classes = options.classes;
+    const SampleConfig& sampling = model->config.sample;
+    Progress progress("sampling", generate.count * sampling.steps, "image steps");
+    std::int64_t done = 0;
+    cdm::generate(
+        *model->denoiser, sampling, generate,
+        [&](const at::Tensor& images) { fake.add(to_pixels(images)); },
+        [&](std::int64_t, const SampleStep& step) {
+          done += step.x.size(0);
+          progress.update(done);
+        });
+  } else {
+    fake.add_all(*samples, options.generate.batch_size, "features of the samples");
+  }
+  if (real) truth.add_all(*real, options.generate.batch_size, "features of the reference");
+
+  const FeatureMoments of_fake = fake.moments(source);
+  const FeatureMoments of_real =
+      real ? truth.moments(real->description) : read_moments(options.reference);
+  for (const FeatureMoments* const moments : {&of_fake, &of_real}) {
+    if (const std::string warning = rank_warning(*moments); !warning.empty()) log_warning(warning);
+  }
+  if (!options.save_reference.empty()) write_moments(options.save_reference, of_real);
+
+  KernelDistance kernel = {kNone, kNone, 0, 0};
+  PrecisionRecall manifold = {kNone, kNone};
+  if (keeps) {
+    const at::Tensor x = truth.kept();
+    const at::Tensor y = fake.kept();
+    kernel = kid(x, y, options.subsets, options.subset_size, options.generate.seed);
+    const auto first = [&](const at::Tensor& all) {
+      return all.narrow(0, 0, std::min(all.size(0), options.manifold));
+    };
+    manifold = precision_recall(first(x), first(y), options.neighbours);
+  }
+  const std::string sampler =
+      model ? concat(model->config.sample.sampler, " ", model->config.sample.steps,
+                     " steps, guidance ", model->config.sample.guidance)
+            : "";
+  Table table({"measure", "value", "deviation", "samples", "reference_images", "features",
+               "network_sha256", "resize", "sampler", "first_seed", "source"});
+  const auto add = [&](const std::string& measure, double value, double deviation) {
+    table.add({measure, value, deviation, of_fake.count, of_real.count, network.dimensions(),
+               network.sha256(), network.resize_text(), sampler,
+               static_cast<std::int64_t>(options.generate.seed), source});
+  };
+  add(network.frechet_name(), frechet_distance(of_real, of_fake), kNone);
+  add(network.kernel_name(), kernel.mean, kernel.deviation);
+  add("precision", manifold.precision, kNone);
+  add("recall", manifold.recall, kNone);
+  const std::filesystem::path folder =
+      make_folder(!options.out.empty() ? std::filesystem::path(options.out)
+                  : model              ? model->files.config.parent_path() / "eval"
+                                       : std::filesystem::path("eval"));
+  report(table, folder / "fid");
+}
+
+void declare(CLI::App& command, Options& options) {
+  command.add_option(
+      "RUN_OR_CHECKPOINT", options.model.path,
+      "model to draw images from, as its configuration says (--set sample.steps=...)");
+  add_weights_options(command, options.model);
+  command.add_option("--samples", options.samples,
+                     "FILE.npz of images drawn before: arr_0 uint8 [N, H, W, C]");
+  command
+      .add_option("--features", options.features,
+                  "TorchScript feature network, such as inception-2015-12-05.pt; it is run: use "
+                  "files you trust")
+      ->required();
+  command.add_option("--reference", options.reference,
+                     "real images: .npz of images, or of mu and sigma, or a data set directory; "
+                     "default: the run's data");
+  command.add_option("--split", options.split, "of the reference: train or test")
+      ->check(CLI::IsMember({"train", "test"}));
+  command.add_option("--save-reference", options.save_reference,
+                     "FILE.npz: mu and sigma of the reference, for --reference");
+  command.add_option("--out", options.out, "folder for results; default: eval/ in the run");
+  options.generate.count = 10000;
+  command.add_option("-n,--count", options.generate.count, "images to draw")
+      ->check(CLI::Range(2, 100000000));
+  command.add_option("--class", options.classes, "class or classes, used in turn; default: none")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  command.add_option("--seed", options.generate.seed, "of the drawn images");
+  command.add_option("--batch", options.generate.batch_size, "images at a time")
+      ->check(CLI::Range(1, 1000000));
+  command
+      .add_option("--resize", options.resize,
+                  "network (it resizes by itself), bilinear or bicubic_antialias")
+      ->check(CLI::IsMember({"network", "bilinear", "bicubic_antialias"}));
+  command.add_option("--resize-to", options.resize_to, "pixels a side, where it resizes")
+      ->check(CLI::Range(1, 4096));
+  command.add_option("--subsets", options.subsets, "of images, for the kernel distance")
+      ->check(CLI::Range(1, 100000));
+  command.add_option("--subset-size", options.subset_size, "images in each")
+      ->check(CLI::Range(2, 1000000));
+  command.add_option("--neighbours", options.neighbours, "k of precision and recall")
+      ->check(CLI::Range(1, 1000));
+  command.add_option("--manifold", options.manifold, "images that precision and recall look at")
+      ->check(CLI::Range(2, 1000000));
+}
+
+}  // namespace
+
+void add_fid(CLI::App& app, Chosen& chosen) {
+  add_command<Options>(
+      app, chosen, "fid",
+      "Frechet distance, kernel distance, precision and recall of drawn images, in the features of "
+      "a TorchScript network. Called FID only with the Inception network of 2015.",
+      declare, run);
+}
+
+}  // namespace cdm::eval
