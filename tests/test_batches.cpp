@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cdm/data/batches.h"
+#include "cdm/error.h"
 #include "support.h"
 
 namespace cdm {
@@ -138,6 +139,26 @@ TEST(Pixels, FillTheRangeFromMinusOneToOne) {
   EXPECT_EQ(narrow[255].item<float>(), 1.0F);
   test::expect_close(narrow, x, 1e-7, "float32");
   EXPECT_TRUE(at::equal(all, at::arange(256, at::kByte))) << "changed in place";
+}
+
+TEST(Pixels, AreSpreadOverTheirStep) {
+  const at::Tensor pixels = at::arange(256, at::kByte).view({16, 1, 4, 4});
+  const RandomStream stream = {3, Purpose::dequantize, 5};
+  const auto scaled = [&](const at::Tensor& some, std::int64_t first) {
+    return to_model_scale(some, at::kDouble, Dequantization::uniform, stream, first);
+  };
+  const at::Tensor within = (scaled(pixels, 0) + 1.0) * 128.0 - pixels.to(at::kDouble);
+  EXPECT_GE(within.min().item<double>(), 0.0);
+  EXPECT_LT(within.max().item<double>(), 1.0);
+  EXPECT_NEAR(within.mean().item<double>(), 0.5, 0.08);
+  EXPECT_NEAR(within.var().item<double>(), 1.0 / 12.0, 0.02);
+  EXPECT_TRUE(at::equal(scaled(pixels.narrow(0, 4, 3), 4), scaled(pixels, 0).narrow(0, 4, 3)));
+  EXPECT_TRUE(at::equal(to_model_scale(pixels, at::kDouble, Dequantization::none, stream),
+                        to_unit_range(pixels, at::kDouble)));
+  const at::Tensor values = within.to(at::kFloat);
+  EXPECT_TRUE(
+      at::equal(to_model_scale(values, at::kFloat, Dequantization::uniform, stream), values));
+  EXPECT_THROW(parse_dequantization("some"), UserError);
 }
 
 TEST(Pixels, ComeBackRoundedAndClamped) {

@@ -161,6 +161,31 @@ TEST_F(CdmNll, AveragesOverDrawsOfTheDequantisation) {
   EXPECT_LT(ratio, 20.0);
 }
 
+TEST_F(CdmNll, DequantisesAsTheRunDidAndWarnsWhereAskedOtherwise) {
+  train("plain");
+  EXPECT_THAT(score().out, HasSubstr("dequantize none draws 1"));
+  EXPECT_THAT(score({"--dequantize", "none"}).err, Not(HasSubstr("warning")));
+  EXPECT_THAT(score({"--dequantize", "uniform"}).err,
+              HasSubstr("warning: --dequantize uniform: the run was trained with "
+                        "data.dequantize = none"));
+  std::filesystem::remove_all(tiny_ / "run");
+  train("plain", {"data.dequantize=uniform"});
+  const Scores trained = score({"--draws", "4"});
+  EXPECT_THAT(trained.out, HasSubstr("dequantize uniform draws 4"));
+  EXPECT_THAT(trained.err, Not(HasSubstr("warning")));
+  EXPECT_THAT(score({"--dequantize", "none"}).err, HasSubstr("data.dequantize = uniform"));
+  // The importance-weighted bound is the tighter one.
+  EXPECT_LE(trained.printed("importance_weighted_bits_per_dim"), trained.printed("bits_per_dim"));
+  EXPECT_THAT(trained.header, testing::EndsWith("label,importance_weighted_nats"));
+}
+
+TEST_F(CdmNll, GivesASingleImageNoInterval) {
+  train("plain");
+  const std::string out = score({"--limit", "1"}).out;
+  EXPECT_THAT(out, HasSubstr("bits_per_dim "));
+  EXPECT_THAT(out, Not(HasSubstr("standard_error")));
+}
+
 TEST_F(CdmNll, ScoresWhatItIsAskedTo) {
   train("plain");
   const std::vector<double> test = score().nats();

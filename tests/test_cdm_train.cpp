@@ -156,6 +156,30 @@ TEST(CdmTrain, GoesOnWithTheVeryNumbersOfAnUninterruptedRun) {
   }
 }
 
+TEST(CdmTrain, DequantisesWithNoiseOfItsOwnInEachStep) {
+  const test::TinyRun tiny;
+  const std::string setting = "data.dequantize=uniform";
+  ASSERT_EQ(tiny.train("plain", "bare").exit_code, 0);
+  ASSERT_EQ(tiny.train("plain", "whole", {setting}).exit_code, 0);
+  ASSERT_EQ(tiny.train("plain", "parts", {setting, "train.iterations=7"}).exit_code, 0);
+  ASSERT_EQ(tiny.train("plain", "parts", {setting}).exit_code, 0);
+  expect_same_state(tiny / "whole", tiny / "parts", 20);
+  EXPECT_NE(numbers_from_step(tiny / "whole", 15), numbers_from_step(tiny / "bare", 15));
+}
+
+TEST(CdmTrain, ScoresDataWithoutPixelsInNats) {
+  const test::TinyRun tiny;
+  const test::Finished done =
+      tiny.train("plain", "run",
+                 {"data.kind=toy", "data.toy=peaks", "data.toy_width=0.1", "data.toy_images=20",
+                  "data.image_size=4", "data.channels=1", "train.sample_every=0"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.err, HasSubstr("nats of log p on 4 test images"));
+  const auto lines = test::read_metrics(tiny / "run");
+  EXPECT_TRUE(lines.back().contains("test_log_prob_nats"));
+  EXPECT_FALSE(lines.back().contains("test_bits_per_dim"));
+}
+
 TEST(CdmTrain, SaysWhenThereIsNothingLeftToDo) {
   const test::TinyRun tiny;
   ASSERT_EQ(tiny.train("tiny", "run").exit_code, 0);

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Trains the systems of the paper at the small scale of configs/small/ and writes the tables and
+# pictures of docs/results.md. What is finished is not done again: run it once more after a stop.
+set -euo pipefail
+
+usage() {
+  cat <<'TEXT'
+usage: tools/results.sh OUT [PICTURES]
+  OUT       folder for runs/ and eval/
+  PICTURES  folder with train/CLASS/*.jpg and test/CLASS/*.jpg, such as CIFAR-10's as JPEG, for the
+            colour runs; without it they are left out
+Builds are taken from build/release (see README.md). On two CPU cores it takes about two hours, or
+one with PICTURES left out.
+TEXT
+}
+
+if (($# < 1 || $# > 2)) || [[ $1 == -* ]]; then
+  usage >&2
+  exit 2
+fi
+here=$(cd "$(dirname "$0")/.." && pwd)
+bin=$here/build/release/bin
+mkdir -p "$1"
+out=$(cd "$1" && pwd)
+pictures=${2:+$(cd "$2" && pwd)}
+runs=$out/runs eval=$out/eval
+
+# train NAME CONFIG [section.key=value...]
+train() {
+  local name=$1 config=$2 settings=()
+  shift 2
+  for setting in "$@"; do settings+=(--set "$setting"); done
+  "$bin/cdm-train" "$here/configs/$config.yaml" --run-dir "$runs/$name" "${settings[@]}" >/dev/null
+}
+
+# systems PREFIX CONFIG [section.key=value...]
+systems() {
+  local prefix=$1 config=$2
+  shift 2
+  train "$prefix-cdm" "$config" "$@"
+  train "$prefix-ce" "$config" loss.mse_weight=0 "$@"
+  train "$prefix-mse" "$config" loss.ce_weight=0 "$@"
+  train "$prefix-ddm" "$config" model.kind=ddm_unet "$@"
+  train "$prefix-unif" "$config" diffusion.schedule=uniform "$@"
+  train "$prefix-ot" "$config" diffusion.schedule=flow_matching "$@"
+}
+
+# tables PREFIX: Table 1 and the likelihoods, figures 3, 4, 5 and 9.
+tables() {
+  local of=$runs/$1
+  "$bin/cdm-eval" levels "$of"-{cdm,ce,mse,ddm,unif,ot} --limit 2000 --out "$eval/$1"
+  "$bin/cdm-eval" denoise "$of-cdm" "$of-ddm" --out "$eval/$1"
+  "$bin/cdm-eval" curves "$of-cdm" --out "$eval/$1"
+  "$bin/cdm-sample" "$of-cdm" -n 64 --grid "$eval/$1/samples.png"
+}
+
+systems fashion small/fashion
+train fashion-cond small/fashion model.num_classes=10
+tables fashion
+
+# Guidance: do images drawn for a class look like it?
+samples=()
+for guidance in 0 0.5 1 2; do
+  file=$eval/fashion/guidance-$guidance.npz
+  "$bin/cdm-sample" "$runs/fashion-cond" -n 200 --class 0,1,2,3,4,5,6,7,8,9 --guidance "$guidance" \
+    --sampler dpm_solver_2 --steps 25 --out "$file"
+  samples+=("$file")
+done
+"$bin/cdm-eval" agreement "${samples[@]}" --data /usr/share/datasets/fashion-mnist \
+  --out "$eval/fashion"
+
+# Densities that are known.
+toys=()
+for width in 0.25 0.5 1 2 3; do
+  train "toy-$width" small/toy "data.toy_width=$width"
+  toys+=("$runs/toy-$width")
+done
+if [[ -n $pictures ]]; then
+  train toy-gauss small/toy data.toy=gaussian "data.path=$pictures"
+  toys+=("$runs/toy-gauss")
+fi
+"$bin/cdm-eval" toy "${toys[@]}" --out "$eval/toy"
+for system in peaks peaks_nce peaks_tre; do train "$system" "$system"; done
+"$bin/cdm-eval" toy "$runs"/peaks{,_nce,_tre} --out "$eval/peaks"
+
+if [[ -n $pictures ]]; then
+  systems cifar small/cifar10_jpeg "data.path=$pictures"
+  tables cifar
+fi
+echo "results in $eval"
