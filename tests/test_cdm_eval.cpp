@@ -220,6 +220,7 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
 TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
   train("first");
   train("ddm", {"model.kind=ddm_unet"});
+  train("two", {"diffusion.steps=0", "loss.kind=nce"});
   test::write_images(tiny_ / "large.npz", 4, false, 1, 16);
   struct Wrong {
     std::vector<std::string> arguments;
@@ -237,6 +238,7 @@ TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
                           {{"curves", "ddm"}, {"ddm_unet", "density"}},
                           {{"toy", "first"}, {"data.kind = npz", "not known"}},
                           {{"curves", "first", "--noise-levels", "22"}, {"22", "0..21"}},
+                          {{"denoise", "two"}, {"two levels"}},
                           {{"denoise", "first", "--columns", "0"}, {"--columns"}}}) {
     const test::Finished done = tiny_.run("cdm-eval", call.arguments);
     EXPECT_EQ(done.exit_code, 2) << done.err;

@@ -78,6 +78,7 @@ TEST(Programs, NameEveryOptionWithItsDefault) {
       {"cdm-nll",
        {"--data", "--split", "=test", "--limit", "--out", "--level", "--dequantize",
         "data.dequantize", "--draws", "--seed", "--batch", "=256", "--gaussian"}},
+      {"cdm-eval", {"levels", "denoise", "curves", "toy", "fid", "agreement"}},
       {"cdm-bench",
        {"CONFIG", "--set", "--device", "--what", "--batch", "--repeats", "--image-size",
         "--channels", "--json", "default: train.batch_size"}}};

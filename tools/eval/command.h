@@ -64,7 +64,8 @@ std::filesystem::path results_folder(const RunsOptions& options, const Model& fi
 /// Prints the table, and writes it as STEM.csv and STEM.json.
 void report(const Table& table, const std::filesystem::path& stem);
 
-/// `count` levels from 1 to the last with any image in it, evenly spread.
+/// `count` levels from 1 to the last with any image in it, evenly spread. Throws UserError where
+/// there is none.
 std::vector<std::int64_t> spread_levels(const NoiseSchedule& schedule, std::int64_t count);
 
 /// The images of `dataset` in the model's scale and type, on its device; its labels for the model.
