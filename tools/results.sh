@@ -56,7 +56,7 @@ tables() {
 }
 
 systems fashion small/fashion
-train fashion-cond small/fashion model.num_classes=10
+train fashion-cond small/fashion model.num_classes=10 train.iterations=3000
 tables fashion
 
 # Guidance: do images drawn for a class look like it?
@@ -64,7 +64,7 @@ samples=()
 for guidance in 0 0.5 1 2; do
   file=$eval/fashion/guidance-$guidance.npz
   "$bin/cdm-sample" "$runs/fashion-cond" -n 200 --class 0,1,2,3,4,5,6,7,8,9 --guidance "$guidance" \
-    --sampler dpm_solver_2 --steps 25 --out "$file"
+    --sampler ddim --steps 100 --out "$file"
   samples+=("$file")
 done
 "$bin/cdm-eval" agreement "${samples[@]}" --data /usr/share/datasets/fashion-mnist \
