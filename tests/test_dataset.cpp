@@ -310,8 +310,8 @@ TEST_F(DatasetTest, NamesAPathThatIsNotThere) {
   }
   use("jpegs", folder_);
   EXPECT_EQ(refusal(),
-            "data.kind = jpegs: must be one of fashion_mnist, mnist, cifar10, npz, "
-            "image_folder");
+            "data.kind = jpegs: must be one of fashion_mnist, mnist, cifar10, celeba, npz, "
+            "image_folder, toy");
 }
 
 TEST_F(Idx, AgreesWithTheConfiguredSizeAndChannels) {
