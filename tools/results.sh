@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Trains the systems of the paper at the small scale of configs/small/ and writes the tables and
-# pictures of docs/results.md. What is finished is not done again: run it once more after a stop.
+# pictures of docs/results.md. Finished trainings are not done again after a stop.
 set -euo pipefail
 
 usage() {

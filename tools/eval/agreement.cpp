@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "cdm/data/batches.h"
 #include "cdm/error.h"

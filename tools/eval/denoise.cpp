@@ -33,8 +33,13 @@ struct Options {
 /// makes of it. [rows x (columns + 1)] pictures, row by row.
 void write_strip(const Options& options, const std::vector<NamedModel>& models,
                  const Dataset& dataset, const std::filesystem::path& file) {
-  const NoiseSchedule& schedule = models.front().model.denoiser->schedule();
-  const std::vector<std::int64_t> levels = spread_levels(schedule, options.columns);
+  // Of the schedule with the fewest levels: every model has these.
+  const NoiseSchedule* schedule = &models.front().model.denoiser->schedule();
+  for (const NamedModel& model : models) {
+    const NoiseSchedule& other = model.model.denoiser->schedule();
+    if (other.levels() < schedule->levels()) schedule = &other;
+  }
+  const std::vector<std::int64_t> levels = spread_levels(*schedule, options.columns);
   const std::int64_t shown = std::min(options.images, dataset.size());
   std::vector<at::Tensor> pictures;
   for (std::int64_t image = 0; image < shown; ++image) {

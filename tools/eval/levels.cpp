@@ -126,7 +126,8 @@ void run(const Options& options) {
     const at::Tensor log_prob =
         score_images(model.classifier(), score, dataset.images, labels).log_prob;
     const MeanEstimate bits = estimate_mean(
-        bits_per_dim(log_prob, dataset.images[0].numel(), bits_offset(score.dequantization)));
+        bits_per_dim(log_prob, dataset.images[0].numel(),
+                     (dataset.has_pixels() ? bits_offset(score.dequantization) : 0.0)));
     table.add({name, dataset.size(), s.mean_ce(), s.mean_accuracy(), s.mean_mse(), bits.mean,
                bits.standard_error, s.calibration_error()});
     draw_confusion(s, name, stem);
