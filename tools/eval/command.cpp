@@ -27,7 +27,10 @@ std::vector<NamedModel> load_runs(const RunsOptions& options) {
     load.path = path;
     const std::filesystem::path whole = std::filesystem::absolute(path / std::filesystem::path());
     std::string name = whole.lexically_normal().parent_path().filename().string();
-    if (!names.insert(name).second) name = path;
+    if (!names.insert(name).second) {
+      name = path;
+      std::replace(name.begin(), name.end(), '/', '_');  // it becomes part of file names
+    }
     if (std::any_of(models.begin(), models.end(),
                     [&](const NamedModel& other) { return other.name == name; })) {
       throw UserError(concat(path, ": is given twice"));

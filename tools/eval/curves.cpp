@@ -5,6 +5,7 @@
 
 #include <iostream>
 
+#include "../program.h"
 #include "cdm/classifier.h"
 #include "cdm/error.h"
 #include "cdm/eval/levels.h"
@@ -110,7 +111,7 @@ void add_curves(CLI::App& app, Chosen& chosen) {
                         "half and reference")
             ->delimiter(',')
             ->allow_extra_args(false);
-        command.add_option("--seed", options.seed, "of the noise");
+        command.add_option("--seed", options.seed, "of the noise")->check(seed_range());
       },
       run);
 }

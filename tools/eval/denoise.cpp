@@ -9,6 +9,7 @@
 #include <cmath>
 #include <iostream>
 
+#include "../program.h"
 #include "cdm/data/batches.h"
 #include "cdm/error.h"
 #include "cdm/eval/levels.h"
@@ -134,7 +135,7 @@ void add_denoise(CLI::App& app, Chosen& chosen) {
             ->check(CLI::Range(1, 64));
         command.add_option("--columns", options.columns, "levels in the strip")
             ->check(CLI::Range(1, 64));
-        command.add_option("--seed", options.levels.seed, "of the noise");
+        command.add_option("--seed", options.levels.seed, "of the noise")->check(seed_range());
         command.add_option("--batch", options.levels.batch_size, "images at a time")
             ->check(CLI::Range(1, 1000000));
       },

@@ -7,6 +7,7 @@
 #include <limits>
 #include <optional>
 
+#include "../program.h"
 #include "cdm/data/batches.h"
 #include "cdm/device.h"
 #include "cdm/error.h"
@@ -120,8 +121,9 @@ void run(const Options& options) {
       model ? model->denoiser->network().shape().image_size : samples->image_size();
   if (real) check_sizes(*real, size, model ? "the model's images" : options.samples);
 
-  const at::Device device =
-      resolve_device(options.model.device.empty() ? "auto" : options.model.device);
+  const at::Device device = resolve_device(model                          ? model->config.device
+                                           : options.model.device.empty() ? "auto"
+                                                                          : options.model.device);
   const FeatureNetwork network(options.features, device, size, parse_resize(options.resize),
                                options.resize_to);
   const bool keeps = real.has_value();
@@ -215,7 +217,7 @@ void declare(CLI::App& command, Options& options) {
   command.add_option("--class", options.classes, "class or classes, used in turn; default: none")
       ->delimiter(',')
       ->allow_extra_args(false);
-  command.add_option("--seed", options.generate.seed, "of the drawn images");
+  command.add_option("--seed", options.generate.seed, "of the drawn images")->check(seed_range());
   command.add_option("--batch", options.generate.batch_size, "images at a time")
       ->check(CLI::Range(1, 1000000));
   command
