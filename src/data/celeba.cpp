@@ -3,7 +3,6 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
-#include <charconv>
 #include <sstream>
 #include <vector>
 

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <set>
 
+#include "../program.h"
 #include "cdm/data/batches.h"
 #include "cdm/error.h"
 #include "cdm/text.h"
@@ -17,6 +18,11 @@ void add_runs_options(CLI::App& app, RunsOptions& options) {
       ->required();
   app.add_option("--out", options.out, "folder for results; default: eval/ in the first run");
   add_weights_options(app, options.model);
+}
+
+void add_level_options(CLI::App& app, LevelOptions& options) {
+  app.add_option("--seed", options.seed, "of the noise")->check(seed_range());
+  app.add_option("--batch", options.batch_size, "images at a time")->check(CLI::Range(1, 1000000));
 }
 
 std::vector<NamedModel> load_runs(const RunsOptions& options) {

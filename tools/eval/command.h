@@ -13,6 +13,7 @@
 
 #include "../data_options.h"
 #include "../model_options.h"
+#include "cdm/eval/levels.h"
 #include "cdm/eval/table.h"
 #include "cdm/train/load_model.h"
 
@@ -48,6 +49,9 @@ struct RunsOptions {
 
 /// Adds RUN..., --out and the options of a model.
 void add_runs_options(CLI::App& app, RunsOptions& options);
+
+/// Adds --seed and --batch, which fill `options` in.
+void add_level_options(CLI::App& app, LevelOptions& options);
 
 /// A model under the name that it has in tables and pictures.
 struct NamedModel {

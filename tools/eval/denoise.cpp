@@ -3,13 +3,11 @@
 // images (figure 5).
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/stack.h>
 
 #include <algorithm>
 #include <cmath>
 #include <iostream>
 
-#include "../program.h"
 #include "cdm/data/batches.h"
 #include "cdm/error.h"
 #include "cdm/eval/levels.h"
@@ -135,9 +133,7 @@ void add_denoise(CLI::App& app, Chosen& chosen) {
             ->check(CLI::Range(1, 64));
         command.add_option("--columns", options.columns, "levels in the strip")
             ->check(CLI::Range(1, 64));
-        command.add_option("--seed", options.levels.seed, "of the noise")->check(seed_range());
-        command.add_option("--batch", options.levels.batch_size, "images at a time")
-            ->check(CLI::Range(1, 1000000));
+        add_level_options(command, options.levels);
       },
       run);
 }

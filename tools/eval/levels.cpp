@@ -10,7 +10,6 @@
 #include <iostream>
 #include <limits>
 
-#include "../program.h"
 #include "cdm/error.h"
 #include "cdm/eval/nll.h"
 #include "cdm/eval/plot.h"
@@ -150,9 +149,7 @@ void add_levels(CLI::App& app, Chosen& chosen) {
         command
             .add_option("--repeats", options.levels.repeats, "levels at which each image is seen")
             ->check(CLI::Range(1, 1000000));
-        command.add_option("--seed", options.levels.seed, "of the noise")->check(seed_range());
-        command.add_option("--batch", options.levels.batch_size, "images at a time")
-            ->check(CLI::Range(1, 1000000));
+        add_level_options(command, options.levels);
       },
       run);
 }
