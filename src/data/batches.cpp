@@ -66,15 +66,15 @@ const at::Tensor& BatchStream::order_of_epoch(std::int64_t epoch) {
   return order_;
 }
 
-Batch BatchStream::at_step(std::int64_t step) {
+Batch BatchStream::at_step(std::int64_t step, std::int64_t first, std::int64_t count) {
   const std::int64_t size = images_.size(0);
-  std::vector<at::Tensor> pieces;  // more than one where an epoch ends within the batch
-  for (std::int64_t taken = 0; taken < batch_size_;) {
-    const std::int64_t position = step * batch_size_ + taken;
+  std::vector<at::Tensor> pieces;  // more than one where an epoch ends within the rows
+  for (std::int64_t taken = 0; taken < count;) {
+    const std::int64_t position = step * batch_size_ + first + taken;
     const std::int64_t offset = position % size;
-    const std::int64_t count = std::min(batch_size_ - taken, size - offset);
-    pieces.push_back(order_of_epoch(position / size).narrow(0, offset, count));
-    taken += count;
+    const std::int64_t length = std::min(count - taken, size - offset);
+    pieces.push_back(order_of_epoch(position / size).narrow(0, offset, length));
+    taken += length;
   }
   const at::Tensor indices = at::cat(pieces);
 
@@ -84,7 +84,7 @@ Batch BatchStream::at_step(std::int64_t step) {
   if (horizontal_flip_) {
     const RandomStream stream = {seed_, Purpose::flip, static_cast<std::uint64_t>(step)};
     const at::Tensor mirrored =
-        uniform(stream, {batch_size_, 1, 1, 1}, batch.images.options().dtype(at::kFloat)).lt(0.5);
+        uniform(stream, {count, 1, 1, 1}, batch.images.options().dtype(at::kFloat), first).lt(0.5);
     batch.images = at::where(mirrored, batch.images.flip({3}), batch.images);
   }
   return batch;

@@ -3,6 +3,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/where.h>
 #include <torch/csrc/autograd/autograd.h>
@@ -26,6 +27,12 @@ std::shared_ptr<Denoiser> make_model(const RunConfig& config, const NetworkShape
   return make_denoiser(std::move(network), NoiseSchedule(config.diffusion));
 }
 
+std::vector<at::Tensor> values_of(const NamedTensors& tensors) {
+  std::vector<at::Tensor> values;
+  for (const auto& [name, value] : tensors) values.push_back(value);
+  return values;
+}
+
 }  // namespace
 
 NetworkShape network_shape(const RunConfig& config) {
@@ -33,20 +40,25 @@ NetworkShape network_shape(const RunConfig& config) {
 }
 
 StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, std::int64_t step,
-                       const at::Tensor& x0, const at::Tensor& labels) {
+                       const at::Tensor& x0, const at::Tensor& labels, std::int64_t first_row,
+                       std::int64_t all_rows) {
   const auto stream = [&](Purpose purpose) {
     return RandomStream{static_cast<std::uint64_t>(config.seed), purpose,
                         static_cast<std::uint64_t>(step)};
   };
-  const std::int64_t batch = x0.size(0);
+  const std::int64_t rows = x0.size(0);
   StepInputs inputs;
+  inputs.first_row = first_row;
+  inputs.all_rows = all_rows == 0 ? rows : all_rows;
   inputs.x0 = x0;
-  inputs.t = draw_levels(schedule, config.model, config.loss, stream(Purpose::level), batch)
-                 .to(x0.device());
-  inputs.noise = normal(stream(Purpose::noise), x0.sizes(), x0.options());
+  inputs.t =
+      draw_levels(schedule, config.model, config.loss, stream(Purpose::level), inputs.all_rows)
+          .narrow(0, first_row, rows)
+          .to(x0.device());
+  inputs.noise = normal(stream(Purpose::noise), x0.sizes(), x0.options(), first_row);
   if (config.model.num_classes > 0) {
     const at::Tensor dropped =
-        uniform(stream(Purpose::label_dropout), {batch}, x0.options().dtype(at::kFloat))
+        uniform(stream(Purpose::label_dropout), {rows}, x0.options().dtype(at::kFloat), first_row)
             .lt(config.loss.label_dropout);
     inputs.labels = at::where(dropped, at::full_like(labels, config.model.num_classes), labels);
   }
@@ -66,33 +78,38 @@ void LossGradients::add(const LossGradients& other) {
 }
 
 Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
-                 at::ScalarType type)
+                 at::ScalarType type, const ProcessGroup& group)
     : config_(config),
       model_(make_model(config, shape, device, type)),
       average_(make_model(config, shape, device, type)),
-      adam_(model_->network().parameters(), config.train) {
+      adam_(model_->network().parameters(), config.train),
+      group_(group) {
   model_->network().set_requires_grad(true);
+  if (!group.is_alone()) {
+    buckets_ = std::make_unique<GradientBuckets>(group, values_of(model_->network().parameters()));
+  }
 }
 
-LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
-  std::vector<at::Tensor> parameters;
-  for (const auto& [name, weight] : model_->network().parameters()) {
-    parameters.push_back(weight);
-  }
+LossGradients Learner::loss_gradients(const StepInputs& inputs) {
+  const std::vector<at::Tensor> parameters = values_of(model_->network().parameters());
   const std::uint64_t dropout_seed =
       derived_seed({static_cast<std::uint64_t>(config_.seed), Purpose::dropout,
                     static_cast<std::uint64_t>(step_)});
   const at::Device device = inputs.x0.device();
-  const auto batch = static_cast<double>(inputs.x0.size(0));
+  const auto batch =
+      static_cast<double>(inputs.all_rows == 0 ? inputs.x0.size(0) : inputs.all_rows);
   const std::vector<Piece> pieces =
       cut_batch(inputs.x0.size(0), device, config_.train.micro_batch_size);
 
-  std::vector<LossGradients> sums(static_cast<std::size_t>(worker_count(pieces, device)));
+  const std::int64_t workers = worker_count(pieces, device);
+  std::vector<LossGradients> sums(static_cast<std::size_t>(workers));
+  if (buckets_) buckets_->begin(static_cast<std::int64_t>(pieces.size()), workers);
   for_each_piece(pieces, device, [&](std::int64_t worker, const Piece& piece) {
     const auto rows = [&](const at::Tensor& all) {
       return all.defined() ? all.narrow(0, piece.first, piece.count) : all;
     };
-    DropoutMasks masks(dropout_seed, piece.first);
+    const GradientBuckets::AsWorker as_worker(worker);
+    DropoutMasks masks(dropout_seed, inputs.first_row + piece.first);
     const LossTerms loss = training_loss(*model_, config_.loss, rows(inputs.x0), rows(inputs.t),
                                          rows(inputs.noise), rows(inputs.labels), &masks);
     const double share = static_cast<double>(piece.count) / batch;
@@ -101,6 +118,10 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
          {loss.total.detach() * share, loss.ce * share, loss.mse * share, loss.accuracy * share}});
   });
   for (std::size_t i = 1; i < sums.size(); ++i) sums[0].add(sums[i]);
+  if (buckets_) {
+    const LossTerms& terms = sums[0].terms;
+    sums[0].gradients = buckets_->finish({terms.total, terms.ce, terms.mse, terms.accuracy});
+  }
   return std::move(sums[0]);
 }
 
@@ -135,6 +156,19 @@ void Learner::restore(const Checkpoint& checkpoint, const std::string& source) {
   average_->network().load(checkpoint.ema, source);
   adam_.load(checkpoint.exp_avg, checkpoint.exp_avg_sq, checkpoint.step);
   step_ = checkpoint.step;
+}
+
+void Learner::share_state() {
+  if (group_.is_alone()) return;
+  const at::Tensor step = at::full({1}, step_, at::kLong);
+  group_.broadcast(step);
+  Checkpoint state = checkpoint();
+  for (const NamedTensors* tensors :
+       {&state.model, &state.ema, &state.exp_avg, &state.exp_avg_sq}) {
+    for (const auto& [name, tensor] : *tensors) group_.broadcast(tensor.detach());
+  }
+  state.step = step.item<std::int64_t>();
+  restore(state, "the state of rank 0");
 }
 
 }  // namespace cdm

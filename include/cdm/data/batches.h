@@ -47,7 +47,9 @@ class BatchStream {
               bool horizontal_flip, at::Device device);
 
   /// Images on the device, some mirrored left to right where flips are on.
-  Batch at_step(std::int64_t step);
+  Batch at_step(std::int64_t step) { return at_step(step, 0, batch_size_); }
+  /// Rows first .. first + count - 1 of that batch.
+  Batch at_step(std::int64_t step, std::int64_t first, std::int64_t count);
 
  private:
   const at::Tensor& order_of_epoch(std::int64_t epoch);

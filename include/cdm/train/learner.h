@@ -10,6 +10,8 @@
 
 #include "cdm/config.h"
 #include "cdm/denoiser.h"
+#include "cdm/distributed/gradient_buckets.h"
+#include "cdm/distributed/process_group.h"
 #include "cdm/loss.h"
 #include "cdm/train/checkpoint.h"
 #include "cdm/train/optimizer.h"
@@ -20,18 +22,23 @@ namespace cdm {
 /// known.
 NetworkShape network_shape(const RunConfig& config);
 
-/// What a step learns from.
+/// What a step learns from: this process's rows of a batch.
 struct StepInputs {
-  at::Tensor x0;      // [B, C, H, W] in [-1, 1]
-  at::Tensor t;       // int64 [B], levels
-  at::Tensor noise;   // [B, C, H, W]
-  at::Tensor labels;  // int64 [B]; undefined for an unconditional network
+  at::Tensor x0;               // [B, C, H, W] in [-1, 1]
+  at::Tensor t;                // int64 [B], levels
+  at::Tensor noise;            // [B, C, H, W]
+  at::Tensor labels;           // int64 [B]; undefined for an unconditional network
+  std::int64_t first_row = 0;  // number of row 0 in the batch of all processes together,
+  std::int64_t all_rows = 0;   // and rows of that batch; 0 = these B
 };
 
 /// Levels, noise and label dropout of training step `step`, derived from the seed, for images
-/// x0 [B, C, H, W] with data labels [B] (ignored where num_classes is 0).
+/// x0 [B, C, H, W] with data labels [B] (ignored where num_classes is 0). They are rows first_row,
+/// first_row + 1, ... of a batch of all_rows (0 = B); what is drawn for a row depends on its number
+/// there only.
 StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, std::int64_t step,
-                       const at::Tensor& x0, const at::Tensor& labels);
+                       const at::Tensor& x0, const at::Tensor& labels, std::int64_t first_row = 0,
+                       std::int64_t all_rows = 0);
 
 struct StepReport {
   LossTerms loss;
@@ -49,18 +56,21 @@ struct LossGradients {
 
 class Learner {
  public:
+  /// One of the learners of `group`, which must outlive it. All of them take each step together,
+  /// each with its own rows of the batch, and have the same weights.
   Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
-          at::ScalarType type = at::kFloat);
+          at::ScalarType type = at::kFloat, const ProcessGroup& group = ProcessGroup::alone());
 
   /// Number of steps taken.
   std::int64_t steps_done() const { return step_; }
 
-  /// One step of gradient descent. Nothing is read back to the host; when the loss or the norm of
-  /// the gradient is not finite, weights are spoilt and the report shows it.
+  /// One step of gradient descent, reported for the whole batch. Nothing is read back to the host;
+  /// when the loss or the norm of the gradient is not finite, weights are spoilt and the report
+  /// shows it.
   StepReport step(const StepInputs& inputs);
 
   /// The loss of step(), and its gradients, at the present weights.
-  LossGradients loss_gradients(const StepInputs& inputs) const;
+  LossGradients loss_gradients(const StepInputs& inputs);
 
   /// The model under training, and that of the moving average.
   const Denoiser& model() const { return *model_; }
@@ -70,11 +80,15 @@ class Learner {
   Checkpoint checkpoint() const;
   /// Throws UserError, naming `source`, when the checkpoint does not fit the network.
   void restore(const Checkpoint& checkpoint, const std::string& source);
+  /// Gives every process of the group the training state of rank 0.
+  void share_state();
 
  private:
   RunConfig config_;
   std::shared_ptr<Denoiser> model_, average_;
   Adam adam_;
+  const ProcessGroup& group_;
+  std::unique_ptr<GradientBuckets> buckets_;  // null when alone
   std::int64_t step_ = 0;
 };
 

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+// Process groups whose processes are threads of the test.
+#pragma once
+
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <stdexcept>
+#include <thread>
+#include <vector>
+
+#include "cdm/distributed/process_group.h"
+
+namespace cdm::test {
+
+/// A port that nobody listens at now.
+inline std::uint16_t free_port() {
+  const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  auto* const any = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(descriptor, any, length) != 0 || ::getsockname(descriptor, any, &length) != 0) {
+    throw std::runtime_error("no free port");
+  }
+  ::close(descriptor);
+  return ntohs(address.sin_port);
+}
+
+/// Calls `work` in `size` threads, each with its place in a group. What one throws fails the test.
+inline void run_group(int size, const std::function<void(const ProcessGroup&)>& work) {
+  Place place;
+  place.size = size;
+  place.port = free_port();
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < size; ++rank) {
+    place.rank = rank;
+    threads.emplace_back([&work, place] {
+      try {
+        const ProcessGroup group(place);
+        work(group);
+      } catch (const std::exception& error) {
+        ADD_FAILURE() << "rank " << place.rank << ": " << error.what();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace cdm::test
