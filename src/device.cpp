@@ -91,10 +91,10 @@ void keep_freed_memory() {
   ::mallopt(M_TRIM_THRESHOLD, -1);
 }
 
-at::Device resolve_device(const std::string& name) {
+at::Device resolve_device(const std::string& name, int index) {
   if (name == "cpu") return at::kCPU;
   if (name == "auto") {
-    if (cuda_device_count() > 0) return {at::kCUDA, 0};
+    if (cuda_device_count() > 0) return cuda_device(name, index);
     const CudaRuntime& runtime = cuda_runtime();
     if (runtime.driver && !runtime.missing.empty()) {
       log_warning(
@@ -103,13 +103,13 @@ at::Device resolve_device(const std::string& name) {
     }
     return at::kCPU;
   }
-  if (name == "cuda") return cuda_device(name, 0);
+  if (name == "cuda") return cuda_device(name, index);
   constexpr std::string_view kPrefix = "cuda:";
   if (name.starts_with(kPrefix)) {
-    int index = -1;
+    int number = -1;
     const char* const end = name.data() + name.size();
-    const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, index);
-    if (error == std::errc() && stop == end && index >= 0) return cuda_device(name, index);
+    const auto [stop, error] = std::from_chars(name.data() + kPrefix.size(), end, number);
+    if (error == std::errc() && stop == end && number >= 0) return cuda_device(name, number);
   }
   refuse(name, "legal are auto, cpu, cuda and cuda:N");
 }

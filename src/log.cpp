@@ -81,10 +81,17 @@ void log_to_file(const std::string& path) try {
   throw std::runtime_error(error.what());
 }
 
+void log_only_warnings(const std::string& prefix) {
+  logger().spdlog.set_level(spdlog::level::warn);
+  logger().console->set_pattern(prefix + "%v");
+}
+
 bool log_is_terminal() { return ::isatty(STDERR_FILENO) == 1; }
 
 void show_status(std::string_view text) {
-  if (log_is_terminal()) logger().console->show(text);
+  if (log_is_terminal() && logger().spdlog.should_log(spdlog::level::info)) {
+    logger().console->show(text);
+  }
 }
 
 }  // namespace cdm

@@ -9,6 +9,7 @@
 #include "cdm/config.h"
 #include "cdm/data/dataset.h"
 #include "cdm/device.h"
+#include "cdm/distributed/process_group.h"
 #include "cdm/error.h"
 #include "cdm/log.h"
 #include "cdm/model/network.h"
@@ -48,14 +49,16 @@ void train(const Options& options) {
   cdm::RunConfig config = cdm::load_config(file, options.set);
   if (!options.device.empty()) config.device = options.device;
   if (options.dry_run) return dry_run(config);
-  const at::Device device = cdm::resolve_device(config.device);
+  const cdm::ProcessGroup group(cdm::place_of_this_process());
+  if (!group.is_first()) cdm::log_only_warnings(cdm::concat("rank ", group.rank(), ": "));
+  const at::Device device = cdm::resolve_device(config.device, group.local_rank());
   cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
   cdm::use_own_cuda_kernels(config.own_cuda_kernels);
   const std::filesystem::path folder = options.run_dir.empty()
                                            ? "runs" / std::filesystem::path(file).stem()
                                            : std::filesystem::path(options.run_dir);
-  cdm::Trainer(config, cdm::RunDir(folder), device).run();
-  std::cout << folder.string() << "\n";
+  cdm::Trainer(config, cdm::RunDir(folder), device, group).run();
+  if (group.is_first()) std::cout << folder.string() << "\n";
 }
 
 }  // namespace

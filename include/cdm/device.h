@@ -23,8 +23,9 @@ void load_cuda_runtime();
 void keep_freed_memory();
 
 /// auto (CUDA where there is one), cpu, cuda or cuda:N. Throws UserError for another name, for CUDA
-/// where there is none (saying why), and for an N too high.
-at::Device resolve_device(const std::string& name);
+/// where there is none (saying why), and for an N too high. `index`: the GPU that auto and cuda
+/// mean, that of the process among several of a machine.
+at::Device resolve_device(const std::string& name, int index = 0);
 
 /// Most memory ever in use: of the process on the CPU, of LibTorch's allocator on a CUDA device.
 /// 0 when unknown.

@@ -26,10 +26,9 @@ namespace {
 
 constexpr std::int64_t kScoreBatch = 128;
 
-RunDir prepared(const RunDir& run) {
-  std::filesystem::create_directories(run.root());
-  return run;
-}
+// Bits of Trainer::requests.
+constexpr std::int64_t kStop = 1;
+constexpr std::int64_t kSave = 2;
 
 /// `count` images (0 = all), evenly spread over the data set, which may be sorted by class.
 Dataset spread_subset(Dataset dataset, std::int64_t count) {
@@ -83,19 +82,50 @@ RunConfig resolve(const RunConfig& config, const Dataset& dataset) {
   return resolved;
 }
 
-Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device)
-    : Trainer(config, run, device, load_dataset(config.data, Split::train)) {}
+Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
+                 const ProcessGroup& group)
+    : Trainer(config, run, device, group, load_dataset(config.data, Split::train)) {}
 
 Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
-                 const Dataset& train)
+                 const ProcessGroup& group, const Dataset& train)
     : config_(resolve(config, train)),
       device_(device),
+      group_(group),
       test_(test_images(config_)),
-      learner_(config_, network_shape(config_), device),
+      learner_(config_, network_shape(config_), device, at::kFloat, group),
       batches_(train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
                config_.data.horizontal_flip, device),
-      run_(prepared(run)),
-      lock_(run_) {
+      run_(run) {
+  if (config_.train.batch_size < group.size()) {
+    throw UserError(concat("train.batch_size = ", config_.train.batch_size,
+                           ": is shared by all processes, so at least ", group.size(),
+                           " are needed, one image for each"));
+  }
+  group.require_equal(concat(to_yaml(config_), train.size()), "the configuration or the data");
+  if (group.is_first()) {
+    open_run();
+    log_info(concat("training on ", train.description, ", ", train.size(), " images of ",
+                    config_.data.channels, " x ", config_.data.image_size, " x ",
+                    config_.data.image_size));
+    log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",
+                    learner_.model().schedule().levels(), " noise levels, on ", device_.str(),
+                    " in ", config_.precision,
+                    group.is_alone() ? "" : concat(", in ", group.size(), " processes")));
+    if (const std::optional<Checkpoint> checkpoint = run_.newest_checkpoint()) {
+      learner_.restore(*checkpoint, run_.checkpoints().string());
+      seconds_before_ = checkpoint->seconds;
+      saved_step_ = checkpoint->step;
+      log_info(concat("going on from step ", checkpoint->step, " of ", run_.root().string()));
+    }
+    run_.save_config(config_);
+    metrics_.emplace(run_, learner_.steps_done());
+  }
+  learner_.share_state();
+}
+
+void Trainer::open_run() {
+  std::filesystem::create_directories(run_.root());
+  lock_.emplace(run_);
   if (run_.has_config()) {
     const std::vector<std::string> changes = forbidden_changes(load_config(run_.config()), config_);
     if (!changes.empty()) {
@@ -106,20 +136,6 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
     }
   }
   log_to_file(run_.log().string());
-  log_info(concat("training on ", train.description, ", ", train.size(), " images of ",
-                  config_.data.channels, " x ", config_.data.image_size, " x ",
-                  config_.data.image_size));
-  log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",
-                  learner_.model().schedule().levels(), " noise levels, on ", device_.str(), " in ",
-                  config_.precision));
-  if (const std::optional<Checkpoint> checkpoint = run_.newest_checkpoint()) {
-    learner_.restore(*checkpoint, run_.checkpoints().string());
-    seconds_before_ = checkpoint->seconds;
-    saved_step_ = checkpoint->step;
-    log_info(concat("going on from step ", checkpoint->step, " of ", run_.root().string()));
-  }
-  run_.save_config(config_);
-  metrics_.emplace(run_, learner_.steps_done());
 }
 
 void Trainer::run() {
@@ -131,13 +147,12 @@ void Trainer::run() {
   }
   logged_step_ = learner_.steps_done();
   logged_seconds_ = 0.0;
-  while (learner_.steps_done() < total && !time_is_up() && !StopSignal::stop_requested()) {
+  for (std::int64_t asked = group_.any_of(requests());
+       learner_.steps_done() < total && (asked & kStop) == 0; asked = group_.any_of(requests())) {
     take_step();
     if (device_.is_cpu()) refuse_bad_numbers();
     if (is_due(config_.train.log_every)) log(*progress_);
-    if (is_due(config_.train.checkpoint_every) || StopSignal::take_save_request()) {
-      pause(&Trainer::save);
-    }
+    if (is_due(config_.train.checkpoint_every) || (asked & kSave) != 0) pause(&Trainer::save);
     if (is_due(config_.train.sample_every)) pause(&Trainer::draw_samples);
     if (test_ && is_due(config_.train.nll_every)) pause(&Trainer::score_test_images);
     progress_->update(learner_.steps_done());
@@ -146,23 +161,31 @@ void Trainer::run() {
   if (const char* const signal = StopSignal::stop_requested()) {
     log_info(concat(signal, ": saved step ", learner_.steps_done(), " of ", total,
                     "; the same command goes on from there"));
-  } else {
+  } else if (group_.is_first()) {
     log_info(concat(learner_.steps_done() < total ? "train.max_minutes reached" : "done", ": ",
                     learner_.steps_done(), " steps in ", format_duration(seconds())));
   }
   progress_.reset();
 }
 
+std::int64_t Trainer::requests() const {
+  std::int64_t bits = 0;
+  if (time_is_up() || StopSignal::stop_requested()) bits |= kStop;
+  if (StopSignal::take_save_request()) bits |= kSave;
+  return bits;
+}
+
 void Trainer::take_step() {
   const std::int64_t step = learner_.steps_done();
-  const Batch batch = batches_.at_step(step);
+  const Share share = share_of(config_.train.batch_size, group_.rank(), group_.size());
+  const Batch batch = batches_.at_step(step, share.first, share.count);
   const RandomStream stream = {static_cast<std::uint64_t>(config_.seed), Purpose::dequantize,
                                static_cast<std::uint64_t>(step)};
-  const at::Tensor x0 = to_model_scale(batch.images, at::kFloat,
-                                       parse_dequantization(config_.data.dequantize), stream);
-  means_.add(
-      learner_.step(draw_inputs(config_, learner_.model().schedule(), step, x0, batch.labels)),
-      step);
+  const at::Tensor x0 = to_model_scale(
+      batch.images, at::kFloat, parse_dequantization(config_.data.dequantize), stream, share.first);
+  means_.add(learner_.step(draw_inputs(config_, learner_.model().schedule(), step, x0, batch.labels,
+                                       share.first, config_.train.batch_size)),
+             step);
 }
 
 bool Trainer::is_due(std::int64_t every) const {
@@ -191,6 +214,7 @@ void Trainer::refuse_bad_numbers() {
 void Trainer::log(const Progress& progress) {
   refuse_bad_numbers();
   Metrics metrics = means_.take();
+  if (!group_.is_first()) return;
   const std::int64_t step = learner_.steps_done();
   metrics.emplace_back("learning_rate", learning_rate_at(config_.train, step - 1));
   const double steps = static_cast<double>(step - logged_step_);
@@ -214,7 +238,7 @@ void Trainer::pause(void (Trainer::*work)()) {
 
 void Trainer::save() {
   refuse_bad_numbers();
-  if (saved_step_ == learner_.steps_done()) return;
+  if (!group_.is_first() || saved_step_ == learner_.steps_done()) return;
   Checkpoint checkpoint = learner_.checkpoint();
   checkpoint.seconds = seconds();
   run_.save(checkpoint, config_.train.keep_checkpoints);
@@ -222,6 +246,7 @@ void Trainer::save() {
 }
 
 void Trainer::draw_samples() {
+  if (!group_.is_first()) return;
   const std::int64_t step = learner_.steps_done();
   GenerateOptions options;
   options.count = config_.train.sample_count;
@@ -242,6 +267,7 @@ void Trainer::draw_samples() {
 }
 
 void Trainer::score_test_images() {
+  if (!group_.is_first()) return;
   const std::int64_t step = learner_.steps_done();
   ScoreOptions options;
   options.batch_size = kScoreBatch;

@@ -35,6 +35,7 @@ class ProcessGroup {
 
   int rank() const { return place_.rank; }
   int size() const { return place_.size; }
+  int local_rank() const { return place_.local_rank; }
   /// Whether this process writes and reports what all have done: that of rank 0.
   bool is_first() const { return rank() == 0; }
   bool is_alone() const { return size() == 1; }

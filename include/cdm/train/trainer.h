@@ -8,6 +8,7 @@
 #include "cdm/config.h"
 #include "cdm/data/batches.h"
 #include "cdm/data/dataset.h"
+#include "cdm/distributed/process_group.h"
 #include "cdm/progress.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/metrics.h"
@@ -25,7 +26,11 @@ class Trainer {
   /// Loads the data and takes up the run where its newest checkpoint left it. Throws UserError for
   /// data that does not suit, for a run directory in use, and for a configuration that changes what
   /// the run's training means.
-  Trainer(const RunConfig& config, const RunDir& run, at::Device device);
+  ///
+  /// One of the trainers of `group`, which must outlive it: each takes its share of every batch,
+  /// and that of rank 0 alone reads and writes the run directory.
+  Trainer(const RunConfig& config, const RunDir& run, at::Device device,
+          const ProcessGroup& group = ProcessGroup::alone());
 
   /// Trains until train.iterations or train.max_minutes are reached, or a signal asks for a stop,
   /// and saves. Throws std::runtime_error, naming the step, when the loss or the gradient is NaN or
@@ -36,8 +41,13 @@ class Trainer {
   std::int64_t steps_done() const { return learner_.steps_done(); }
 
  private:
-  Trainer(const RunConfig& config, const RunDir& run, at::Device device, const Dataset& train);
+  Trainer(const RunConfig& config, const RunDir& run, at::Device device, const ProcessGroup& group,
+          const Dataset& train);
 
+  /// What rank 0 does before the first step: takes the folder, and what it has.
+  void open_run();
+  /// What any process asks of all: to stop, to save.
+  std::int64_t requests() const;
   void take_step();
   bool is_due(std::int64_t every) const;
   bool time_is_up() const;
@@ -53,11 +63,12 @@ class Trainer {
   // Whatever may be refused comes before the folder is made.
   RunConfig config_;
   at::Device device_;
+  const ProcessGroup& group_;
   std::optional<Dataset> test_;  // the images that are scored in the loop
   Learner learner_;
   BatchStream batches_;
   RunDir run_;
-  RunLock lock_;
+  std::optional<RunLock> lock_;
   std::optional<MetricsWriter> metrics_;
   RunningMeans means_;
   double seconds_before_ = 0.0;  // of training, by earlier processes
