@@ -9,12 +9,14 @@
 #include <fstream>
 #include <functional>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "cdm/io/npz.h"
 #include "cdm/random.h"
+#include "group.h"
 #include "process.h"
 
 namespace cdm::test {
@@ -75,6 +77,16 @@ class TinyRun {
     return test::run_well(program, arguments, options());
   }
 
+  /// The arguments of cdm-train for CONFIG.yaml in the run directory `run`, with `settings` over
+  /// it.
+  static std::vector<std::string> arguments(const std::string& config, const std::string& run,
+                                            const std::vector<std::string>& settings = {}) {
+    std::vector<std::string> words = {config + ".yaml", "--run-dir", run};
+    for (const std::string& setting : settings) {
+      words.insert(words.end(), {"--set", setting});
+    }
+    return words;
+  }
   /// A process that trains CONFIG.yaml in the run directory `run`, with `settings` over it.
   Process start_training(const std::string& config, const std::string& run,
                          const std::vector<std::string>& settings = {}) const {
@@ -84,6 +96,33 @@ class TinyRun {
   Finished train(const std::string& config, const std::string& run,
                  const std::vector<std::string>& settings = {}) const {
     return this->run("cdm-train", arguments(config, run, settings));
+  }
+
+  /// `size` processes of one group, which meet at a free port; all call `program` alike.
+  std::vector<std::unique_ptr<Process>> start_group(int size, const std::string& program,
+                                                    const std::vector<std::string>& words) const {
+    const std::string port = std::to_string(free_port());
+    std::vector<std::unique_ptr<Process>> group;
+    for (int rank = 0; rank < size; ++rank) {
+      ProcessOptions place = options();
+      place.environment.insert(place.environment.end(),
+                               {"RANK=" + std::to_string(rank),
+                                "WORLD_SIZE=" + std::to_string(size), "MASTER_PORT=" + port});
+      group.push_back(std::make_unique<Process>(program, words, place));
+    }
+    return group;
+  }
+  /// The same to their end: how the first one ended. The others have to end well and print nothing.
+  Finished run_group(int size, const std::string& program,
+                     const std::vector<std::string>& words) const {
+    const auto group = start_group(size, program, words);
+    const Finished first = group.front()->wait();
+    for (std::size_t rank = 1; rank < group.size(); ++rank) {
+      const Finished other = group[rank]->wait();
+      EXPECT_EQ(other.exit_code, 0) << other.err;
+      EXPECT_EQ(other.out + other.err, "");
+    }
+    return first;
   }
 
   /// Every file below the folder with a hash of its contents.
@@ -100,15 +139,6 @@ class TinyRun {
   /// One thread: threads of several tests at once would wait for each other.
   ProcessOptions options() const {
     return {.folder = folder_.path().string(), .environment = {"OMP_NUM_THREADS=1"}};
-  }
-
-  static std::vector<std::string> arguments(const std::string& config, const std::string& run,
-                                            const std::vector<std::string>& settings) {
-    std::vector<std::string> words = {config + ".yaml", "--run-dir", run};
-    for (const std::string& setting : settings) {
-      words.insert(words.end(), {"--set", setting});
-    }
-    return words;
   }
 
   TemporaryFolder folder_;

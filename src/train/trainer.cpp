@@ -147,8 +147,11 @@ void Trainer::run() {
   }
   logged_step_ = learner_.steps_done();
   logged_seconds_ = 0.0;
-  for (std::int64_t asked = group_.any_of(requests());
-       learner_.steps_done() < total && (asked & kStop) == 0; asked = group_.any_of(requests())) {
+  bool stopped = false;
+  while (learner_.steps_done() < total) {
+    const std::int64_t asked = group_.any_of(requests());
+    stopped = (asked & kStop) != 0;
+    if (stopped) break;
     take_step();
     if (device_.is_cpu()) refuse_bad_numbers();
     if (is_due(config_.train.log_every)) log(*progress_);
@@ -158,10 +161,12 @@ void Trainer::run() {
     progress_->update(learner_.steps_done());
   }
   save();
-  if (const char* const signal = StopSignal::stop_requested()) {
-    log_info(concat(signal, ": saved step ", learner_.steps_done(), " of ", total,
+  const char* const signal = StopSignal::stop_requested();
+  if (signal != nullptr || (stopped && !time_is_up())) {
+    log_info(concat(signal != nullptr ? signal : "asked to stop by another process",
+                    ": saved step ", learner_.steps_done(), " of ", total,
                     "; the same command goes on from there"));
-  } else if (group_.is_first()) {
+  } else {
     log_info(concat(learner_.steps_done() < total ? "train.max_minutes reached" : "done", ": ",
                     learner_.steps_done(), " steps in ", format_duration(seconds())));
   }
