@@ -79,6 +79,8 @@ void require_pixels(const cdm::Dataset& dataset, const char* option) {
 
 void score(Options& options) {
   cdm::require_folder_of(options.out);
+  const cdm::ProcessGroup group = cdm::join_group();
+  options.model.local_rank = group.local_rank();
   const cdm::Model model = cdm::load_model(options.model);
   const cdm::Classifier& classifier = model.classifier();
   choose_dequantization(options, model.config);
@@ -97,8 +99,10 @@ void score(Options& options) {
   }
 
   cdm::Progress progress("scoring", dataset.size(), "images");
-  const cdm::Scores scores = cdm::score_images(classifier, options.score, dataset.images, labels,
-                                               [&](std::int64_t done) { progress.update(done); });
+  const cdm::Scores scores = cdm::score_images(
+      classifier, options.score, dataset.images, labels,
+      [&](std::int64_t done) { progress.update(done); }, group);
+  if (!group.is_first()) return;
   cdm::log_info(cdm::concat("scored ", dataset.size(), " images in ",
                             cdm::format_duration(progress.elapsed_seconds())));
   const std::int64_t dimensions = dataset.images[0].numel();

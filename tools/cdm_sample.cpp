@@ -224,6 +224,11 @@ void write_settings(const Options& options, const cdm::Model& model,
 
 void draw(Options& options) {
   check_outputs(options);
+  const cdm::ProcessGroup group = cdm::join_group();
+  if (!group.is_alone() && !options.trajectory.empty()) {
+    throw cdm::UserError("--trajectory: is written by a single process only");
+  }
+  options.model.local_rank = group.local_rank();
   const cdm::Model model = cdm::load_model(options.model);
   const cdm::Network& network = model.denoiser->network();
   const cdm::NetworkShape& shape = network.shape();
@@ -245,24 +250,27 @@ void draw(Options& options) {
   if (!options.trajectory.empty()) {
     trajectory.emplace(options, model.denoiser->schedule(), sampling, shape);
   }
-  Outputs outputs(options, network);
+  std::optional<Outputs> outputs;
+  if (group.is_first()) outputs.emplace(options, network);
   {
     cdm::Progress progress("sampling", generate.count * sampling.steps, "image steps");
     std::int64_t done = 0;
     cdm::generate(
         *model.denoiser, sampling, generate,
-        [&](const at::Tensor& images) { outputs.take(images); },
+        [&](const at::Tensor& images) { outputs->take(images); },
         [&](std::int64_t first, const cdm::SampleStep& step) {
           if (trajectory) trajectory->take(first, step);
-          done += step.x.size(0);
-          progress.update(done);
-        });
+          done += step.x.size(0) * group.size();  // the others are about as far
+          progress.update(std::min(done, generate.count * sampling.steps));
+        },
+        group);
     cdm::log_info(cdm::concat("sampled ", generate.count, " images by ", sampling.sampler, " in ",
                               sampling.steps, " steps, in ",
                               cdm::format_duration(progress.elapsed_seconds())));
   }
+  if (!group.is_first()) return;
   if (trajectory) trajectory->write();
-  outputs.close(cdm::classes_of_images(generate.classes, generate.first_image, generate.count));
+  outputs->close(cdm::classes_of_images(generate.classes, generate.first_image, generate.count));
   if (!options.out.empty()) write_settings(options, model, sampling);
   for (const std::string& file : output_files(options)) std::cout << file << "\n";
 }

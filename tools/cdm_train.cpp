@@ -9,7 +9,6 @@
 #include "cdm/config.h"
 #include "cdm/data/dataset.h"
 #include "cdm/device.h"
-#include "cdm/distributed/process_group.h"
 #include "cdm/error.h"
 #include "cdm/log.h"
 #include "cdm/model/network.h"
@@ -49,8 +48,7 @@ void train(const Options& options) {
   cdm::RunConfig config = cdm::load_config(file, options.set);
   if (!options.device.empty()) config.device = options.device;
   if (options.dry_run) return dry_run(config);
-  const cdm::ProcessGroup group(cdm::place_of_this_process());
-  if (!group.is_first()) cdm::log_only_warnings(cdm::concat("rank ", group.rank(), ": "));
+  const cdm::ProcessGroup group = cdm::join_group();
   const at::Device device = cdm::resolve_device(config.device, group.local_rank());
   cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
   cdm::use_own_cuda_kernels(config.own_cuda_kernels);

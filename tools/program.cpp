@@ -57,6 +57,12 @@ int run_program(const Program& program, int argc, char** argv) {
   return kFailed;
 }
 
+ProcessGroup join_group() {
+  const Place place = place_of_this_process();
+  if (place.rank > 0) log_only_warnings(concat("rank ", place.rank, ": "));
+  return ProcessGroup(place);
+}
+
 void require_folder_of(const std::string& file) {
   const std::filesystem::path folder = std::filesystem::path(file).parent_path();
   if (!folder.empty() && !std::filesystem::is_directory(folder)) {

@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 
+#include "cdm/distributed/process_group.h"
+
 namespace cdm {
 
 /// One program. `declare` adds options to the parser; `body` runs once they are parsed.
@@ -21,6 +23,10 @@ struct Program {
 /// Runs it as main() should: returns 0 when done, 1 when it failed while running, 2 for wrong
 /// usage, configuration or input, with one line on stderr.
 int run_program(const Program& program, int argc, char** argv);
+
+/// The group that this process belongs to by its environment (see place_of_this_process). Only its
+/// first process logs more than warnings.
+ProcessGroup join_group();
 
 /// Throws UserError when the folder that `file` is to be written to does not exist, or `file` is a
 /// folder itself. Programs ask before they compute anything. An empty name is of no file.

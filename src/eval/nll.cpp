@@ -21,15 +21,17 @@
 namespace cdm {
 Scores score_images(const Classifier& classifier, const ScoreOptions& options,
                     const at::Tensor& images, const at::Tensor& labels,
-                    const std::function<void(std::int64_t)>& on_progress) {
+                    const std::function<void(std::int64_t)>& on_progress,
+                    const ProcessGroup& group) {
   const c10::NoGradGuard no_grad;
   const at::TensorOptions network = classifier.network().parameters().front().second.options();
   const at::ScalarType type = c10::typeMetaToScalarType(network.dtype());
   const std::int64_t draws = options.dequantization == Dequantization::none ? 1 : options.draws;
   const std::int64_t total = images.size(0);
-  Scores scores = {at::zeros({total}, at::kDouble),
-                   at::full({total}, -std::numeric_limits<double>::infinity(), at::kDouble)};
-  for (std::int64_t first = 0; first < total; first += options.batch_size) {
+  // Zero where another process scores.
+  Scores scores = {at::zeros({total}, at::kDouble), at::zeros({total}, at::kDouble)};
+  for (std::int64_t first = group.rank() * options.batch_size; first < total;
+       first += group.size() * options.batch_size) {
     const std::int64_t count = std::min(options.batch_size, total - first);
     const at::Tensor pixels = images.narrow(0, first, count).to(network.device());
     const at::Tensor classes =
@@ -37,6 +39,7 @@ Scores score_images(const Classifier& classifier, const ScoreOptions& options,
     const at::Tensor t = at::full({count}, options.level, network.dtype(at::kLong));
     at::Tensor sum = scores.log_prob.narrow(0, first, count);
     at::Tensor log_sum = scores.importance_weighted.narrow(0, first, count);
+    log_sum.fill_(-std::numeric_limits<double>::infinity());
     for (std::int64_t draw = 0; draw < draws; ++draw) {
       const RandomStream stream = {options.seed, Purpose::dequantize,
                                    static_cast<std::uint64_t>(draw)};
@@ -47,6 +50,8 @@ Scores score_images(const Classifier& classifier, const ScoreOptions& options,
     }
     if (on_progress) on_progress(first + count);
   }
+  group.sum(scores.log_prob);
+  group.sum(scores.importance_weighted);
   scores.log_prob.div_(static_cast<double>(draws));
   scores.importance_weighted.sub_(std::log(static_cast<double>(draws)));
   return scores;

@@ -20,11 +20,16 @@ at::Tensor classes_of_images(const std::vector<std::int64_t>& classes, std::int6
 
 void generate(const Denoiser& model, const SampleConfig& config, const GenerateOptions& options,
               const std::function<void(const at::Tensor&)>& take,
-              const std::function<void(std::int64_t first, const SampleStep&)>& on_step) {
+              const std::function<void(std::int64_t first, const SampleStep&)>& on_step,
+              const ProcessGroup& group) {
   const NetworkShape& shape = model.network().shape();
   const at::TensorOptions network = model.network().parameters().front().second.options();
-  for (std::int64_t first = 0; first < options.count; first += options.batch_size) {
-    const std::int64_t count = std::min(options.batch_size, options.count - first);
+  const auto size_of_batch = [&](std::int64_t first) {
+    return std::min(options.batch_size, options.count - first);
+  };
+  for (std::int64_t first = group.rank() * options.batch_size; first < options.count;
+       first += group.size() * options.batch_size) {
+    const std::int64_t count = size_of_batch(first);
     const std::int64_t number = options.first_image + first;
     const at::Tensor like =
         at::empty({count, shape.channels, shape.image_size, shape.image_size},
@@ -40,9 +45,25 @@ void generate(const Denoiser& model, const SampleConfig& config, const GenerateO
     }
     at::Tensor labels = classes_of_images(options.classes, number, count);
     if (labels.defined()) labels = labels.to(like.device());
-    take(sample(model, config, x_T, labels, draws, [&](const SampleStep& step) {
-      if (on_step) on_step(first, step);
-    }));
+    const at::Tensor images =
+        sample(model, config, x_T, labels, draws, [&](const SampleStep& step) {
+          if (on_step) on_step(first, step);
+        });
+    if (!group.is_first()) {
+      group.send(images.to(at::kCPU), 0);
+      continue;
+    }
+    take(images);
+    // The others' batches of this round.
+    for (int rank = 1; rank < group.size(); ++rank) {
+      const std::int64_t next = first + rank * options.batch_size;
+      if (next >= options.count) break;
+      const at::Tensor received =
+          at::empty({size_of_batch(next), shape.channels, shape.image_size, shape.image_size},
+                    at::TensorOptions().dtype(network.dtype()));
+      group.receive(received, rank);
+      take(received);
+    }
   }
 }
 

@@ -31,7 +31,7 @@ Model load_model(const LoadOptions& options) {
                            ": data.image_size and data.channels must say what the model was made "
                            "for; they are filled in by cdm-train"));
   }
-  const at::Device device = resolve_device(config.device);
+  const at::Device device = resolve_device(config.device, options.local_rank);
   allow_tf32(precision.tf32);
   use_own_cuda_kernels(config.own_cuda_kernels);
   std::shared_ptr<Network> network = make_network(config.model, network_shape(config), 0);

@@ -251,7 +251,6 @@ void Trainer::save() {
 }
 
 void Trainer::draw_samples() {
-  if (!group_.is_first()) return;
   const std::int64_t step = learner_.steps_done();
   GenerateOptions options;
   options.count = config_.train.sample_count;
@@ -259,8 +258,11 @@ void Trainer::draw_samples() {
   options.classes.resize(static_cast<std::size_t>(config_.model.num_classes));
   std::iota(options.classes.begin(), options.classes.end(), std::int64_t{0});
   std::vector<at::Tensor> images;
-  generate(learner_.average(), config_.sample, options,
-           [&](const at::Tensor& batch) { images.push_back(to_pixels(batch).to(at::kCPU)); });
+  generate(
+      learner_.average(), config_.sample, options,
+      [&](const at::Tensor& batch) { images.push_back(to_pixels(batch).to(at::kCPU)); }, {},
+      group_);
+  if (!group_.is_first()) return;
   const auto columns = static_cast<std::int64_t>(
       std::ceil(std::sqrt(static_cast<double>(config_.train.sample_count))));
   const at::Tensor grid = make_grid(at::cat(images), columns);
@@ -272,14 +274,14 @@ void Trainer::draw_samples() {
 }
 
 void Trainer::score_test_images() {
-  if (!group_.is_first()) return;
   const std::int64_t step = learner_.steps_done();
   ScoreOptions options;
   options.batch_size = kScoreBatch;
   options.dequantization = parse_dequantization(config_.data.dequantize);
-  const at::Tensor log_prob =
-      score_images(*learner_.average().as_classifier(), options, test_->images, test_->labels)
-          .log_prob;
+  const at::Tensor log_prob = score_images(*learner_.average().as_classifier(), options,
+                                           test_->images, test_->labels, {}, group_)
+                                  .log_prob;
+  if (!group_.is_first()) return;
   // Where there are no 8-bit steps to count in, nats.
   const bool in_bits = test_->has_pixels();
   const MeanEstimate score =

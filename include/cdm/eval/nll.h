@@ -9,6 +9,7 @@
 
 #include "cdm/classifier.h"
 #include "cdm/data/batches.h"
+#include "cdm/distributed/process_group.h"
 
 namespace cdm {
 
@@ -29,10 +30,12 @@ struct Scores {
 };
 
 /// Scores of images uint8 [N, C, H, W] (or values that are no pixels) with labels [N] (or
-/// undefined). `on_progress` is told the number of images done.
+/// undefined). `on_progress` is told the number of images done. The processes of `group` take
+/// batches in turn and all get all scores; a batch is the same whoever takes it.
 Scores score_images(const Classifier& classifier, const ScoreOptions& options,
                     const at::Tensor& images, const at::Tensor& labels,
-                    const std::function<void(std::int64_t)>& on_progress = {});
+                    const std::function<void(std::int64_t)>& on_progress = {},
+                    const ProcessGroup& group = ProcessGroup::alone());
 
 /// log2 of how many 8-bit steps one unit of x holds: log2(127.5) without dequantisation,
 /// log2(128) with. Adding it turns a density on [-1, 1] into one per 8-bit step.

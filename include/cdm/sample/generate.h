@@ -10,6 +10,7 @@
 
 #include "cdm/config.h"
 #include "cdm/denoiser.h"
+#include "cdm/distributed/process_group.h"
 #include "cdm/sample/sampler.h"
 
 namespace cdm {
@@ -29,11 +30,13 @@ struct GenerateOptions {
 at::Tensor classes_of_images(const std::vector<std::int64_t>& classes, std::int64_t first,
                              std::int64_t count);
 
-/// Calls `take` with images [b, C, H, W] (in the network's type, unclamped, on its device) in
-/// order, and `on_step` after each step of each batch with the number of its first image, counted
-/// from 0.
+/// Calls `take` with images [b, C, H, W] (in the network's type, unclamped, on its device or the
+/// CPU) in order, and `on_step` after each step of each batch with the number of its first image,
+/// counted from 0. The processes of `group` take batches in turn: in each, `on_step` sees its own
+/// ones; `take` is called by that of rank 0 alone, with all. A batch is the same whoever draws it.
 void generate(const Denoiser& model, const SampleConfig& config, const GenerateOptions& options,
               const std::function<void(const at::Tensor&)>& take,
-              const std::function<void(std::int64_t first, const SampleStep&)>& on_step = {});
+              const std::function<void(std::int64_t first, const SampleStep&)>& on_step = {},
+              const ProcessGroup& group = ProcessGroup::alone());
 
 }  // namespace cdm

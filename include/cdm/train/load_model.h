@@ -17,6 +17,7 @@ struct LoadOptions {
   std::vector<std::string> overrides;  // section.key=value over the run's configuration
   std::string device;                  // "" = the configuration's
   std::string precision;               // "" = the configuration's; fp64 is possible, too
+  int local_rank = 0;                  // the GPU that "auto" and "cuda" mean
   bool average = true;                 // the moving average of the weights, or the last ones
 };
 
