@@ -133,6 +133,8 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
         "steps between metrics; 0 = never, here and for every *_every key");
   visit("train", "checkpoint_every", t.checkpoint_every, integer(5000), range(0, kMaxSteps),
         "steps between checkpoints; one is always written at the end");
+  visit("train", "checkpoint_minutes", t.checkpoint_minutes, 0.0, at_least(0),
+        "minutes after which one is written whatever the step; 0 = steps alone count");
   visit("train", "keep_checkpoints", t.keep_checkpoints, integer(3), range(0, 1e6),
         "newest checkpoints that are kept; 0 = all");
   visit("train", "sample_every", t.sample_every, integer(5000), range(0, kMaxSteps),
@@ -144,6 +146,8 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
         "test images scored in the loop; 0 = all");
   visit("train", "max_minutes", t.max_minutes, 0.0, at_least(0),
         "end training after this long, as if it were finished; 0 = no limit");
+  visit("train", "skip_bad_steps", t.skip_bad_steps, integer(0), range(0, kMaxSteps),
+        "steps of a run that are left out where loss or gradient is not finite; one more ends it");
 
   visit("sample", "sampler", c.sample.sampler, Text("ddim"),
         one_of({"ddpm", "ddim", "dpm_solver_2", "dpm_solver_pp_2m", "heun", "euler"}),

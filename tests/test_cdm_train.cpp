@@ -23,33 +23,14 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-constexpr const char* kEndless = "train.iterations=1000000000";
+using test::expect_same_state;
+using test::newest_checkpoint;
+using test::wait_until;
 
-/// Waits until `holds`, for what another process does.
-void wait_until(const std::function<bool()>& holds, const std::string& what) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  while (!holds()) {
-    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "waited in vain for " << what;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-}
+constexpr const char* kEndless = "train.iterations=1000000000";
 
 void wait_for_metrics(const std::string& run) {
   wait_until([&] { return test::read_text(run + "/metrics.jsonl").ends_with("}\n"); }, "metrics");
-}
-
-std::string newest_checkpoint(const std::string& run) {
-  const std::vector<std::filesystem::path> all = list_checkpoints(run + "/checkpoints");
-  return all.empty() ? "" : all.back().string();
-}
-
-void expect_same_state(const std::string& run, const std::string& other, std::int64_t step) {
-  for (const char* file : {"model", "ema", "optimizer"}) {
-    const std::string name = "/checkpoints/" + checkpoint_name(step) + "/" + file + ".safetensors";
-    const std::string bytes = test::read_text(run + name);
-    EXPECT_FALSE(bytes.empty()) << run << name;
-    EXPECT_TRUE(bytes == test::read_text(other + name)) << name << " differs";
-  }
 }
 
 /// Losses and scores in the metrics of `step` and later ones.
@@ -253,6 +234,11 @@ TEST(CdmTrain, StopsWhereNumbersAreNotFinite) {
                                   ": the loss or the gradient is NaN or infinite"));
   EXPECT_THAT(done.err, HasSubstr(checkpoint_name(good)));
   EXPECT_THAT(done.err, HasSubstr("train.learning_rate"));
+  const std::string shown =
+      tiny.run_well("cdm-train", {"tiny.yaml", "--run-dir", "run", "--set", bad[0], "--set", bad[1],
+                                  "--replay-step", std::to_string(good + 1)});
+  EXPECT_THAT(shown, HasSubstr("bad_gradient "));
+  EXPECT_THAT(shown, HasSubstr("bad_row "));
   for (const auto& [name, tensor] : read_checkpoint(last).model) {
     EXPECT_TRUE(tensor.isfinite().all().item<bool>()) << name;
   }
@@ -295,6 +281,68 @@ TEST(CdmTrain, LetsOneProcessAtATimeTrainInAFolder) {
   EXPECT_EQ(third.exit_code, 0) << third.err;
 }
 
+TEST(CdmTrain, LeavesOutAsManyBadStepsAsAllowed) {
+  const test::TinyRun tiny;
+  const test::Finished done =
+      tiny.train("tiny", "run",
+                 {"model.res_blocks=30", "train.learning_rate=10", "train.checkpoint_every=1",
+                  "train.skip_bad_steps=3", "train.log_every=1", "train.iterations=1000"});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, HasSubstr("left out, 3 of train.skip_bad_steps = 3"));
+  EXPECT_THAT(done.err, Not(HasSubstr("left out, 4 of")));
+  EXPECT_EQ(test::read_metrics(tiny / "run").back().at("skipped_steps"), 3);
+  std::istringstream lines(test::read_text(tiny / "run/bad_steps.jsonl"));
+  std::vector<nlohmann::json> bad;
+  for (std::string line; std::getline(lines, line);) bad.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(bad.size(), 4U);
+  EXPECT_EQ(bad[0].at("seed"), 0);
+  EXPECT_TRUE(bad[0].at("loss").is_string() || bad[0].at("gradient_norm").is_string());
+  std::int64_t images = 0;
+  for (const auto& [level, count] : bad[0].at("levels").items()) images += count.get<int>();
+  EXPECT_EQ(images, 8);
+}
+
+TEST(CdmTrain, TakesAStepAgain) {
+  const test::TinyRun tiny;
+  ASSERT_EQ(
+      tiny.train("unet", "run",
+                 {"train.log_every=1", "train.keep_checkpoints=0", "data.horizontal_flip=true"})
+          .exit_code,
+      0);
+  const auto before = tiny.contents();
+  const auto lines = test::read_metrics(tiny / "run");
+  for (const std::int64_t step : {3, 6, 20}) {
+    const std::string shown = tiny.run_well(
+        "cdm-train", {"unet.yaml", "--run-dir", "run", "--set", "data.horizontal_flip=true",
+                      "--replay-step", std::to_string(step)});
+    EXPECT_THAT(shown, HasSubstr(step == 3   ? "from_step 0\n"
+                                 : step == 6 ? "from_step 5\n"
+                                             : "from_step 15\n"));
+    EXPECT_THAT(shown, Not(HasSubstr("bad_")));
+    const auto line = std::find_if(lines.begin(), lines.end(), [&](const auto& candidate) {
+      return candidate.at("step") == step && candidate.contains("loss");
+    });
+    for (const std::string name : {"loss", "mse", "gradient_norm"}) {
+      const std::size_t at = shown.find("\n" + name + " ");
+      ASSERT_NE(at, std::string::npos);
+      EXPECT_FLOAT_EQ(std::stof(shown.substr(at + name.size() + 2)), line->at(name).get<float>())
+          << name << " of step " << step;
+    }
+  }
+  EXPECT_EQ(tiny.contents(), before);
+  const test::Finished none =
+      tiny.run("cdm-train", {"unet.yaml", "--run-dir", "nowhere", "--replay-step", "1"});
+  EXPECT_EQ(none.exit_code, 2);
+  EXPECT_THAT(none.err, HasSubstr("--replay-step: there is no run in nowhere"));
+}
+
+TEST(CdmTrain, SavesAfterMinutes) {
+  const test::TinyRun tiny;
+  test::Process training = tiny.start_training(
+      "plain", "run", {kEndless, "train.checkpoint_every=0", "train.checkpoint_minutes=0.001"});
+  wait_until([&] { return !newest_checkpoint(tiny / "run").empty(); }, "a checkpoint");
+}
+
 TEST(CdmTrain, PassesOverADamagedCheckpoint) {
   const test::TinyRun tiny;
   ASSERT_EQ(tiny.train("tiny", "run").exit_code, 0);
@@ -304,6 +352,8 @@ TEST(CdmTrain, PassesOverADamagedCheckpoint) {
   EXPECT_EQ(done.exit_code, 0) << done.err;
   EXPECT_THAT(done.err, HasSubstr("warning: " + std::string("run/checkpoints/step-00000020")));
   EXPECT_THAT(done.err, HasSubstr("going on from step 15 of "));
+  EXPECT_EQ(test::read_text(newest + ".damaged/model.safetensors"), "cut short");
+  EXPECT_EQ(read_checkpoint(newest).step, 20);
 }
 
 TEST(CdmTrain, StopsInTime) {

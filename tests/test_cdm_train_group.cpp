@@ -6,9 +6,9 @@
 
 #include <chrono>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "cdm/text.h"
 #include "cdm/train/checkpoint.h"
 #include "tiny_run.h"
 
@@ -30,14 +30,13 @@ void expect_close(const NamedTensors& a, const NamedTensors& b) {
   }
 }
 
-/// Waits until the run has logged `step`.
 void wait_for_step(const std::string& run, std::int64_t step) {
-  for (int tries = 0; tries < 3000; ++tries) {
-    const auto lines = test::read_metrics(run);
-    if (!lines.empty() && lines.back()["step"].get<std::int64_t>() >= step) return;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  FAIL() << "step " << step << " was not reached";
+  test::wait_until(
+      [&] {
+        return test::read_text(run + "/metrics.jsonl").find(concat("\"step\":", step)) !=
+               std::string::npos;
+      },
+      "a step");
 }
 
 class CdmTrainGroup : public ::testing::TestWithParam<std::string> {};

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 #include <string>
@@ -13,13 +14,16 @@
 #include "../src/config_keys.h"
 #include "cdm/io/file.h"
 #include "cdm/log.h"
+#include "cdm/random.h"
 #include "cdm/train/run_dir.h"
+#include "equal_checkpoints.h"
 #include "files.h"
 
 namespace cdm {
 namespace {
 
 namespace fs = std::filesystem;
+using test::expect_equal;
 using test::overwrite;
 using test::user_error;
 using testing::AllOf;
@@ -87,13 +91,62 @@ TEST_F(RunFolder, TheNewestWholeCheckpointIsTaken) {
   testing::internal::GetCapturedStderr();
 }
 
-TEST_F(RunFolder, DamagedCheckpointsDoNotPushOutWholeOnes) {
+TEST_F(RunFolder, KeepsDamagedCheckpointsUnderAnotherName) {
   for (const std::int64_t step : {10, 20, 30}) save(step);
   damage("step-00000020");
   damage("step-00000030");
-  save(15, 1);  // having gone on from step 10
-  EXPECT_THAT(saved(), ElementsAre("step-00000015"));
-  EXPECT_EQ(run_.newest_checkpoint()->step, 15);
+  fs::create_directory(run_.checkpoints() / "step-00000020.damaged");  // of an earlier time
+  fs::create_directory(run_.checkpoints() / "step-00000040.tmp-77");   // left by a killed process
+  testing::internal::CaptureStderr();
+  run_.clear_away(10);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(),
+              AllOf(HasSubstr("step-00000020: damaged, kept as step-00000020.damaged-2"),
+                    HasSubstr("step-00000030: damaged, kept as step-00000030.damaged")));
+  for (const std::int64_t step : {15, 20}) save(step, 2);
+  EXPECT_THAT(saved(), ElementsAre("step-00000015", "step-00000020", "step-00000020.damaged",
+                                   "step-00000020.damaged-2", "step-00000030.damaged"));
+  EXPECT_EQ(run_.newest_checkpoint()->step, 20);
+}
+
+TEST_F(RunFolder, FindsTheNewestCheckpointBeforeAStep) {
+  for (const std::int64_t step : {10, 20}) save(step);
+  EXPECT_EQ(run_.newest_checkpoint(21)->step, 20);
+  EXPECT_EQ(run_.newest_checkpoint(20)->step, 10);
+  EXPECT_FALSE(run_.newest_checkpoint(10).has_value());
+}
+
+TEST_F(RunFolder, PassesOverACheckpointDamagedAnywhere) {
+  for (const std::int64_t step : {1, 2}) save(step);
+  const fs::path newest = run_.checkpoints() / "step-00000002";
+  const Checkpoint whole = read_checkpoint(newest);
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(newest)) {
+    files.push_back(entry.path().filename().string());
+  }
+  std::sort(files.begin(), files.end());
+  const at::Tensor dice = integers({4, Purpose::noise, 0}, 1000, std::int64_t{1} << 31);
+  std::int64_t at = 0;
+  const auto below = [&](std::size_t bound) {
+    return static_cast<std::size_t>(dice[at++].item<std::int64_t>()) % bound;
+  };
+  for (int i = 0; i < 200; ++i) {
+    const fs::path file = newest / files[below(files.size())];
+    const std::string bytes = read_file(file);
+    std::string damaged = bytes;
+    const std::size_t place = below(bytes.size());
+    if (i % 2 == 0) {
+      damaged[place] = static_cast<char>(damaged[place] ^ (1 << below(8)));
+    } else {
+      damaged.resize(place);
+    }
+    overwrite(file, damaged);
+    testing::internal::CaptureStderr();
+    EXPECT_EQ(run_.newest_checkpoint()->step, 1) << file << " at " << place;
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr(newest.string()));
+    EXPECT_EQ(read_file(file), damaged) << "overwritten";
+    overwrite(file, bytes);
+  }
+  expect_equal(read_checkpoint(newest), whole);
 }
 
 TEST_F(RunFolder, IsHeldByOneAtATime) {
@@ -184,7 +237,9 @@ TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
                                       "train.sample_count",
                                       "train.nll_every",
                                       "train.nll_images",
-                                      "train.max_minutes"};
+                                      "train.max_minutes",
+                                      "train.checkpoint_minutes",
+                                      "train.skip_bad_steps"};
   const RunConfig saved;
   RunConfig wanted;
   visit_keys(wanted, [&](const std::string& section, const std::string& key, auto& field,

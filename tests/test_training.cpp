@@ -21,6 +21,7 @@
 
 #include "cdm/text.h"
 #include "cdm/train/learner.h"
+#include "equal_checkpoints.h"
 #include "support.h"
 
 namespace cdm {
@@ -279,6 +280,41 @@ TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
   std::filesystem::remove_all(folder);
 }
 
+TEST(Training, LeavesOutAStepThatIsNotFiniteAndGoesOn) {
+  const SmallUNet small;
+  Learner learner = small.learner();
+  learner.step(small.inputs(0));
+  const auto copy = [](const NamedTensors& tensors) {
+    NamedTensors copies;
+    for (const auto& [name, tensor] : tensors) copies.emplace_back(name, tensor.clone());
+    return copies;
+  };
+  const Checkpoint now = learner.checkpoint();
+  const Checkpoint before = {now.step,      now.seconds,       copy(now.model),
+                             copy(now.ema), copy(now.exp_avg), copy(now.exp_avg_sq)};
+  StepInputs bad = small.inputs(1);
+  bad.noise = bad.noise.clone();
+  bad.noise[0][0][0][0].fill_(std::numeric_limits<double>::quiet_NaN());
+  learner.step(bad);
+  EXPECT_EQ(learner.steps_done(), 2);
+  EXPECT_EQ(learner.steps_skipped(), 1);
+  Checkpoint after = learner.checkpoint();
+  after.step = before.step;
+  test::expect_equal(after, before);
+
+  // Adam's count of updates goes on rightly after a resume, too.
+  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "skipped";
+  std::filesystem::remove_all(folder);
+  const std::filesystem::path saved = write_checkpoint(folder, learner.checkpoint());
+  Learner resumed = small.learner();
+  resumed.restore(read_checkpoint(saved), saved.string());
+  EXPECT_EQ(resumed.steps_skipped(), 1);
+  EXPECT_FALSE(learner.step(small.inputs(2)).left_out);
+  resumed.step(small.inputs(2));
+  test::expect_equal(resumed.checkpoint(), learner.checkpoint());
+  std::filesystem::remove_all(folder);
+}
+
 TEST(Training, ReportsWhatIsNotFinite) {
   for (const double bad :
        {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
@@ -290,6 +326,7 @@ TEST(Training, ReportsWhatIsNotFinite) {
     const StepReport report = learner.step(inputs);
     EXPECT_FALSE(std::isfinite(report.loss.total.item<double>()));
     EXPECT_FALSE(std::isfinite(report.gradient_norm.item<double>()));
+    EXPECT_TRUE(report.left_out);
   }
 }
 

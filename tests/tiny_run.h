@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/arange.h>
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -12,10 +13,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "cdm/io/npz.h"
 #include "cdm/random.h"
+#include "cdm/train/checkpoint.h"
 #include "group.h"
 #include "process.h"
 
@@ -162,6 +165,31 @@ inline std::vector<nlohmann::json> read_metrics(const std::string& run) {
   std::ifstream file(std::filesystem::path(run) / "metrics.jsonl");
   for (std::string line; std::getline(file, line);) lines.push_back(nlohmann::json::parse(line));
   return lines;
+}
+
+/// Waits until `holds`, for what another process does.
+inline void wait_until(const std::function<bool()>& holds, const std::string& what) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (!holds()) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline) << "waited in vain for " << what;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+}
+
+/// The folder of the newest checkpoint, damaged or not; empty where there is none.
+inline std::string newest_checkpoint(const std::string& run) {
+  const std::vector<std::filesystem::path> all = list_checkpoints(run + "/checkpoints");
+  return all.empty() ? "" : all.back().string();
+}
+
+/// The checkpoints of `step` in two runs have the same bytes.
+inline void expect_same_state(const std::string& run, const std::string& other, std::int64_t step) {
+  for (const char* file : {"model", "ema", "optimizer"}) {
+    const std::string name = "/checkpoints/" + checkpoint_name(step) + "/" + file + ".safetensors";
+    const std::string bytes = read_text(run + name);
+    EXPECT_FALSE(bytes.empty()) << run << name;
+    EXPECT_TRUE(bytes == read_text(other + name)) << name << " differs";
+  }
 }
 
 }  // namespace cdm::test

@@ -15,6 +15,7 @@
 #include "cdm/precision.h"
 #include "cdm/random.h"
 #include "cdm/text.h"
+#include "cdm/train/replay.h"
 #include "cdm/train/trainer.h"
 #include "program.h"
 
@@ -23,6 +24,7 @@ namespace {
 struct Options {
   std::string config, config_option, run_dir, device;
   std::vector<std::string> set;
+  std::int64_t replay_step = 0;
   bool dry_run = false, help_config = false, markdown = false;
 };
 
@@ -55,6 +57,9 @@ void train(const Options& options) {
   const std::filesystem::path folder = options.run_dir.empty()
                                            ? "runs" / std::filesystem::path(file).stem()
                                            : std::filesystem::path(options.run_dir);
+  if (options.replay_step > 0) {
+    return cdm::replay_step(config, cdm::RunDir(folder), device, options.replay_step, std::cout);
+  }
   cdm::Trainer(config, cdm::RunDir(folder), device, group).run();
   if (group.is_first()) std::cout << folder.string() << "\n";
 }
@@ -78,6 +83,10 @@ int main(int argc, char** argv) {
         ->allow_extra_args(false);
     app.add_option("--device", options.device,
                    "auto, cpu, cuda or cuda:N; default: the configuration's");
+    app.add_option("--replay-step", options.replay_step,
+                   "take step K of the run again, from the newest checkpoint before it, and print "
+                   "what it saw; writes nothing")
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 32));
     app.add_flag("--dry-run", options.dry_run,
                  "print the configuration with every value resolved, and stop");
     app.add_flag("--help-config", options.help_config, "print every configuration key, and stop");

@@ -69,12 +69,14 @@ struct TrainConfig {
   bool ema_warmup = false;     // decay min(ema_decay, (1 + n) / (10 + n)), n steps after the start
   std::int64_t log_every = 0;  // every *_every key: steps; 0 = never
   std::int64_t checkpoint_every = 0;
+  double checkpoint_minutes = 0.0;    // 0 = steps alone count
   std::int64_t keep_checkpoints = 0;  // newest kept; 0 = all
   std::int64_t sample_every = 0;
   std::int64_t sample_count = 0;  // images in each grid
   std::int64_t nll_every = 0;
-  std::int64_t nll_images = 0;  // test images scored in the loop; 0 = all
-  double max_minutes = 0.0;     // end training after this long; 0 = no limit
+  std::int64_t nll_images = 0;      // test images scored in the loop; 0 = all
+  double max_minutes = 0.0;         // end training after this long; 0 = no limit
+  std::int64_t skip_bad_steps = 0;  // of a run, whose numbers are not finite, at most
 };
 
 struct SampleConfig {

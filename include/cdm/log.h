@@ -11,7 +11,8 @@ void log_info(std::string_view message);
 void log_warning(std::string_view message);
 void log_error(std::string_view message);
 
-/// Of the lines that follow, shows warnings and errors only, each with `prefix`, and no status line.
+/// Of the lines that follow, shows warnings and errors only, each with `prefix`, and no status
+/// line.
 void log_only_warnings(const std::string& prefix);
 
 /// Also writes every later line, with date and time, to the end of `path`.

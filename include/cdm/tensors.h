@@ -12,4 +12,11 @@ namespace cdm {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
+inline std::vector<at::Tensor> values_of(const NamedTensors& tensors) {
+  std::vector<at::Tensor> values;
+  values.reserve(tensors.size());
+  for (const auto& [name, tensor] : tensors) values.push_back(tensor);
+  return values;
+}
+
 }  // namespace cdm

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/train/checkpoint.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <stdexcept>
@@ -88,6 +91,17 @@ NamedTensors read_checked(const std::filesystem::path& path, const nlohmann::jso
   return parse_safetensors(bytes, path.string()).tensors;
 }
 
+/// Renames `made` to `path`; a folder that has that name is removed once the new one is there.
+void put_in_place(const std::filesystem::path& made, const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path)) return std::filesystem::rename(made, path);
+  if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) != 0) {
+    // A file system without that call: for a moment there is neither.
+    std::filesystem::remove_all(path);
+    return std::filesystem::rename(made, path);
+  }
+  std::filesystem::remove_all(made);
+}
+
 }  // namespace
 
 std::string checkpoint_name(std::int64_t step) {
@@ -109,8 +123,10 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
     for (auto& entry : with_prefix(kSecondMoment, checkpoint.exp_avg_sq)) {
       optimizer.push_back(std::move(entry));
     }
-    nlohmann::ordered_json state = {
-        {"format", kFormat}, {"step", checkpoint.step}, {"seconds", checkpoint.seconds}};
+    nlohmann::ordered_json state = {{"format", kFormat},
+                                    {"step", checkpoint.step},
+                                    {"skipped", checkpoint.skipped},
+                                    {"seconds", checkpoint.seconds}};
     for (const auto& [file, tensors] :
          {std::pair(kModel, &checkpoint.model), std::pair(kAverage, &checkpoint.ema),
           std::pair(kOptimizer, static_cast<const NamedTensors*>(&optimizer))}) {
@@ -121,8 +137,7 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
     state[kStateCrc] = crc_of_state(state);
     write_atomically(temporary / kState, [&](std::ostream& out) { out << state.dump(2) << '\n'; });
     sync_to_disk(temporary);
-    std::filesystem::remove_all(path);
-    std::filesystem::rename(temporary, path);
+    put_in_place(temporary, path);
     sync_to_disk(folder);
   } catch (...) {
     std::error_code ignored;
@@ -136,6 +151,7 @@ Checkpoint read_checkpoint(const std::filesystem::path& path) try {
   const nlohmann::json state = read_state(path);
   Checkpoint checkpoint;
   checkpoint.step = state.at("step").get<std::int64_t>();
+  checkpoint.skipped = state.value("skipped", std::int64_t{0});  // older ones have none
   checkpoint.seconds = state.at("seconds").get<double>();
   checkpoint.model = read_checked(path / kModel, state);
   checkpoint.ema = read_checked(path / kAverage, state);
@@ -153,6 +169,13 @@ NamedTensors read_weights(const std::filesystem::path& path, bool average) try {
   throw UserError(concat((path / kState).string(), ": damaged: ", error.what()));
 }
 
+std::int64_t step_of(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  std::int64_t step = 0;
+  std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), step);
+  return step;
+}
+
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder) {
   std::vector<std::filesystem::path> found;
   std::error_code error;
@@ -163,12 +186,8 @@ std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path&
       found.push_back(entry.path());
     }
   }
-  const auto step_of = [](const std::filesystem::path& path) {
-    const std::string name = path.filename().string();
-    return std::pair(name.size(), name);
-  };
   std::sort(found.begin(), found.end(),
-            [&](const auto& a, const auto& b) { return step_of(a) < step_of(b); });
+            [](const auto& a, const auto& b) { return step_of(a) < step_of(b); });
   return found;
 }
 

@@ -3,8 +3,8 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/_foreach_add.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/full_like.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/where.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -25,12 +25,6 @@ std::shared_ptr<Denoiser> make_model(const RunConfig& config, const NetworkShape
   network->to(device, type);
   if (config.precision == "bf16") network->set_body_type(at::kBFloat16);
   return make_denoiser(std::move(network), NoiseSchedule(config.diffusion));
-}
-
-std::vector<at::Tensor> values_of(const NamedTensors& tensors) {
-  std::vector<at::Tensor> values;
-  for (const auto& [name, value] : tensors) values.push_back(value);
-  return values;
 }
 
 }  // namespace
@@ -65,6 +59,17 @@ StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, s
   return inputs;
 }
 
+StepInputs inputs_of_step(const RunConfig& config, const NoiseSchedule& schedule,
+                          BatchStream& batches, std::int64_t step, const Share& share) {
+  const Batch batch = batches.at_step(step, share.first, share.count);
+  const RandomStream stream = {static_cast<std::uint64_t>(config.seed), Purpose::dequantize,
+                               static_cast<std::uint64_t>(step)};
+  const at::Tensor x0 = to_model_scale(
+      batch.images, at::kFloat, parse_dequantization(config.data.dequantize), stream, share.first);
+  return draw_inputs(config, schedule, step, x0, batch.labels, share.first,
+                     config.train.batch_size);
+}
+
 void LossGradients::add(const LossGradients& other) {
   if (gradients.empty()) {
     *this = other;
@@ -90,7 +95,7 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
   }
 }
 
-LossGradients Learner::loss_gradients(const StepInputs& inputs) {
+LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
   const std::vector<at::Tensor> parameters = values_of(model_->network().parameters());
   const std::uint64_t dropout_seed =
       derived_seed({static_cast<std::uint64_t>(config_.seed), Purpose::dropout,
@@ -129,12 +134,21 @@ StepReport Learner::step(const StepInputs& inputs) {
   const NamedTensors& weights = model_->network().parameters();
   const auto [gradients, loss] = loss_gradients(inputs);
   StepReport report;
+  report.learning_rate = learning_rate_at(config_.train, step_);
   report.loss = loss;
   report.gradient_norm = gradient_norm(gradients);
+  // Asking costs a wait for the device, which is nothing on the CPU.
+  if (model_->network().parameters().front().second.is_cpu() || config_.train.skip_bad_steps > 0) {
+    report.left_out = !(loss.total + report.gradient_norm).isfinite().item<bool>();
+  }
+  if (report.left_out) {
+    ++skipped_;
+    ++step_;
+    return report;
+  }
   if (config_.train.clip_grad_norm > 0.0) {
     clip_gradients(gradients, report.gradient_norm, config_.train.clip_grad_norm);
   }
-  report.learning_rate = learning_rate_at(config_.train, step_);
   adam_.step(gradients, report.learning_rate);
   update_average(average_->network().parameters(), weights, ema_decay_at(config_.train, step_));
   ++step_;
@@ -144,6 +158,7 @@ StepReport Learner::step(const StepInputs& inputs) {
 Checkpoint Learner::checkpoint() const {
   Checkpoint checkpoint;
   checkpoint.step = step_;
+  checkpoint.skipped = skipped_;
   checkpoint.model = model_->network().parameters();
   checkpoint.ema = average_->network().parameters();
   checkpoint.exp_avg = adam_.first_moments();
@@ -154,20 +169,22 @@ Checkpoint Learner::checkpoint() const {
 void Learner::restore(const Checkpoint& checkpoint, const std::string& source) {
   model_->network().load(checkpoint.model, source);
   average_->network().load(checkpoint.ema, source);
-  adam_.load(checkpoint.exp_avg, checkpoint.exp_avg_sq, checkpoint.step);
+  adam_.load(checkpoint.exp_avg, checkpoint.exp_avg_sq, checkpoint.step - checkpoint.skipped);
   step_ = checkpoint.step;
+  skipped_ = checkpoint.skipped;
 }
 
 void Learner::share_state() {
   if (group_.is_alone()) return;
-  const at::Tensor step = at::full({1}, step_, at::kLong);
-  group_.broadcast(step);
+  const at::Tensor counts = at::tensor({step_, skipped_}, at::kLong);
+  group_.broadcast(counts);
   Checkpoint state = checkpoint();
   for (const NamedTensors* tensors :
        {&state.model, &state.ema, &state.exp_avg, &state.exp_avg_sq}) {
     for (const auto& [name, tensor] : *tensors) group_.broadcast(tensor.detach());
   }
-  state.step = step.item<std::int64_t>();
+  state.step = counts[0].item<std::int64_t>();
+  state.skipped = counts[1].item<std::int64_t>();
   restore(state, "the state of rank 0");
 }
 

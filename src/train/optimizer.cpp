@@ -18,16 +18,6 @@
 #include <cmath>
 
 namespace cdm {
-namespace {
-
-std::vector<at::Tensor> values_of(const NamedTensors& tensors) {
-  std::vector<at::Tensor> values;
-  values.reserve(tensors.size());
-  for (const auto& [name, tensor] : tensors) values.push_back(tensor);
-  return values;
-}
-
-}  // namespace
 
 double learning_rate_at(const TrainConfig& config, std::int64_t step) {
   const double warmup =

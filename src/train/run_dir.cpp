@@ -24,7 +24,7 @@ namespace {
 
 /// What may change from one start of a run to the next: these keys, and every key that begins with
 /// one that ends in a dot.
-constexpr std::array<std::string_view, 20> kFree = {
+constexpr std::array<std::string_view, 22> kFree = {
     "device",
     "precision",
     "own_cuda_kernels",
@@ -39,12 +39,14 @@ constexpr std::array<std::string_view, 20> kFree = {
     "train.clip_grad_norm",
     "train.log_every",
     "train.checkpoint_every",
+    "train.checkpoint_minutes",
     "train.keep_checkpoints",
     "train.sample_every",
     "train.sample_count",
     "train.nll_every",
     "train.nll_images",
     "train.max_minutes",
+    "train.skip_bad_steps",
 };
 
 bool may_change(std::string_view key) {
@@ -63,29 +65,47 @@ void RunDir::save_config(const RunConfig& config) const {
 }
 
 void RunDir::save(const Checkpoint& checkpoint, std::int64_t keep) const {
-  const std::filesystem::path written = write_checkpoint(checkpoints(), checkpoint);
+  write_checkpoint(checkpoints(), checkpoint);
+  if (keep == 0) return;
   const std::vector<std::filesystem::path> all = list_checkpoints(checkpoints());
-  const auto end = std::next(std::find(all.begin(), all.end(), written));
-  const auto kept =
-      keep == 0 ? all.begin() : end - std::min<std::ptrdiff_t>(keep, end - all.begin());
-  std::for_each(all.begin(), kept, [](const auto& old) { std::filesystem::remove_all(old); });
-  std::for_each(end, all.end(), [](const auto& damaged) { std::filesystem::remove_all(damaged); });
+  std::for_each(all.begin(), all.end() - std::min<std::ptrdiff_t>(keep, std::ssize(all)),
+                [](const auto& old) { std::filesystem::remove_all(old); });
 }
 
-std::optional<Checkpoint> RunDir::newest_checkpoint() const {
+std::optional<Checkpoint> RunDir::newest_checkpoint(std::int64_t before) const {
   const std::vector<std::filesystem::path> all = list_checkpoints(checkpoints());
   for (auto path = all.rbegin(); path != all.rend(); ++path) {
+    if (step_of(*path) >= before) continue;
     try {
       return read_checkpoint(*path);
     } catch (const UserError& error) {
       log_warning(concat(error.what(), "; trying an older checkpoint"));
     }
   }
+  if (before != kAnyStep) return std::nullopt;
   if (!all.empty()) {
     throw UserError(concat(checkpoints().string(), ": none of the ", all.size(),
                            " checkpoints can be read; move the run directory away to start anew"));
   }
   return std::nullopt;
+}
+
+void RunDir::clear_away(std::int64_t step) const {
+  std::error_code none;
+  for (const auto& entry : std::filesystem::directory_iterator(checkpoints(), none)) {
+    if (entry.path().filename().string().find(".tmp-") != std::string::npos) {
+      std::filesystem::remove_all(entry.path());
+    }
+  }
+  for (const std::filesystem::path& damaged : list_checkpoints(checkpoints())) {
+    if (step_of(damaged) <= step) continue;
+    std::filesystem::path aside = concat(damaged.string(), ".damaged");
+    for (int number = 2; std::filesystem::exists(aside); ++number) {
+      aside = concat(damaged.string(), ".damaged-", number);
+    }
+    std::filesystem::rename(damaged, aside);
+    log_warning(concat(damaged.string(), ": damaged, kept as ", aside.filename().string()));
+  }
 }
 
 RunLock::RunLock(const RunDir& run) {
@@ -111,6 +131,15 @@ std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConf
     }
   }
   return changes;
+}
+
+void require_same_run(const RunDir& run, const RunConfig& wanted) {
+  const std::vector<std::string> changes = forbidden_changes(load_config(run.config()), wanted);
+  if (changes.empty()) return;
+  throw UserError(concat(run.config().string(),
+                         ": the run was begun with other values; start another with --run-dir, or "
+                         "set back ",
+                         join(changes, ", ")));
 }
 
 ModelFiles find_model(const std::filesystem::path& path) {

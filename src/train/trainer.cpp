@@ -19,6 +19,7 @@
 #include "cdm/log.h"
 #include "cdm/sample/generate.h"
 #include "cdm/text.h"
+#include "cdm/train/replay.h"
 #include "cdm/train/stop_signal.h"
 
 namespace cdm {
@@ -117,6 +118,7 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
       saved_step_ = checkpoint->step;
       log_info(concat("going on from step ", checkpoint->step, " of ", run_.root().string()));
     }
+    run_.clear_away(learner_.steps_done());
     run_.save_config(config_);
     metrics_.emplace(run_, learner_.steps_done());
   }
@@ -126,15 +128,7 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
 void Trainer::open_run() {
   std::filesystem::create_directories(run_.root());
   lock_.emplace(run_);
-  if (run_.has_config()) {
-    const std::vector<std::string> changes = forbidden_changes(load_config(run_.config()), config_);
-    if (!changes.empty()) {
-      throw UserError(concat(run_.config().string(),
-                             ": the run was begun with other values; start another with --run-dir, "
-                             "or set back ",
-                             join(changes, ", ")));
-    }
-  }
+  if (run_.has_config()) require_same_run(run_, config_);
   log_to_file(run_.log().string());
 }
 
@@ -153,7 +147,6 @@ void Trainer::run() {
     stopped = (asked & kStop) != 0;
     if (stopped) break;
     take_step();
-    if (device_.is_cpu()) refuse_bad_numbers();
     if (is_due(config_.train.log_every)) log(*progress_);
     if (is_due(config_.train.checkpoint_every) || (asked & kSave) != 0) pause(&Trainer::save);
     if (is_due(config_.train.sample_every)) pause(&Trainer::draw_samples);
@@ -176,21 +169,41 @@ void Trainer::run() {
 std::int64_t Trainer::requests() const {
   std::int64_t bits = 0;
   if (time_is_up() || StopSignal::stop_requested()) bits |= kStop;
-  if (StopSignal::take_save_request()) bits |= kSave;
+  const double minutes = config_.train.checkpoint_minutes;
+  const bool is_time = minutes > 0.0 && group_.is_first() &&
+                       progress_->elapsed_seconds() - saved_seconds_ >= 60.0 * minutes;
+  if (StopSignal::take_save_request() || is_time) bits |= kSave;
   return bits;
 }
 
 void Trainer::take_step() {
   const std::int64_t step = learner_.steps_done();
   const Share share = share_of(config_.train.batch_size, group_.rank(), group_.size());
-  const Batch batch = batches_.at_step(step, share.first, share.count);
-  const RandomStream stream = {static_cast<std::uint64_t>(config_.seed), Purpose::dequantize,
-                               static_cast<std::uint64_t>(step)};
-  const at::Tensor x0 = to_model_scale(
-      batch.images, at::kFloat, parse_dequantization(config_.data.dequantize), stream, share.first);
-  means_.add(learner_.step(draw_inputs(config_, learner_.model().schedule(), step, x0, batch.labels,
-                                       share.first, config_.train.batch_size)),
-             step);
+  const StepReport report =
+      learner_.step(inputs_of_step(config_, learner_.model().schedule(), batches_, step, share));
+  if (report.left_out) return count_bad_step(step, report);
+  means_.add(report, step);
+}
+
+void Trainer::count_bad_step(std::int64_t step, const StepReport& report) {
+  if (group_.is_first()) {
+    write_bad_step(run_.bad_steps(), config_, learner_.model().schedule(), step, report);
+  }
+  if (learner_.steps_skipped() > config_.train.skip_bad_steps) end_with_bad_step(step);
+  log_warning(concat("step ", step + 1, ": the loss or the gradient is NaN or infinite; left out, ",
+                     learner_.steps_skipped(),
+                     " of train.skip_bad_steps = ", config_.train.skip_bad_steps));
+}
+
+void Trainer::end_with_bad_step(std::int64_t step) const {
+  throw std::runtime_error(
+      concat("step ", step + 1, ": the loss or the gradient is NaN or infinite; ",
+             saved_step_ < 0 ? "there is no checkpoint yet"
+                             : concat("the last good checkpoint is ",
+                                      (run_.checkpoints() / checkpoint_name(saved_step_)).string()),
+             ". --replay-step ", step + 1,
+             " shows that step again; a lower train.learning_rate or train.clip_grad_norm = 1 may "
+             "help"));
 }
 
 bool Trainer::is_due(std::int64_t every) const {
@@ -208,12 +221,10 @@ bool Trainer::time_is_up() const {
 void Trainer::refuse_bad_numbers() {
   const std::optional<std::int64_t> bad = means_.first_bad_step();
   if (!bad) return;
-  throw std::runtime_error(
-      concat("step ", *bad + 1, ": the loss or the gradient is NaN or infinite; ",
-             saved_step_ < 0 ? "there is no checkpoint yet"
-                             : concat("the last good checkpoint is ",
-                                      (run_.checkpoints() / checkpoint_name(saved_step_)).string()),
-             ". A lower train.learning_rate or train.clip_grad_norm = 1 may help"));
+  if (group_.is_first()) {
+    write_bad_step(run_.bad_steps(), config_, learner_.model().schedule(), *bad, {});
+  }
+  end_with_bad_step(*bad);
 }
 
 void Trainer::log(const Progress& progress) {
@@ -221,6 +232,9 @@ void Trainer::log(const Progress& progress) {
   Metrics metrics = means_.take();
   if (!group_.is_first()) return;
   const std::int64_t step = learner_.steps_done();
+  if (config_.train.skip_bad_steps > 0) {
+    metrics.emplace_back("skipped_steps", static_cast<double>(learner_.steps_skipped()));
+  }
   metrics.emplace_back("learning_rate", learning_rate_at(config_.train, step - 1));
   const double steps = static_cast<double>(step - logged_step_);
   metrics.emplace_back("images_per_second", steps * static_cast<double>(config_.train.batch_size) /
@@ -248,6 +262,7 @@ void Trainer::save() {
   checkpoint.seconds = seconds();
   run_.save(checkpoint, config_.train.keep_checkpoints);
   saved_step_ = checkpoint.step;
+  saved_seconds_ = progress_->elapsed_seconds();
 }
 
 void Trainer::draw_samples() {

@@ -16,18 +16,20 @@
 namespace cdm {
 
 struct Checkpoint {
-  std::int64_t step = 0;    // steps of training done
-  double seconds = 0.0;     // that they took, in all processes that took them
-  NamedTensors model;       // weights under the authors' names
-  NamedTensors ema;         // their moving average, same names
-  NamedTensors exp_avg;     // Adam's first moments, same names
-  NamedTensors exp_avg_sq;  // Adam's second moments, same names
+  std::int64_t step = 0;     // steps of training done
+  double seconds = 0.0;      // that they took, in all processes that took them
+  NamedTensors model;        // weights under the authors' names
+  NamedTensors ema;          // their moving average, same names
+  NamedTensors exp_avg;      // Adam's first moments, same names
+  NamedTensors exp_avg_sq;   // Adam's second moments, same names
+  std::int64_t skipped = 0;  // of the steps, left out because their numbers were not finite
 };
 
 /// "step-00001000"
 std::string checkpoint_name(std::int64_t step);
 
-/// Writes `folder`/step-N, replacing one of the same step. Throws std::runtime_error naming the
+/// Writes `folder`/step-N, replacing one of the same step, which stays until the new one is there.
+/// Throws std::runtime_error naming the
 /// path and reason; nothing half-written is left behind.
 std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
                                        const Checkpoint& checkpoint);
@@ -38,6 +40,9 @@ Checkpoint read_checkpoint(const std::filesystem::path& path);
 
 /// Only the weights that sampling and scoring need: the moving average, or the model's own.
 NamedTensors read_weights(const std::filesystem::path& path, bool average);
+
+/// The step that the name of a listed checkpoint says.
+std::int64_t step_of(const std::filesystem::path& path);
 
 /// The checkpoints in `folder`, oldest first; none when there is no such folder.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);

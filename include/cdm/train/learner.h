@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cdm/config.h"
+#include "cdm/data/batches.h"
 #include "cdm/denoiser.h"
 #include "cdm/distributed/gradient_buckets.h"
 #include "cdm/distributed/process_group.h"
@@ -40,10 +41,15 @@ StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, s
                        const at::Tensor& x0, const at::Tensor& labels, std::int64_t first_row = 0,
                        std::int64_t all_rows = 0);
 
+/// The inputs of training step `step`: the share of its batch that this process takes.
+StepInputs inputs_of_step(const RunConfig& config, const NoiseSchedule& schedule,
+                          BatchStream& batches, std::int64_t step, const Share& share);
+
 struct StepReport {
   LossTerms loss;
   at::Tensor gradient_norm;  // before clipping; scalar
-  double learning_rate;
+  double learning_rate = 0.0;
+  bool left_out = false;  // the weights are as before: loss or gradient is not finite
 };
 
 /// A loss and its gradients, in the order of the network's parameters; sums over parts of a batch.
@@ -63,14 +69,17 @@ class Learner {
 
   /// Number of steps taken.
   std::int64_t steps_done() const { return step_; }
+  /// How many of them were left out.
+  std::int64_t steps_skipped() const { return skipped_; }
 
-  /// One step of gradient descent, reported for the whole batch. Nothing is read back to the host;
-  /// when the loss or the norm of the gradient is not finite, weights are spoilt and the report
+  /// One step of gradient descent, reported for the whole batch. Where the loss or the norm of the
+  /// gradient is not finite, the step is counted, but left out. A GPU is not waited for to find
+  /// that out, unless train.skip_bad_steps asks for it: weights are spoilt then, and the report
   /// shows it.
   StepReport step(const StepInputs& inputs);
 
   /// The loss of step(), and its gradients, at the present weights.
-  LossGradients loss_gradients(const StepInputs& inputs);
+  LossGradients loss_gradients(const StepInputs& inputs) const;
 
   /// The model under training, and that of the moving average.
   const Denoiser& model() const { return *model_; }
@@ -90,6 +99,7 @@ class Learner {
   const ProcessGroup& group_;
   std::unique_ptr<GradientBuckets> buckets_;  // null when alone
   std::int64_t step_ = 0;
+  std::int64_t skipped_ = 0;
 };
 
 }  // namespace cdm

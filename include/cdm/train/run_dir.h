@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -24,6 +25,7 @@ class RunDir {
   std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
   std::filesystem::path tensorboard() const { return root_ / "tensorboard"; }
   std::filesystem::path samples() const { return root_ / "samples"; }
+  std::filesystem::path bad_steps() const { return root_ / "bad_steps.jsonl"; }
   std::filesystem::path log() const { return root_ / "log.txt"; }
 
   bool has_config() const;
@@ -31,13 +33,20 @@ class RunDir {
   /// Writes config.yaml. Creates the folder where there is none.
   void save_config(const RunConfig& config) const;
 
-  /// Saves a checkpoint and removes the oldest ones beyond the newest `keep` (0 = keeps all), and
-  /// those of later steps, which must be damaged: the run has gone on from before them.
+  /// Saves a checkpoint and removes the oldest ones beyond the newest `keep` (0 = keeps all).
   void save(const Checkpoint& checkpoint, std::int64_t keep) const;
 
-  /// The newest checkpoint that is whole, with a warning for each damaged one passed over. Empty
-  /// when there is none at all; throws UserError when there are some but none is whole.
-  std::optional<Checkpoint> newest_checkpoint() const;
+  static constexpr std::int64_t kAnyStep = std::numeric_limits<std::int64_t>::max();
+
+  /// The newest checkpoint that is whole, of a step before `before`, with a warning for each
+  /// damaged one passed over. Empty when there is none at all; where any step would do, throws
+  /// UserError when there are some but none is whole.
+  std::optional<Checkpoint> newest_checkpoint(std::int64_t before = kAnyStep) const;
+
+  /// Before a run goes on from `step`: gives checkpoints of later steps, which must be damaged, a
+  /// name that no checkpoint of the run will have, with a warning; removes what a killed process
+  /// left half-written.
+  void clear_away(std::int64_t step) const;
 
  private:
   std::filesystem::path root_;
@@ -59,6 +68,9 @@ class RunLock {
 /// Keys whose values differ and which may not change when a run goes on: "key: saved -> wanted".
 /// Lengths, intervals, the learning rate, sampling, device and where the data lie may change.
 std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConfig& wanted);
+
+/// Throws UserError, naming them, when there are any against the configuration in `run`.
+void require_same_run(const RunDir& run, const RunConfig& wanted);
 
 /// A trained model on disk: a run directory, of which the newest checkpoint is meant, or one of
 /// its checkpoint folders.

@@ -34,7 +34,7 @@ class Trainer {
 
   /// Trains until train.iterations or train.max_minutes are reached, or a signal asks for a stop,
   /// and saves. Throws std::runtime_error, naming the step, when the loss or the gradient is NaN or
-  /// infinite; the checkpoints before that step stay.
+  /// infinite, more often than train.skip_bad_steps allows; the checkpoints before it stay.
   void run();
 
   const RunConfig& config() const { return config_; }
@@ -49,6 +49,9 @@ class Trainer {
   /// What any process asks of all: to stop, to save.
   std::int64_t requests() const;
   void take_step();
+  /// Counts a step that was left out; ends the run where that is one too many.
+  void count_bad_step(std::int64_t step, const StepReport& report);
+  [[noreturn]] void end_with_bad_step(std::int64_t step) const;
   bool is_due(std::int64_t every) const;
   bool time_is_up() const;
   void refuse_bad_numbers();
@@ -74,6 +77,7 @@ class Trainer {
   double seconds_before_ = 0.0;  // of training, by earlier processes
   std::optional<Progress> progress_;
   std::int64_t saved_step_ = -1;
+  double saved_seconds_ = 0.0;    // when that was, of this process's training
   std::int64_t logged_step_ = 0;  // the interval of the rate that is logged begins here,
   double logged_seconds_ = 0.0;   // and then
 };
