@@ -109,7 +109,8 @@ void run(const Options& options) {
   if (options.samples.empty()) {
     model = load_model(options.model);
     check_sampling(model->denoiser->schedule(), model->config.sample);
-    check_classes(options.classes, model->denoiser->network(), model->config.sample.guidance);
+    check_classes(options.classes, model->denoiser->network(), model->config.sample.guidance,
+                  /*is_option=*/false);
   } else {
     DataConfig config = RunConfig().data;
     config.kind = "npz";
