@@ -91,6 +91,21 @@ TEST(LevelStatistics, DoNotDependOnTheBatch) {
   test::expect_close(parts.ce, whole.ce, 1e-10, "ce");
 }
 
+TEST(LevelStatistics, OfManyLevelsTakeNeighboursTogetherInTheConfusion) {
+  const Classifier classifier = test::small_classifier(test::small_config(201));  // 203 levels
+  const at::Tensor pixels = some_pixels(8);
+  const LevelStatistics s = level_statistics(classifier, {}, pixels, {});
+  EXPECT_EQ(s.confusion_group, 3);
+  at::Tensor confusion = at::zeros({68, 68}, at::kLong);
+  for (std::int64_t t = 0; t < 8; ++t) {
+    const at::Tensor x0 = to_unit_range(pixels.narrow(0, t, 1), at::kDouble);
+    const at::Tensor x =
+        classifier.schedule().add_noise(x0, level_of(t), evaluation_noise(0, t, x0));
+    confusion[t / 3][classifier.logits(x)[0].argmax().item<std::int64_t>() / 3] += 1;
+  }
+  EXPECT_TRUE(s.confusion.equal(confusion));
+}
+
 TEST(LevelStatistics, ShowEachImageAtDifferentLevels) {
   // Six images and nine levels share the factor 3.
   const Classifier classifier = test::small_classifier(test::small_config(7));
