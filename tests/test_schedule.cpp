@@ -82,6 +82,7 @@ TEST(Schedule, RefusesLevelsWithoutImageOrNoise) {
   EXPECT_THAT(refusal(10, 0.0, 0.02), AllOf(HasSubstr("diffusion.beta_start = 0,"),
                                             HasSubstr("level 1 "), HasSubstr("no more noise")));
   EXPECT_THAT(refusal(10, 1e-20, 0.02), HasSubstr("no more noise"));  // 1 - beta is 1
+  EXPECT_THAT(refusal(10, 0.1, 0.0), AllOf(HasSubstr("level 10 "), HasSubstr("no more noise")));
   EXPECT_THAT(refusal(10, 0.1, 1.0), AllOf(HasSubstr("diffusion.beta_end = 1:"),
                                            HasSubstr("level 10 "), HasSubstr("no image")));
   EXPECT_THAT(refusal(1000, 0.9, 0.9), HasSubstr("no image"));  // the product is 0 in the end
