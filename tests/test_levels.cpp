@@ -84,11 +84,15 @@ TEST(LevelStatistics, DoNotDependOnTheBatch) {
   const Classifier classifier = test::small_classifier(test::small_config(3));
   const at::Tensor pixels = some_pixels(7);
   LevelOptions options;
+  options.dequantization = Dequantization::uniform;
   const LevelStatistics whole = level_statistics(classifier, options, pixels, {});
   options.batch_size = 3;
   const LevelStatistics parts = level_statistics(classifier, options, pixels, {});
   test::expect_close(parts.mse, whole.mse, 1e-10, "mse");
   test::expect_close(parts.ce, whole.ce, 1e-10, "ce");
+  options.dequantization = Dequantization::none;
+  const LevelStatistics bare = level_statistics(classifier, options, pixels, {});
+  EXPECT_GT(test::relative_error(bare.ce, whole.ce), 1e-8);
 }
 
 TEST(LevelStatistics, OfManyLevelsTakeNeighboursTogetherInTheConfusion) {

@@ -66,16 +66,12 @@ void plot(const std::filesystem::path& stem, const std::string& commands, PlotSi
         << "set output\n";
   });
   const std::filesystem::path folder = stem.has_parent_path() ? stem.parent_path() : ".";
-  const auto remove_pictures = [&] {  // old or half drawn, they would not show the data
-    for (const char* const extension : {".svg", ".png"}) {
-      std::error_code ignored;
-      std::filesystem::remove(stem.string() + extension, ignored);
-    }
-  };
-  remove_pictures();
   const int code = run_gnuplot(folder, script);
   if (code == 0) return;
-  remove_pictures();
+  for (const char* const extension : {".svg", ".png"}) {
+    std::error_code ignored;  // old or half drawn, they do not show the data
+    std::filesystem::remove(stem.string() + extension, ignored);
+  }
   log_warning(concat(code == kNotFound ? "gnuplot is not installed: " : "gnuplot failed: ",
                      stem.string(), ".gp would draw the picture"));
 }
