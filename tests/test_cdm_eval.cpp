@@ -269,8 +269,6 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
                           {{"first", "-n", endless, "--neighbours", "32"}, "at least 33 images"},
                           {{"--samples", "train.npz", "-n", "9"}, "--samples"},
                           {{"--samples", "train.npz", "--set", "sample.steps=2"}, "--set"},
-                          {{"--samples", "train.npz", "--class", "0"}, "--class"},
-                          {{"--samples", "train.npz", "--weights", "model"}, "--weights"},
                           {{"first", "--class", "1"}, "--class"}}) {
     const test::Finished done = run(call.arguments);
     EXPECT_EQ(done.exit_code, 2) << done.err;
