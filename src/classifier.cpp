@@ -2,6 +2,7 @@
 #include "cdm/classifier.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/log_softmax.h>
 #include <c10/core/GradMode.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -81,8 +82,12 @@ at::Tensor Classifier::log_prob_all_levels(const at::Tensor& x, const at::Tensor
          f.narrow(1, schedule_.reference_level(), 1);
 }
 
+at::Tensor Classifier::log_posterior(const at::Tensor& x, const at::Tensor& labels) const {
+  return at::log_softmax(evaluate(x, labels).to(at::kDouble), 1);
+}
+
 at::Tensor Classifier::level_posterior(const at::Tensor& x, const at::Tensor& labels) const {
-  return evaluate(x, labels).softmax(1);
+  return log_posterior(x, labels).exp();
 }
 
 }  // namespace cdm

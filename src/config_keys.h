@@ -73,9 +73,9 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("diffusion", "steps", c.diffusion.steps, integer(1000), range(0, 100000),
         "T: the classifier tells levels 0..T+1 apart, 0..T with schedule = flow_matching");
   visit("diffusion", "beta_start", c.diffusion.beta_start, 1e-4, range(0, 1),
-        "linear: beta of level 1");
+        "linear: beta of level 1, above 0");
   visit("diffusion", "beta_end", c.diffusion.beta_end, 0.02, range(0, 1),
-        "linear: beta of level T");
+        "linear: beta of level T, below 1");
 
   visit("model", "kind", c.model.kind, Text("unet"), one_of({"unet", "mlp", "ddm_unet"}),
         "unet for images, mlp for studies in few dimensions; ddm_unet = the same UNet as a plain "

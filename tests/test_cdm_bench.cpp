@@ -57,6 +57,16 @@ TEST_F(CdmBench, DoesWhatItIsAskedToInTheOrderAskedFor) {
               8000.0, 1e-6);
 }
 
+TEST_F(CdmBench, LeavesOutTheDensityOfAPlainDenoiser) {
+  const std::vector<std::string> ddm = {"unet.yaml", "--set", "model.kind=ddm_unet", "--json"};
+  EXPECT_THAT(members(nlohmann::ordered_json::parse(bench(ddm))), ElementsAre("train", "sample"));
+  const test::Finished refused =
+      tiny_.run("cdm-bench", {"unet.yaml", "--set", "model.kind=ddm_unet", "--what", "train,nll"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--what nll: model.kind = ddm_unet has no density"));
+  EXPECT_EQ(refused.out, "");
+}
+
 TEST_F(CdmBench, PrintsATable) {
   const std::string out = bench({"tiny.yaml", "--what", "sample", "--set", "train.batch_size=5"});
   EXPECT_THAT(out, HasSubstr("batch 5 on cpu, 1 threads, fp32, "));

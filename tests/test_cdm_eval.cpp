@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // cdm-eval: its files, and what it refuses.
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/full.h>
 #include <gmock/gmock.h>
 #include <torch/csrc/jit/api/module.h>
 
@@ -33,6 +34,15 @@ class CdmEval : public testing::Test {
     return nlohmann::json::parse(test::read_text(tiny_ / file));
   }
   bool exists(const std::string& file) { return std::filesystem::exists(tiny_ / file); }
+
+  /// Five grey pictures of 16 x 16 pixels in each of the folders 0, 1 and 2.
+  void write_pictures(const std::string& folder, int shade = 0) {
+    for (int i = 0; i < 15; ++i) {
+      const std::filesystem::path of_class = tiny_ / concat(folder, "/", i % 3);
+      std::filesystem::create_directories(of_class);
+      write_png(of_class / concat(i, ".png"), at::full({1, 16, 16}, 16 * i + shade, at::kByte));
+    }
+  }
 
   test::TinyRun tiny_;
 };
@@ -103,6 +113,18 @@ TEST_F(CdmEval, CurvesGivesTheDensityAtEveryLevel) {
   const double nats = std::stod(scores.substr(scores.find("\n0,") + 3));
   EXPECT_NEAR(rows[0].at("log_prob_nats").get<double>(), nats, 1e-3);
   EXPECT_TRUE(exists("c/curves-first.svg"));
+  tiny_.run_well("cdm-eval", {"curves", "first", "--limit", "2", "--noise-levels", "10,0,10",
+                              "--batch", "1", "--out", "b"});
+  const auto one_by_one = json("b/curves-first.json");
+  ASSERT_EQ(one_by_one.size(), rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_NEAR(one_by_one[i].at("log_prob_nats").get<double>(),
+                rows[i].at("log_prob_nats").get<double>(), 1e-3);
+  }
+  // Two levels have no quarter and no half.
+  train("two", {"diffusion.steps=0", "loss.kind=nce"});
+  tiny_.run_well("cdm-eval", {"curves", "two", "--limit", "3"});
+  EXPECT_EQ(json("two/eval/curves-two.json").size(), 2u * 3u * 2u);
 }
 
 TEST_F(CdmEval, ToySetsEstimatesBesideExactDensities) {
@@ -123,6 +145,13 @@ TEST_F(CdmEval, ToySetsEstimatesBesideExactDensities) {
   EXPECT_NEAR(std::stod(nll.substr(nll.find("log_prob_nats ") + 14)), nats, 0.01);
   EXPECT_TRUE(exists("cube/eval/toy.svg"));
   EXPECT_TRUE(exists("cube/eval/toy-cube.csv"));
+  const test::Finished too_many = tiny_.run("cdm-eval", {"toy", "cube", "--images", "10000000"});
+  EXPECT_EQ(too_many.exit_code, 2);
+  EXPECT_THAT(too_many.err, HasSubstr("--images 10000000"));
+  // Values that are no pixels have no peak.
+  tiny_.run_well("cdm-eval",
+                 {"denoise", "cube", "--levels", "1", "--limit", "2", "--columns", "1"});
+  EXPECT_TRUE(json("cube/eval/denoise.json")[0].at("psnr_db").is_null());
   for (const char* option : {"--gaussian", "--dequantize=uniform"}) {
     const test::Finished refused = tiny_.run("cdm-nll", {"cube", option});
     EXPECT_EQ(refused.exit_code, 2);
@@ -131,18 +160,33 @@ TEST_F(CdmEval, ToySetsEstimatesBesideExactDensities) {
 }
 
 TEST_F(CdmEval, AgreementJudgesByTheNearestImages) {
-  // Samples that are training images themselves, under their own labels, and under others.
+  // Samples that are real images themselves, under their own labels, and under others. An .npz is
+  // one split: images 0, 5, 10, 16, 21 and 26 of 32 are held out to judge the judge.
+  const at::Tensor images = read_npz(tiny_ / "train.npz", "arr_0").narrow(0, 1, 4);
+  const at::Tensor labels = read_npz(tiny_ / "train.npz", "arr_1").narrow(0, 1, 4);
+  const auto write = [&](const char* file, const at::Tensor& classes) {
+    NpzWriter npz(tiny_ / file);
+    npz.write("arr_0", images);
+    npz.write("arr_1", classes);
+    npz.close();
+  };
+  write("right.npz", labels);
+  write("wrong.npz", (labels + 1).remainder(3));
+  tiny_.run_well("cdm-eval", {"agreement", "right.npz", "wrong.npz", "--data", "train.npz",
+                              "--neighbours", "1"});
+  const auto rows = json("eval/agreement.json");
+  EXPECT_EQ(rows[0].at("share_agreeing"), 1.0);
+  EXPECT_EQ(rows[1].at("share_agreeing"), 0.0);
+  EXPECT_EQ(rows[2].at("images"), "real images held out");
+  EXPECT_EQ(rows[2].at("count"), 6);
+  EXPECT_LT(rows[2].at("share_agreeing"), 1.0);  // of images that do not find themselves
+  // A data set of two splits is taken as it is, and its pictures resized as the samples are.
+  write_pictures("pictures/train");
+  write_pictures("pictures/test", 1);
   tiny_.run_well("cdm-eval",
-                 {"agreement", "train.npz", "--data", "train.npz", "--neighbours", "1"});
-  EXPECT_EQ(json("eval/agreement.json")[0].at("share_agreeing"), 1.0);
-  const at::Tensor images = read_npz(tiny_ / "train.npz", "arr_0");
-  NpzWriter wrong(tiny_ / "wrong.npz");
-  wrong.write("arr_0", images);
-  wrong.write("arr_1", (read_npz(tiny_ / "train.npz", "arr_1") + 1).remainder(3));
-  wrong.close();
-  tiny_.run_well("cdm-eval", {"agreement", "wrong.npz", "--data", "train.npz", "--neighbours", "1",
-                              "--out", "w"});
-  EXPECT_EQ(json("w/agreement.json")[0].at("share_agreeing"), 0.0);
+                 {"agreement", "right.npz", "--data", "pictures", "--judged", "3", "--out", "p"});
+  EXPECT_EQ(json("p/agreement.json")[1].at("images"), "real test images");
+  EXPECT_EQ(json("p/agreement.json")[1].at("count"), 3);
   const test::Finished refused =
       tiny_.run("cdm-eval", {"agreement", "plain.npz", "--data", "train.npz"});
   EXPECT_EQ(refused.exit_code, 2);
@@ -176,6 +220,9 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   EXPECT_EQ(same[0].at("samples"), test::kImages);
   EXPECT_EQ(same[0].at("features"), 16);
   EXPECT_EQ(same[0].at("network_sha256").get<std::string>().size(), 64u);
+  EXPECT_EQ(same[1].at("subsets"), 3);
+  EXPECT_EQ(same[1].at("subset_size"), 20);
+  EXPECT_TRUE(same[0].at("subset_size").is_null());
   EXPECT_EQ(same[2].at("value"), 1.0);
   EXPECT_EQ(same[3].at("value"), 1.0);
 
@@ -192,8 +239,18 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
               1e-6 * drawn[0].at("value").get<double>());
   EXPECT_TRUE(again[1].at("value").is_null());
 
+  // Pictures of a folder are resized as a run's are.
+  write_pictures("pictures");
+  ASSERT_EQ(run({"first", "-n", "24", "--reference", "pictures", "--out", "p"}).exit_code, 0);
+  EXPECT_EQ(json("p/fid.json")[0].at("reference_images"), 15);
+
   test::write_images(tiny_ / "large.npz", 4, false, 1, 16);
   test::write_images(tiny_ / "one.npz", 1, false);
+  NpzWriter other(tiny_ / "other.npz");  // moments of another network
+  other.write("mu", at::full({3}, 1.0, at::kDouble));
+  other.write("sigma", at::full({3, 3}, 1.0, at::kDouble));
+  other.close();
+  const char* const endless = "100000000";  // images: a test that draws them does not end
   test::write_text(tiny_ / "junk.pt", "junk");
   struct Wrong {
     std::vector<std::string> arguments;
@@ -206,6 +263,12 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
                           {{"--samples", "large.npz", "--reference", "train.npz"}, "one size"},
                           {{"--samples", "one.npz", "--reference", "train.npz"}, "one.npz"},
                           {{"--samples", "none.npz", "--reference", "train.npz"}, "none.npz"},
+                          {{"first", "-n", endless, "--out", "tiny.yaml"}, "is a file"},
+                          {{"first", "-n", endless, "--save-reference", "no/m.npz"}, "no/m.npz"},
+                          {{"first", "-n", endless, "--reference", "other.npz"}, "3 features"},
+                          {{"first", "-n", endless, "--neighbours", "32"}, "at least 33 images"},
+                          {{"--samples", "train.npz", "-n", "9"}, "--samples"},
+                          {{"--samples", "train.npz", "--set", "sample.steps=2"}, "--set"},
                           {{"first", "--class", "1"}, "--class"}}) {
     const test::Finished done = run(call.arguments);
     EXPECT_EQ(done.exit_code, 2) << done.err;
@@ -222,6 +285,7 @@ TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
   train("ddm", {"model.kind=ddm_unet"});
   train("two", {"diffusion.steps=0", "loss.kind=nce"});
   test::write_images(tiny_ / "large.npz", 4, false, 1, 16);
+  test::write_images(tiny_ / "many.npz", 300, false);
   struct Wrong {
     std::vector<std::string> arguments;
     std::vector<std::string> named;
@@ -232,10 +296,13 @@ TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
                           {{"levels"}, {"RUN_OR_CHECKPOINT"}},
                           {{"levels", "none"}, {"none"}},
                           {{"levels", "first", "first"}, {"first", "twice"}},
+                          {{"levels", "first", "two/../first"}, {"two/../first", "twice"}},
                           {{"levels", "first", "--data", "large.npz"}, {"large.npz", "16", "8"}},
                           {{"levels", "first", "--out", "tiny.yaml"}, {"tiny.yaml", "folder"}},
                           {{"levels", "first", "--repeats", "0"}, {"--repeats"}},
-                          {{"curves", "ddm"}, {"ddm_unet", "density"}},
+                          {{"curves", "first", "ddm", "--out", "c"}, {"ddm_unet", "density"}},
+                          {{"curves", "first", "--data", "many.npz", "--limit", "0"},
+                           {"--limit", "1200 curves", "1000"}},
                           {{"toy", "first"}, {"data.kind = npz", "not known"}},
                           {{"curves", "first", "--noise-levels", "22"}, {"22", "0..21"}},
                           {{"denoise", "two"}, {"two levels"}},
@@ -245,6 +312,7 @@ TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
     for (const std::string& text : call.named) EXPECT_THAT(done.err, HasSubstr(text));
     EXPECT_THAT(done.out, Not(HasSubstr("Error")));
   }
+  EXPECT_FALSE(exists("c"));  // the second run was looked at before work on the first
 }
 
 }  // namespace

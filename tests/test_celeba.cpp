@@ -84,8 +84,8 @@ TEST_F(Celeba, IsToldByItsFiles) {
 TEST_F(Celeba, NamesWhatIsWrong) {
   list("000001.png 0\n000009.png 0\n");
   EXPECT_THAT(refusal(), HasSubstr("000009.png"));
-  for (const char* line :
-       {"000001.png", "000001.png 3", "../000001.png 0", "000001.png  0", " 0"}) {
+  for (const char* line : {"000001.png", "000001.png 3", "../000001.png 0", "000001.png  0", " 0",
+                           "image_id,partition"}) {
     list(concat("000001.png 0\n", line, "\n"));
     EXPECT_THAT(refusal(), AllOf(HasSubstr("list_eval_partition.txt:2"), HasSubstr(line)));
   }

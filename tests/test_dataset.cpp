@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "cdm/data/dataset.h"
+#include "cdm/data/subset.h"
 #include "cdm/io/file.h"
 #include "cdm/io/npz.h"
 #include "dataset_test.h"
@@ -349,6 +350,22 @@ TEST_F(DatasetTest, TellsTheKindByWhatIsThere) {
   overwrite(folder_ / "a.zip", "");
   EXPECT_EQ(user_error([&] { kind(folder_ / "a.zip"); }),
             (folder_ / "a.zip").string() + ": must be an .npz file or a folder");
+}
+
+TEST(Subset, IsSpreadOverDataSortedByClass) {
+  Dataset sorted;
+  sorted.images = pixels(9, 1, 2);
+  sorted.labels = at::arange(9, at::kLong).div(3, "floor");
+  const Dataset three = spread_subset(sorted, 3);
+  EXPECT_TRUE(at::equal(three.labels, at::tensor(at::ArrayRef<std::int64_t>({0, 1, 2}))));
+  EXPECT_TRUE(at::equal(three.images[1], sorted.images[3]));
+  EXPECT_TRUE(
+      at::equal(spread_indices(9, 4), at::tensor(at::ArrayRef<std::int64_t>({0, 2, 4, 6}))));
+  EXPECT_EQ(spread_subset(sorted, 0).size(), 9);
+  EXPECT_EQ(spread_subset(sorted, 10).size(), 9);
+  EXPECT_EQ(spread_indices(9, 10).size(0), 9);
+  sorted.labels = at::Tensor();
+  EXPECT_FALSE(spread_subset(sorted, 3).labels.defined());
 }
 
 TEST(Splits, AreTrainAndTest) {

@@ -84,11 +84,72 @@ TEST(LevelStatistics, DoNotDependOnTheBatch) {
   const Classifier classifier = test::small_classifier(test::small_config(3));
   const at::Tensor pixels = some_pixels(7);
   LevelOptions options;
+  options.dequantization = Dequantization::uniform;
   const LevelStatistics whole = level_statistics(classifier, options, pixels, {});
   options.batch_size = 3;
   const LevelStatistics parts = level_statistics(classifier, options, pixels, {});
   test::expect_close(parts.mse, whole.mse, 1e-10, "mse");
   test::expect_close(parts.ce, whole.ce, 1e-10, "ce");
+  options.dequantization = Dequantization::none;
+  const LevelStatistics bare = level_statistics(classifier, options, pixels, {});
+  EXPECT_GT(test::relative_error(bare.ce, whole.ce), 1e-8);
+}
+
+TEST(LevelStatistics, OfManyLevelsTakeNeighboursTogetherInTheConfusion) {
+  const Classifier classifier = test::small_classifier(test::small_config(201));  // 203 levels
+  const at::Tensor pixels = some_pixels(8);
+  const LevelStatistics s = level_statistics(classifier, {}, pixels, {});
+  EXPECT_EQ(s.confusion_group, 3);
+  at::Tensor confusion = at::zeros({68, 68}, at::kLong);
+  for (std::int64_t t = 0; t < 8; ++t) {
+    const at::Tensor x0 = to_unit_range(pixels.narrow(0, t, 1), at::kDouble);
+    const at::Tensor x =
+        classifier.schedule().add_noise(x0, level_of(t), evaluation_noise(0, t, x0));
+    confusion[t / 3][classifier.logits(x)[0].argmax().item<std::int64_t>() / 3] += 1;
+  }
+  EXPECT_TRUE(s.confusion.equal(confusion));
+}
+
+TEST(LevelStatistics, ShowEachImageAtDifferentLevels) {
+  // Six images and nine levels share the factor 3.
+  const Classifier classifier = test::small_classifier(test::small_config(7));
+  const at::Tensor pixels = some_pixels(6);
+  LevelOptions options;
+  for (const std::int64_t repeats : {1, 2, 4, 5, 9}) {
+    options.repeats = repeats;
+    const at::Tensor count = level_statistics(classifier, options, pixels, {}).count;
+    EXPECT_EQ(count.sum().item<std::int64_t>(), 6 * repeats);
+    EXPECT_LE((count.max() - count.min()).item<std::int64_t>(), 1) << repeats;
+  }
+  // Nine images: without the shift, image i would be at level i in every repeat.
+  const at::Tensor nine = some_pixels(9);
+  options.repeats = 2;
+  const LevelStatistics s = level_statistics(classifier, options, nine, {});
+  const at::Tensor x0 = to_unit_range(nine, at::kDouble);
+  const auto error = [&](std::int64_t image, std::int64_t t, std::int64_t seen) {
+    const at::Tensor x = x0.narrow(0, image, 1);
+    const at::Tensor noise = evaluation_noise(0, seen, x);
+    const at::Tensor x_t = classifier.schedule().add_noise(x, level_of(t), noise);
+    return (classifier.predict_noise(x_t, level_of(t)) - noise).square().mean().item<double>();
+  };
+  EXPECT_NEAR(s.mse[4].item<double>(), 0.5 * (error(4, 4, 4) + error(3, 4, 9 + 3)), 1e-10);
+}
+
+TEST(LevelStatistics, OfFloat32ModelsKeepNeighbouringLevelsApart) {
+  // log p_t(x) of 3 x 32 x 32 values is some -4e3 nats, where float32 counts in steps of 2e-4.
+  const Classifier classifier = test::small_classifier(test::small_config(3), 3, 32, at::kFloat);
+  const at::Tensor pixels =
+      uniform({3, Purpose::noise, 0}, {5, 3, 32, 32}, at::TensorOptions().dtype(at::kFloat))
+          .mul(256)
+          .to(at::kByte);
+  const LevelStatistics s = level_statistics(classifier, {}, pixels, {});
+  for (std::int64_t t = 0; t < 5; ++t) {
+    const at::Tensor x0 = to_unit_range(pixels.narrow(0, t, 1), at::kFloat);
+    const at::Tensor x =
+        classifier.schedule().add_noise(x0, level_of(t), evaluation_noise(0, t, x0));
+    const at::Tensor log_p = at::log_softmax(classifier.logits(x).to(at::kDouble), 1)[0];
+    EXPECT_NEAR(s.ce[t].item<double>(), -log_p[t].item<double>(), 1e-5) << t;
+  }
 }
 
 TEST(LevelStatistics, OfLevelsThatNoImageWasSeenAtAreLeftOut) {

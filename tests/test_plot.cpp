@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 
 #include <cstdlib>
-#include <stdexcept>
 
 #include "cdm/eval/plot.h"
 #include "cdm/io/file.h"
@@ -13,6 +12,7 @@
 namespace cdm {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 class Plot : public test::FilesTest {};
@@ -28,15 +28,28 @@ TEST_F(Plot, DrawsSvgAndPngAndLeavesItsScript) {
   EXPECT_LT(picture.min().item<int>(), 128);  // something is drawn on white
 }
 
-TEST_F(Plot, SaysThatItsScriptIsWrong) {
-  EXPECT_THROW(plot(folder_ / "a", "plot 'none.csv' using 1:2\n"), std::runtime_error);
+/// What plot() writes to stderr.
+std::string warning_of(const std::filesystem::path& stem, const std::string& commands) {
+  testing::internal::CaptureStderr();
+  plot(stem, commands);
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST_F(Plot, WarnsWhereItsScriptIsWrongAndLeavesNoPicture) {
+  test::overwrite(folder_ / "a.svg", "of other data");
+  EXPECT_THAT(warning_of(folder_ / "a", "plot 'none.csv' using 1:2\n"),
+              AllOf(HasSubstr("gnuplot failed"), HasSubstr("a.gp")));
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "a.gp"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "a.svg"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "a.png"));
 }
 
 TEST_F(Plot, WithoutGnuplotTheScriptIsAll) {
   const std::string path = std::getenv("PATH");
   setenv("PATH", folder_.c_str(), 1);
-  plot(folder_ / "a", "plot x\n");
+  const std::string warning = warning_of(folder_ / "a", "plot x\n");
   setenv("PATH", path.c_str(), 1);
+  EXPECT_THAT(warning, HasSubstr("gnuplot is not installed"));
   EXPECT_TRUE(std::filesystem::exists(folder_ / "a.gp"));
   EXPECT_FALSE(std::filesystem::exists(folder_ / "a.svg"));
 }

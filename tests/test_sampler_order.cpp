@@ -147,6 +147,45 @@ TEST(Sampler, DdimWithEtaOneIsDdpm) {
   EXPECT_GT(test::relative_error(run("ddim", 0.5), run("ddpm", 0.0)), 0.01);
 }
 
+/// Every step of a run on `denoiser` from the same x_T, with `draw` in place of all its noise.
+std::vector<SampleStep> steps_of(const Denoiser& denoiser, const SampleConfig& config,
+                                 double draw = 0.0) {
+  std::vector<SampleStep> steps;
+  sample(
+      denoiser, config, test::numbers(1, {2, 1, 2, 2}), {},
+      [&](std::int64_t) {
+        return at::full({2, 1, 2, 2}, draw, at::kDouble);
+      },
+      [&](const SampleStep& step) { steps.push_back(step); });
+  return steps;
+}
+
+TEST(Sampler, DdimsNoiseGrowsWithEta) {
+  const GaussianDenoiser denoiser = denoiser_of("linear", 100);
+  SampleConfig config = RunConfig().sample;
+  config.steps = 10;
+  const auto noise = [&](double eta) {
+    config.eta = eta;
+    return steps_of(denoiser, config, 1.0)[0].x - steps_of(denoiser, config, 0.0)[0].x;
+  };
+  test::expect_close(noise(0.5), 0.5 * noise(1.0), 1e-10, "half of eta, half of the noise");
+  EXPECT_GT(noise(1.0).min().item<double>(), 0.01);
+}
+
+TEST(Sampler, MultistepMethodsLookBackFromTheSecondStepOn) {
+  const GaussianDenoiser denoiser = denoiser_of("linear", 100);
+  SampleConfig config = RunConfig().sample;
+  config.steps = 10;
+  config.sampler = "ddim";
+  const std::vector<SampleStep> first_order = steps_of(denoiser, config);
+  for (const char* sampler : {"dpm_solver_2", "dpm_solver_pp_2m"}) {
+    config.sampler = sampler;
+    const std::vector<SampleStep> steps = steps_of(denoiser, config);
+    test::expect_close(steps[0].x, first_order[0].x, 1e-12, sampler);
+    EXPECT_GT(test::relative_error(steps[1].x, first_order[1].x), 1e-6) << sampler;
+  }
+}
+
 // The velocity form: x_s = x_t + (s - t) v, v = (eps - x_t) / (T - t).
 TEST(Sampler, EulerFollowsTheVelocityOfFlowMatching) {
   constexpr std::int64_t kLevels = 20;
@@ -155,9 +194,10 @@ TEST(Sampler, EulerFollowsTheVelocityOfFlowMatching) {
   config.sampler = "euler";
   config.spacing = "linspace";
   config.steps = kLevels;
-  std::vector<SampleStep> steps;
-  sample(denoiser, config, test::numbers(1, {2, 1, 2, 2}), {}, {},
-         [&](const SampleStep& step) { steps.push_back(step); });
+  const std::vector<SampleStep> steps = steps_of(denoiser, config);
+  // At level T the image is the noise, v = eps - x_0 of the x_0 that level T-1 predicts.
+  test::expect_close(steps[0].x, steps[0].from - (steps[0].from - steps[0].x0) / kLevels, 1e-12,
+                     "level T");
   for (std::int64_t t = kLevels - 1; t >= 1; --t) {
     const SampleStep& step = steps[static_cast<std::size_t>(kLevels - t)];
     const at::Tensor levels = at::full({2}, t, at::kLong);

@@ -2,17 +2,21 @@
 // How much image and how much noise each level of each schedule holds.
 #include <ATen/ops/equal.h>
 #include <ATen/ops/tensor.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
 #include <cmath>
 #include <numbers>
 
 #include "cdm/diffusion/schedule.h"
 #include "cdm/error.h"
+#include "files.h"
 #include "support.h"
 
 namespace cdm {
 namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
 
 NoiseSchedule schedule_of(const std::string& kind, std::int64_t T) {
   DiffusionConfig config = RunConfig().diffusion;
@@ -66,6 +70,24 @@ TEST(Schedule, OfTwoLevelsHasNothingBetweenDataAndNoise) {
 }
 
 TEST(Schedule, RefusesAnUnknownName) { EXPECT_THROW(schedule_of("spiral", 10), UserError); }
+
+TEST(Schedule, RefusesLevelsWithoutImageOrNoise) {
+  const auto refusal = [](std::int64_t T, double beta_start, double beta_end) {
+    DiffusionConfig config = RunConfig().diffusion;
+    config.steps = T;
+    config.beta_start = beta_start;
+    config.beta_end = beta_end;
+    return test::user_error([&] { NoiseSchedule schedule(config); });
+  };
+  EXPECT_THAT(refusal(10, 0.0, 0.02), AllOf(HasSubstr("diffusion.beta_start = 0,"),
+                                            HasSubstr("level 1 "), HasSubstr("no more noise")));
+  EXPECT_THAT(refusal(10, 1e-20, 0.02), HasSubstr("no more noise"));  // 1 - beta is 1
+  EXPECT_THAT(refusal(10, 0.1, 0.0), AllOf(HasSubstr("level 10 "), HasSubstr("no more noise")));
+  EXPECT_THAT(refusal(10, 0.1, 1.0), AllOf(HasSubstr("diffusion.beta_end = 1:"),
+                                           HasSubstr("level 10 "), HasSubstr("no image")));
+  EXPECT_THAT(refusal(1000, 0.9, 0.9), HasSubstr("no image"));  // the product is 0 in the end
+  EXPECT_EQ(refusal(10, 1e-6, 0.999), "no UserError");
+}
 
 class EverySchedule : public testing::TestWithParam<const char*> {};
 

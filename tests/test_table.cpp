@@ -32,6 +32,24 @@ TEST_F(TableTest, IsPrintedInColumns) {
             "a \"plain\" one         3    -\n");
 }
 
+TEST(Table, IsPrintedToFiveDigitsWithoutSpacesAtTheEnd) {
+  Table table({"value", "text"});
+  table.add({0.123456789, std::string("a long one")});
+  table.add({12345.6, std::string("short")});
+  std::ostringstream out;
+  table.print(out);
+  EXPECT_EQ(out.str(),
+            "  value  text\n"
+            "0.12346  a long one\n"
+            "  12346  short\n");
+}
+
+TEST_F(TableTest, QuotesLinesInCsv) {
+  table_.add({std::string("two\nlines"), std::int64_t{1}, 1.0});
+  table_.write_csv(folder_ / "a.csv");
+  EXPECT_TRUE(read_file(folder_ / "a.csv").ends_with("\"two\nlines\",1,1\n"));
+}
+
 TEST_F(TableTest, IsWrittenAsCsv) {
   table_.write_csv(folder_ / "a.csv");
   EXPECT_EQ(read_file(folder_ / "a.csv"),

@@ -24,7 +24,7 @@ using testing::HasSubstr;
 
 class Toy : public test::FilesTest {
  protected:
-  Toy() { test::write_images((folder_ / "images.npz").string(), 400, false, 4, 8, 3); }
+  Toy() { test::write_images((folder_ / "images.npz").string(), 1100, false, 4, 8, 3); }
 
   DataConfig config(const std::string& toy, double width = 1.0) const {
     DataConfig data = RunConfig().data;
@@ -81,7 +81,7 @@ TEST_F(Toy, GaussianHasTheMomentsOfItsImages) {
   EXPECT_EQ(x.sizes(), at::IntArrayRef({40000, 3, 4, 4}));
   const at::Tensor centred = (images - images.mean(0)).flatten(1);
   const at::Tensor drawn = (x - x.mean(0)).flatten(1).to(at::kDouble);
-  const at::Tensor covariance = centred.t().mm(centred) / 399.0;
+  const at::Tensor covariance = centred.t().mm(centred) / 1099.0;
   EXPECT_LT((drawn.t().mm(drawn) / 39999.0 - covariance).abs().max().item<double>(),
             0.05 * covariance.abs().max().item<double>());
   EXPECT_LT((x.mean(0) - images.mean(0)).abs().max().item<double>(), 0.01);
@@ -91,6 +91,31 @@ TEST_F(Toy, GaussianHasTheMomentsOfItsImages) {
   const double expected =
       -24.0 * (1.0 + std::log(2.0 * std::numbers::pi)) - 0.5 * regular.logdet().item<double>();
   EXPECT_NEAR(gaussian.log_prob(x).mean().item<double>(), expected, 0.2);
+}
+
+// More images than are taken at once, in colour and as the grey ones that they are made to.
+TEST_F(Toy, GaussianHasTheirExactDensity) {
+  const at::Tensor images = at::adaptive_avg_pool2d(
+      to_unit_range(read_npz((folder_ / "images.npz").string(), "arr_0").permute({0, 3, 1, 2}),
+                    at::kDouble),
+      {4, 4});
+  for (const std::int64_t channels : {3, 1}) {
+    DataConfig data = config("gaussian");
+    data.channels = channels;
+    const at::Tensor rows = (channels == 1 ? images.mean(1, true) : images).flatten(1);
+    const at::Tensor mean = rows.mean(0);
+    const at::Tensor centred = rows - mean;
+    const std::int64_t d = rows.size(1);
+    const double step = 2.0 / 255.0;
+    const at::Tensor covariance =
+        centred.t().mm(centred) / 1099.0 + at::eye(d, at::kDouble) * (step * step / 12.0);
+    const at::Tensor v = test::numbers(1, {d}) * 0.1;
+    const double distance = v.dot(covariance.inverse().mv(v)).item<double>();
+    const double expected = -0.5 * (static_cast<double>(d) * std::log(2.0 * std::numbers::pi) +
+                                    covariance.logdet().item<double>() + distance);
+    EXPECT_NEAR(ToyDistribution(data).log_prob((mean + v).view({1, channels, 4, 4})).item<double>(),
+                expected, 1e-8 * std::abs(expected));
+  }
 }
 
 TEST_F(Toy, ImagesDoNotDependOnHowManyAreDrawn) {

@@ -33,7 +33,7 @@ namespace {
 
 struct Options {
   std::string config, device;
-  std::vector<std::string> set, what = {"train", "sample", "nll"};
+  std::vector<std::string> set, what;  // none: all that the model has
   std::int64_t batch = 0, repeats = 5, image_size = 0, channels = 0;
   bool json = false;
 };
@@ -130,9 +130,6 @@ class Bench {
                   [&] { learner_.average().predict_noise(images_, levels_, labels_); });
   }
   Timing nll() {
-    if (classifier() == nullptr) {
-      throw cdm::UserError("--what nll: model.kind = ddm_unet has no density");
-    }
     return timing(1.0, [&] { classifier()->log_prob(images_, levels_, labels_); });
   }
 
@@ -157,8 +154,23 @@ class Bench {
   double forward_flop_, gemm_;
 };
 
+/// The kinds of work to time, before any is.
+std::vector<std::string> work_of(const Options& options, const cdm::RunConfig& config) {
+  const bool has_density = config.model.kind != "ddm_unet";
+  if (options.what.empty()) {
+    return has_density ? std::vector<std::string>{"train", "sample", "nll"}
+                       : std::vector<std::string>{"train", "sample"};
+  }
+  if (!has_density &&
+      std::find(options.what.begin(), options.what.end(), "nll") != options.what.end()) {
+    throw cdm::UserError("--what nll: model.kind = ddm_unet has no density");
+  }
+  return options.what;
+}
+
 void run(const Options& options) {
   cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
+  const std::vector<std::string> work = work_of(options, config);
   if (!options.device.empty()) config.device = options.device;
   const at::Device device = cdm::resolve_device(config.device);
   cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
@@ -173,7 +185,7 @@ void run(const Options& options) {
               << cdm::fixed(bench.gemm() / 1e9, 0) << " GFLOP/s\n"
               << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
   }
-  for (const std::string& what : options.what) {
+  for (const std::string& what : work) {
     const Timing t = what == "train" ? bench.train() : what == "nll" ? bench.nll() : bench.sample();
     json[what] = {{"median_ms", t.median_ms},
                   {"images_per_s", t.images_per_s},
@@ -204,7 +216,8 @@ int main(int argc, char** argv) {
         ->allow_extra_args(false);
     app.add_option("--device", options.device,
                    "auto, cpu, cuda or cuda:N; default: the configuration's");
-    app.add_option("--what", options.what, "train, sample, nll, in the order wanted")
+    app.add_option("--what", options.what,
+                   "train, sample, nll, in the order wanted; default: all that the model has")
         ->delimiter(',')
         ->allow_extra_args(false)
         ->check(CLI::IsMember({"train", "sample", "nll"}));

@@ -106,7 +106,7 @@ void score(Options& options) {
   cdm::log_info(cdm::concat("scored ", dataset.size(), " images in ",
                             cdm::format_duration(progress.elapsed_seconds())));
   const std::int64_t dimensions = dataset.images[0].numel();
-  const double offset = dataset.has_pixels() ? cdm::bits_offset(options.score.dequantization) : 0.0;
+  const double offset = cdm::bits_offset(dataset, options.score.dequantization);
   const at::Tensor bits = cdm::bits_per_dim(scores.log_prob, dimensions, offset);
   const bool has_draws = options.score.draws > 1;
   if (!options.out.empty()) write_scores(options.out, scores, bits, dataset.labels, has_draws);

@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "cdm/config_choices.h"
 #include "cdm/data/batches.h"
 #include "cdm/device.h"
 #include "cdm/error.h"
@@ -235,7 +236,7 @@ void draw(Options& options) {
   const cdm::SampleConfig sampling = sampling_of(options, model);
   cdm::GenerateOptions& generate = options.generate;
   generate.classes = options.classes;
-  cdm::check_classes(generate.classes, network, sampling.guidance);
+  cdm::check_classes(generate.classes, network, sampling.guidance, options.guidance.has_value());
   if (generate.first_image + generate.count > kImagesOfASeed) {
     throw cdm::UserError(cdm::concat("--first-image ", generate.first_image, ": a seed has ",
                                      kImagesOfASeed, " images, too few for ", generate.count,
@@ -300,20 +301,20 @@ int main(int argc, char** argv) {
         "--trajectory", options.trajectory,
         "FILE.npz: levels [S+1], every x_t [N, S+1, C, H, W] and prediction x_0 [N, S, C, "
         "H, W], float32");
-    app.add_option("--sampler", options.sampler,
-                   "ddpm, ddim, dpm_solver_2, dpm_solver_pp_2m, heun or euler; default: the "
-                   "configuration's")
-        ->check(
-            CLI::IsMember({"ddpm", "ddim", "dpm_solver_2", "dpm_solver_pp_2m", "heun", "euler"}));
+    const auto choice = [&](const char* option, std::string& value, const char* key) {
+      const std::vector<std::string> names = cdm::choices_of(key);
+      app.add_option(option, value,
+                     cdm::concat(cdm::join(names, ", "), "; default: the configuration's"))
+          ->check(CLI::IsMember(names));
+    };
+    choice("--sampler", options.sampler, "sample.sampler");
+    choice("--spacing", options.spacing, "sample.spacing");
     app.add_option("--steps", options.steps,
                    "steps per image (one network evaluation each, of heun two); default: the "
                    "configuration's");
     app.add_option("--eta", options.eta,
                    "of ddim: 0 = no noise, 1 = as much as ddpm; default: the configuration's")
         ->check(CLI::Range(0.0, 1.0));
-    app.add_option("--spacing", options.spacing,
-                   "leading, trailing or linspace; default: the configuration's")
-        ->check(CLI::IsMember({"leading", "trailing", "linspace"}));
     app.add_option("--guidance", options.guidance,
                    "w of classifier-free guidance; default: the configuration's");
     app.add_option("--class", options.classes,

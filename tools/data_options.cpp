@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "data_options.h"
 
+#include "cdm/data/subset.h"
 #include "cdm/error.h"
 #include "cdm/log.h"
 #include "cdm/text.h"
@@ -12,7 +13,8 @@ void add_data_options(CLI::App& app, DataOptions& options) {
                  "data set directory, or .npz with arr_0 uint8 [N, H, W, C]; default: the run's");
   app.add_option("--split", options.split, "train or test")
       ->check(CLI::IsMember({"train", "test"}));
-  app.add_option("--limit", options.limit, "look at the first images only; 0 = all")
+  app.add_option("--limit", options.limit,
+                 "images to look at, spread evenly over the data set; 0 = all")
       ->check(CLI::Range(0, 1 << 30));
 }
 
@@ -23,12 +25,13 @@ Dataset load_chosen_dataset(const DataOptions& options, const RunConfig& config)
     data.image_size = config.data.image_size;
     data.channels = config.data.channels;
   }
-  Dataset dataset = load_dataset(data, parse_split(options.split));
-  if (options.limit > 0 && options.limit < dataset.size()) {
-    dataset.images = dataset.images.narrow(0, 0, options.limit);
-    if (dataset.labels.defined()) dataset.labels = dataset.labels.narrow(0, 0, options.limit);
-  }
-  return dataset;
+  return spread_subset(load_dataset(data, parse_split(options.split)), options.limit);
+}
+
+DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size) {
+  DataConfig data = detect_dataset(path);
+  if (data.kind == "image_folder" || data.kind == "celeba") data.image_size = image_size;
+  return data;
 }
 
 at::Tensor labels_for(const Network& network, const Dataset& dataset) {

@@ -28,14 +28,15 @@ void add_weights_options(CLI::App& app, LoadOptions& options) {
 }
 
 void check_classes(const std::vector<std::int64_t>& classes, const Network& network,
-                   double guidance) {
+                   double guidance, bool is_option) {
   if (!network.is_conditional() && !classes.empty()) {
     throw UserError("--class: the model is unconditional (model.num_classes = 0)");
   }
   if (classes.empty() && guidance > 0.0) {
-    throw UserError(network.is_conditional()
-                        ? "--guidance: needs --class"
-                        : "--guidance: the model is unconditional (model.num_classes = 0)");
+    throw UserError(concat(is_option ? "--guidance " : "sample.guidance = ", guidance,
+                           network.is_conditional()
+                               ? ": needs --class"
+                               : ": the model is unconditional (model.num_classes = 0)"));
   }
   for (const std::int64_t label : classes) {
     if (label < 0 || label >= network.num_classes()) {

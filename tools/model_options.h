@@ -17,8 +17,9 @@ void add_model_options(CLI::App& app, LoadOptions& options);
 /// Adds --device, --precision, --weights and --set, which fill `options` in.
 void add_weights_options(CLI::App& app, LoadOptions& options);
 
-/// Throws UserError unless the model can draw these --class, with this guidance.
+/// Throws UserError unless the model can draw these --class, with this guidance: of --guidance
+/// where `is_option`, else of the configuration.
 void check_classes(const std::vector<std::int64_t>& classes, const Network& network,
-                   double guidance);
+                   double guidance, bool is_option);
 
 }  // namespace cdm

@@ -2,7 +2,10 @@
 #include "program.h"
 
 #include <c10/util/Exception.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 
@@ -67,6 +70,9 @@ void require_folder_of(const std::string& file) {
   const std::filesystem::path folder = std::filesystem::path(file).parent_path();
   if (!folder.empty() && !std::filesystem::is_directory(folder)) {
     throw UserError(concat(file, ": the folder ", folder.string(), " does not exist"));
+  }
+  if (!file.empty() && ::access(folder.empty() ? "." : folder.c_str(), W_OK) != 0) {
+    throw UserError(concat(file, ": the folder cannot be written to: ", std::strerror(errno)));
   }
   if (std::filesystem::is_directory(file)) {
     throw UserError(concat(file, ": is a folder; a file is to be written"));

@@ -28,8 +28,9 @@ int run_program(const Program& program, int argc, char** argv);
 /// first process logs more than warnings.
 ProcessGroup join_group();
 
-/// Throws UserError when the folder that `file` is to be written to does not exist, or `file` is a
-/// folder itself. Programs ask before they compute anything. An empty name is of no file.
+/// Throws UserError when the folder that `file` is to be written to does not exist or cannot be
+/// written to, or `file` is a folder itself. Programs ask before they compute anything. An empty
+/// name is of no file.
 void require_folder_of(const std::string& file);
 
 /// Seeds on the command line have the range that they have in a configuration.

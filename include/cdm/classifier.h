@@ -51,7 +51,11 @@ class Classifier final : public Denoiser {
   /// log p_t(x) of every level, [B, K], by the same pass.
   at::Tensor log_prob_all_levels(const at::Tensor& x, const at::Tensor& labels = {}) const;
 
-  /// p(t | x), [B, K].
+  /// log p(t | x), float64 [B, K]. From the logits themselves: the log densities are large numbers,
+  /// in which float32 does not tell neighbouring levels apart.
+  at::Tensor log_posterior(const at::Tensor& x, const at::Tensor& labels = {}) const;
+
+  /// p(t | x), float64 [B, K].
   at::Tensor level_posterior(const at::Tensor& x, const at::Tensor& labels = {}) const;
 
  private:

@@ -3,13 +3,13 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/adaptive_avg_pool2d.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/eye.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_cholesky.h>
 #include <ATen/ops/linalg_solve_triangular.h>
 #include <ATen/ops/logaddexp.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -41,12 +41,12 @@ at::Tensor normal_log_prob(const at::Tensor& rows, double w) {
          d * (std::log(w) + 0.5 * std::log(2.0 * std::numbers::pi));
 }
 
-/// Images to take the moments of, float64 [N, d].
-at::Tensor source_images(const DataConfig& config) {
+/// Images to take the moments of.
+Dataset source_images(const DataConfig& config) {
   if (config.path.empty()) {
     throw UserError("data.path is empty: data.toy = gaussian takes the covariance of images there");
   }
-  const Dataset source = load_dataset(detect_dataset(config.path), Split::train);
+  Dataset source = load_dataset(detect_dataset(config.path), Split::train);
   const bool to_grey = source.channels() == 3 && config.channels == 1;
   if ((!to_grey && source.channels() != config.channels) ||
       source.image_size() < config.image_size) {
@@ -55,16 +55,21 @@ at::Tensor source_images(const DataConfig& config) {
                            config.channels, " x ", config.image_size, " x ", config.image_size,
                            " as data.channels and data.image_size say"));
   }
-  std::vector<at::Tensor> reduced;
-  constexpr std::int64_t kAtOnce = 1000;  // as float64, all images may be too many
+  return source;
+}
+
+/// Calls visit(rows) for batches of the images, reduced to the configured size: float64 [n, d]. All
+/// at once may be too many.
+template <class Visit>
+void for_each_batch(const DataConfig& config, const Dataset& source, const Visit& visit) {
+  constexpr std::int64_t kAtOnce = 1000;
+  const bool to_grey = source.channels() != config.channels;
   for (std::int64_t first = 0; first < source.size(); first += kAtOnce) {
     const std::int64_t count = std::min(kAtOnce, source.size() - first);
     at::Tensor images = to_unit_range(source.images.narrow(0, first, count), at::kDouble);
     if (to_grey) images = images.mean(1, /*keepdim=*/true);
-    reduced.push_back(
-        at::adaptive_avg_pool2d(images, {config.image_size, config.image_size}).flatten(1));
+    visit(at::adaptive_avg_pool2d(images, {config.image_size, config.image_size}).flatten(1));
   }
-  return at::cat(reduced);
 }
 
 }  // namespace
@@ -75,13 +80,20 @@ ToyDistribution::ToyDistribution(const DataConfig& config) : config_(config) {
     if (value == 0) throw UserError(concat(key, " = 0: data.kind = toy needs it"));
   }
   if (config.toy != "gaussian") return;
-  at::Tensor images = source_images(config);
-  mean_ = images.mean(0);
-  images.sub_(mean_);
+  const Dataset source = source_images(config);
+  const auto n = static_cast<double>(source.size());
+  const std::int64_t d = config.channels * config.image_size * config.image_size;
+  mean_ = at::zeros({d}, at::kDouble);
+  for_each_batch(config, source, [&](const at::Tensor& rows) { mean_.add_(rows.sum(0)); });
+  mean_.div_(n);
+  at::Tensor scatter = at::zeros({d, d}, at::kDouble);
+  for_each_batch(config, source, [&](const at::Tensor& rows) {
+    const at::Tensor centred = rows - mean_;
+    scatter.addmm_(centred.t(), centred);
+  });
   constexpr double kStep = 2.0 / 255.0;
   const at::Tensor covariance =
-      images.t().mm(images) / static_cast<double>(std::max<std::int64_t>(images.size(0) - 1, 1)) +
-      at::eye(images.size(1), at::kDouble) * (kStep * kStep / 12.0);
+      scatter / std::max(n - 1.0, 1.0) + at::eye(d, at::kDouble) * (kStep * kStep / 12.0);
   factor_ = at::linalg_cholesky(covariance);
 }
 

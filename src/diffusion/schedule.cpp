@@ -44,6 +44,24 @@ at::Tensor per_image(const at::Tensor& table, const at::Tensor& t, const at::Ten
   return table.to(like.options()).index_select(0, t.to(like.device())).view({-1, 1, 1, 1});
 }
 
+/// Samplers divide by the image and by the noise of each level in between, and by how far lambda
+/// moves from one to the next.
+void check_levels(const DiffusionConfig& config, const at::Tensor& signal) {
+  const auto* const image = signal.const_data_ptr<double>();
+  const std::string keys = config.schedule == "linear"
+                               ? concat("diffusion.beta_start = ", config.beta_start,
+                                        ", diffusion.beta_end = ", config.beta_end)
+                               : concat("diffusion.schedule = ", config.schedule);
+  for (std::int64_t t = 1; t + 1 < signal.size(0); ++t) {
+    const char* const wrong = !(image[t] > 0.0) ? " holds no image any more; betas must be smaller"
+                              : !(image[t] < image[t - 1])
+                                  ? " holds no more noise than the one before; betas must be larger"
+                                  : nullptr;
+    if (wrong == nullptr) continue;
+    throw UserError(concat(keys, ": level ", t, " of diffusion.steps = ", config.steps, wrong));
+  }
+}
+
 double at_level(const at::Tensor& table, std::int64_t t) {
   TORCH_CHECK(t >= 0 && t < table.size(0), "level ", t, " is not in 0..", table.size(0) - 1);
   return table.const_data_ptr<double>()[t];
@@ -68,6 +86,7 @@ NoiseSchedule::NoiseSchedule(const DiffusionConfig& config) : steps_(config.step
     throw UserError(concat("diffusion.schedule = ", config.schedule,
                            ": must be linear, cosine, uniform or flow_matching"));
   }
+  check_levels(config, signal_);
   placed_signal_ = signal_;
   placed_sigma_ = sigma_;
 }

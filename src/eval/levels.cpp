@@ -4,12 +4,12 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/ones_like.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "cdm/classifier.h"
 #include "cdm/data/batches.h"
@@ -27,22 +27,29 @@ at::Tensor per_image(const at::Tensor& values) {
 /// Adds what the classifier says of x at levels t.
 void add_decisions(LevelStatistics& sums, const Classifier& classifier, const at::Tensor& x,
                    const at::Tensor& t, const at::Tensor& labels) {
-  const std::int64_t K = classifier.schedule().levels();
-  // log p_t(x) differs from the logits by what all levels have in common.
-  const at::Tensor log_posterior =
-      at::log_softmax(classifier.log_prob_all_levels(x, labels).to(at::kCPU, at::kDouble), 1);
+  const at::Tensor log_posterior = classifier.log_posterior(x, labels).to(at::kCPU);
   const auto [best, decided] = log_posterior.max(1);
   const at::Tensor confidence = best.exp();
   const at::Tensor correct = decided.eq(t).to(at::kDouble);
   sums.ce.index_add_(0, t, -log_posterior.gather(1, t.unsqueeze(1)).squeeze(1));
   sums.accuracy.index_add_(0, t, correct);
-  sums.confusion.view({-1}).index_add_(0, t * K + decided, at::ones_like(t));
+  const auto row = [&](const at::Tensor& levels) {
+    return levels.div(sums.confusion_group, "floor");
+  };
+  sums.confusion.view({-1}).index_add_(0, row(t) * sums.confusion.size(0) + row(decided),
+                                       at::ones_like(t));
   const at::Tensor bin = confidence.mul(static_cast<double>(kCalibrationBins))
                              .to(at::kLong)
                              .clamp(0, kCalibrationBins - 1);
   sums.bin_count.index_add_(0, bin, at::ones_like(confidence));
   sums.bin_confidence.index_add_(0, bin, confidence);
   sums.bin_correct.index_add_(0, bin, correct);
+}
+
+/// How often the levels i + r N modulo K of image i, r = 0, 1, ..., have come round by `repeat`:
+/// after K / gcd(N, K) repeats they are the first ones again.
+std::int64_t number_of_cycles(std::int64_t repeat, std::int64_t N, std::int64_t K) {
+  return repeat / (K / std::gcd(N, K));
 }
 
 /// The mean over levels first .. last of a mean per level.
@@ -82,7 +89,9 @@ LevelStatistics level_statistics(const Denoiser& model, const LevelOptions& opti
   if (classifier != nullptr) {
     sums.ce = at::zeros({K}, real());
     sums.accuracy = at::zeros({K}, real());
-    sums.confusion = at::zeros({K, K}, at::kLong);
+    sums.confusion_group = (K + kMostConfusionRows - 1) / kMostConfusionRows;
+    const std::int64_t rows = (K + sums.confusion_group - 1) / sums.confusion_group;
+    sums.confusion = at::zeros({rows, rows}, at::kLong);
     for (at::Tensor* const bins : {&sums.bin_count, &sums.bin_confidence, &sums.bin_correct}) {
       *bins = at::zeros({kCalibrationBins}, real());
     }
@@ -96,7 +105,9 @@ LevelStatistics level_statistics(const Denoiser& model, const LevelOptions& opti
       const at::Tensor classes =
           labels.defined() ? labels.narrow(0, first, batch).to(network.device()) : at::Tensor();
       const std::int64_t number = first + repeat * total;
-      const at::Tensor t = at::arange(number, number + batch, at::kLong).remainder(K);
+      const std::int64_t shift = number_of_cycles(repeat, total, K);
+      const at::Tensor t =
+          at::arange(number + shift, number + shift + batch, at::kLong).remainder(K);
       const at::Tensor t_there = t.to(network.device());
       const at::Tensor noise = evaluation_noise(options.seed, number, x0);
       const at::Tensor x_t = schedule.add_noise(x0, t_there, noise);

@@ -61,6 +61,10 @@ double bits_offset(Dequantization dequantization) {
   return std::log2(dequantization == Dequantization::none ? 127.5 : 128.0);
 }
 
+double bits_offset(const Dataset& dataset, Dequantization dequantization) {
+  return dataset.has_pixels() ? bits_offset(dequantization) : 0.0;
+}
+
 at::Tensor bits_per_dim(const at::Tensor& log_prob_nats, std::int64_t dimensions, double offset) {
   return log_prob_nats / (-static_cast<double>(dimensions) * std::numbers::ln2) + offset;
 }

@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <ostream>
-#include <stdexcept>
 
 #include "cdm/io/file.h"
 #include "cdm/log.h"
@@ -19,7 +18,7 @@ namespace {
 
 constexpr int kNotFound = 127;  // what a shell or a spawned child reports for a missing program
 
-/// Exit code of `gnuplot NAME` run in `folder`.
+/// Exit code of `gnuplot NAME` run in `folder`; not 0 either where it could not be started.
 int run_gnuplot(const std::filesystem::path& folder, const std::string& name) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -31,7 +30,7 @@ int run_gnuplot(const std::filesystem::path& folder, const std::string& name) {
   const int error = posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error == ENOENT) return kNotFound;
-  if (error != 0) throw std::runtime_error("gnuplot cannot be started");
+  if (error != 0) return error;
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
@@ -67,16 +66,14 @@ void plot(const std::filesystem::path& stem, const std::string& commands, PlotSi
         << "set output\n";
   });
   const std::filesystem::path folder = stem.has_parent_path() ? stem.parent_path() : ".";
-  switch (run_gnuplot(folder, script)) {
-    case 0:
-      return;
-    case kNotFound:
-      log_warning(
-          concat("gnuplot is not installed: ", stem.string(), ".gp would draw the picture"));
-      return;
-    default:
-      throw std::runtime_error(concat(stem.string(), ".gp: gnuplot could not draw it"));
+  const int code = run_gnuplot(folder, script);
+  if (code == 0) return;
+  for (const char* const extension : {".svg", ".png"}) {
+    std::error_code ignored;  // old or half drawn, they do not show the data
+    std::filesystem::remove(stem.string() + extension, ignored);
   }
+  log_warning(concat(code == kNotFound ? "gnuplot is not installed: " : "gnuplot failed: ",
+                     stem.string(), ".gp would draw the picture"));
 }
 
 }  // namespace cdm

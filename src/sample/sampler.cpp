@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cdm/config_choices.h"
 #include "cdm/error.h"
 #include "cdm/random.h"
 #include "cdm/text.h"
@@ -126,8 +127,7 @@ bool draws_noise(const SampleConfig& config) {
 }
 
 void check_sampling(const NoiseSchedule& schedule, const SampleConfig& config) {
-  static const std::vector<std::string> names = {"ddpm", "ddim",         "euler",
-                                                 "heun", "dpm_solver_2", "dpm_solver_pp_2m"};
+  const std::vector<std::string> names = choices_of("sample.sampler");
   if (std::find(names.begin(), names.end(), config.sampler) == names.end()) {
     throw UserError(
         concat("sample.sampler = ", config.sampler, ": must be one of ", join(names, ", ")));

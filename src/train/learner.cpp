@@ -14,17 +14,17 @@
 #include "cdm/model/layers.h"
 #include "cdm/parallel.h"
 #include "cdm/random.h"
+#include "cdm/train/make_model.h"
 
 namespace cdm {
 namespace {
 
-std::shared_ptr<Denoiser> make_model(const RunConfig& config, const NetworkShape& shape,
-                                     at::Device device, at::ScalarType type) {
-  std::shared_ptr<Network> network =
-      make_network(config.model, shape, static_cast<std::uint64_t>(config.seed));
-  network->to(device, type);
-  if (config.precision == "bf16") network->set_body_type(at::kBFloat16);
-  return make_denoiser(std::move(network), NoiseSchedule(config.diffusion));
+/// A model in training: a bf16 body where the configuration asks for it, all else in `type`.
+std::shared_ptr<Denoiser> training_model(const RunConfig& config, const NetworkShape& shape,
+                                         at::Device device, at::ScalarType type) {
+  const bool bf16 = config.precision == "bf16";
+  return make_model(config, shape, device, {type, bf16 ? at::kBFloat16 : type, false},
+                    static_cast<std::uint64_t>(config.seed));
 }
 
 }  // namespace
@@ -85,10 +85,16 @@ void LossGradients::add(const LossGradients& other) {
 Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  at::ScalarType type, const ProcessGroup& group)
     : config_(config),
+<<<<<<< HEAD
       model_(make_model(config, shape, device, type)),
       average_(make_model(config, shape, device, type)),
       adam_(model_->network().parameters(), config.train),
       group_(group) {
+=======
+      model_(training_model(config, shape, device, type)),
+      average_(training_model(config, shape, device, type)),
+      adam_(model_->network().parameters(), config.train) {
+>>>>>>> fix-eval
   model_->network().set_requires_grad(true);
   if (!group.is_alone()) {
     buckets_ = std::make_unique<GradientBuckets>(group, values_of(model_->network().parameters()));

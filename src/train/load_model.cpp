@@ -11,6 +11,7 @@
 #include "cdm/text.h"
 #include "cdm/train/checkpoint.h"
 #include "cdm/train/learner.h"
+#include "cdm/train/make_model.h"
 
 namespace cdm {
 
@@ -34,11 +35,11 @@ Model load_model(const LoadOptions& options) {
   const at::Device device = resolve_device(config.device, options.local_rank);
   allow_tf32(precision.tf32);
   use_own_cuda_kernels(config.own_cuda_kernels);
-  std::shared_ptr<Network> network = make_network(config.model, network_shape(config), 0);
-  network->load(read_weights(files.checkpoint, options.average), files.checkpoint.string());
-  network->to(device, precision.type);
-  if (precision.body != precision.type) network->set_body_type(precision.body);
-  return {config, files, make_denoiser(std::move(network), NoiseSchedule(config.diffusion))};
+  std::shared_ptr<Denoiser> denoiser =
+      make_model(config, network_shape(config), device, precision, 0);
+  denoiser->network().load(read_weights(files.checkpoint, options.average),
+                           files.checkpoint.string());
+  return {config, files, std::move(denoiser)};
 }
 
 }  // namespace cdm

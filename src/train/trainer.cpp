@@ -2,7 +2,6 @@
 #include "cdm/train/trainer.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "cdm/data/subset.h"
 #include "cdm/device.h"
 #include "cdm/error.h"
 #include "cdm/eval/nll.h"
@@ -30,16 +30,6 @@ constexpr std::int64_t kScoreBatch = 128;
 // Bits of Trainer::requests.
 constexpr std::int64_t kStop = 1;
 constexpr std::int64_t kSave = 2;
-
-/// `count` images (0 = all), evenly spread over the data set, which may be sorted by class.
-Dataset spread_subset(Dataset dataset, std::int64_t count) {
-  const std::int64_t size = dataset.size();
-  if (count == 0 || count >= size) return dataset;
-  const at::Tensor chosen = at::arange(count, at::kLong).mul_(size).div_(count, "floor");
-  dataset.images = dataset.images.index_select(0, chosen);
-  if (dataset.labels.defined()) dataset.labels = dataset.labels.index_select(0, chosen);
-  return dataset;
-}
 
 /// What is scored in the loop; nothing when that never happens, as with a model without a density.
 std::optional<Dataset> test_images(const RunConfig& config) {

@@ -2,11 +2,14 @@
 // cdm-eval agreement: how often an image drawn for a class looks like one, to a judge that owes
 // nothing to the model: the nearest training images, pixel by pixel.
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "cdm/data/batches.h"
+#include "cdm/data/subset.h"
 #include "cdm/error.h"
 #include "cdm/eval/neighbours.h"
 #include "cdm/text.h"
@@ -33,13 +36,46 @@ at::Tensor rows(const Dataset& dataset) {
   return to_unit_range(dataset.images, at::kFloat).flatten(1);
 }
 
+/// The judge's own images, and others of the same kind that it is itself judged by.
+struct Real {
+  Dataset known, unknown;
+  std::string name;  // of the latter
+};
+
+/// The two splits; of data with one only, every so many-th image is held out.
+Real real_images(const DataConfig& config, std::int64_t judged) {
+  const Dataset train = labelled(config, Split::train);
+  const Dataset test = labelled(config, Split::test);
+  if (!at::equal(train.images, test.images)) {
+    return {train, spread_subset(test, judged), "real test images"};
+  }
+  constexpr std::int64_t kShare = 5;  // at most one in so many
+  const std::int64_t held_out = std::min(judged, train.size() / kShare);
+  if (held_out == 0) {
+    throw UserError(concat(train.description, ": has no test split, and its ", train.size(),
+                           " images are too few to hold some out"));
+  }
+  const at::Tensor numbers = spread_indices(train.size(), held_out);
+  const at::Tensor others =
+      at::ones({train.size()}, at::kBool).index_fill_(0, numbers, false).nonzero().squeeze(1);
+  return {subset(train, others), subset(train, numbers), "real images held out"};
+}
+
 void run(const Options& options) {
-  const DataConfig data = detect_dataset(options.data);
-  const Dataset train = labelled(data, Split::train);
+  const std::filesystem::path folder = make_folder(options.out);
+  std::vector<Dataset> samples;
+  for (const std::string& file : options.samples) {
+    DataConfig config = RunConfig().data;
+    config.kind = "npz";
+    config.path = file;
+    samples.push_back(labelled(config, Split::train));
+  }
+  const auto [train, unknown, name_of_unknown] = real_images(
+      detect_dataset_of_size(options.data, samples.front().image_size()), options.judged);
   const at::Tensor known = rows(train);
   const std::int64_t k = std::min(options.neighbours, train.size());
   Table table({"images", "count", "share_agreeing", "standard_error"});
-  const auto judge = [&](const std::string& name, const Dataset& dataset) {
+  const auto judge = [&, &train = train](const std::string& name, const Dataset& dataset) {
     if (dataset.image_size() != train.image_size() || dataset.channels() != train.channels()) {
       throw UserError(concat(name, ": its images are ", dataset.channels(), " x ",
                              dataset.image_size(), " x ", dataset.image_size(), ", those of ",
@@ -52,19 +88,9 @@ void run(const Options& options) {
     const auto count = static_cast<double>(dataset.size());
     table.add({name, dataset.size(), share, std::sqrt(share * (1.0 - share) / count)});
   };
-  for (const std::string& file : options.samples) {
-    DataConfig config = RunConfig().data;
-    config.kind = "npz";
-    config.path = file;
-    judge(file, labelled(config, Split::train));
-  }
-  // How good the judge is.
-  Dataset test = labelled(data, Split::test);
-  const std::int64_t judged = std::min(options.judged, test.size());
-  test.images = test.images.narrow(0, 0, judged);
-  test.labels = test.labels.narrow(0, 0, judged);
-  judge("real test images", test);
-  report(table, make_folder(options.out) / "agreement");
+  for (std::size_t i = 0; i < samples.size(); ++i) judge(options.samples[i], samples[i]);
+  judge(name_of_unknown, unknown);  // how good the judge is
+  report(table, folder / "agreement");
 }
 
 }  // namespace
@@ -83,8 +109,10 @@ void add_agreement(CLI::App& app, Chosen& chosen) {
         command.add_option("--neighbours", options.neighbours, "nearest training images that vote")
             ->check(CLI::Range(1, 1000));
         command
-            .add_option("--judged", options.judged,
-                        "real test images that the judge is itself judged by")
+            .add_option(
+                "--judged", options.judged,
+                "real test images, spread evenly over the test split (or, without one, held out: "
+                "at most a fifth), that the judge is itself judged by")
             ->check(CLI::Range(1, 10000000));
       },
       run);

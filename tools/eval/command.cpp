@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "command.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <iostream>
 #include <set>
 
@@ -27,30 +31,40 @@ void add_level_options(CLI::App& app, LevelOptions& options) {
 
 std::vector<NamedModel> load_runs(const RunsOptions& options) {
   std::vector<NamedModel> models;
+  std::set<std::filesystem::path> paths;
   std::set<std::string> names;
   for (const std::string& path : options.runs) {
     LoadOptions load = options.model;
     load.path = path;
     const std::filesystem::path whole = std::filesystem::absolute(path / std::filesystem::path());
+    if (!paths.insert(std::filesystem::weakly_canonical(whole)).second) {
+      throw UserError(concat(path, ": is given twice"));
+    }
     std::string name = whole.lexically_normal().parent_path().filename().string();
-    if (!names.insert(name).second) {
+    if (names.contains(name)) {
       name = path;
       std::replace(name.begin(), name.end(), '/', '_');  // it becomes part of file names
     }
-    if (std::any_of(models.begin(), models.end(),
-                    [&](const NamedModel& other) { return other.name == name; })) {
-      throw UserError(concat(path, ": is given twice"));
-    }
+    while (!names.insert(name).second) name += '_';  // of a/b and a_b
     models.push_back({name, load_model(load)});
   }
   return models;
+}
+
+void require_classifiers(const std::vector<NamedModel>& models) {
+  for (const NamedModel& model : models) model.model.classifier();
 }
 
 std::filesystem::path make_folder(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder) && !std::filesystem::is_directory(folder)) {
     throw UserError(concat("--out ", folder.string(), ": is a file; a folder is to be written"));
   }
-  std::filesystem::create_directories(folder);
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error || ::access(folder.c_str(), W_OK) != 0) {
+    throw UserError(concat("--out ", folder.string(), ": cannot be written to: ",
+                           error ? error.message() : std::strerror(errno)));
+  }
   return folder;
 }
 

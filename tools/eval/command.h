@@ -60,7 +60,11 @@ struct NamedModel {
 };
 std::vector<NamedModel> load_runs(const RunsOptions& options);
 
-/// A folder for results; made when it is not there. Throws UserError where it is a file.
+/// Throws UserError, naming the first plain denoiser, unless all know densities.
+void require_classifiers(const std::vector<NamedModel>& models);
+
+/// A folder for results; made when it is not there. Throws UserError where it is a file or cannot
+/// be written to.
 std::filesystem::path make_folder(const std::filesystem::path& folder);
 /// The one that the options name.
 std::filesystem::path results_folder(const RunsOptions& options, const Model& first);

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 // cdm-eval curves: log p_t of images at all t, clean and noisy ones (figure 3).
+#include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <iostream>
 
-#include "../program.h"
 #include "cdm/classifier.h"
 #include "cdm/error.h"
 #include "cdm/eval/levels.h"
@@ -20,13 +21,42 @@ struct Options {
   RunsOptions runs;
   DataOptions data{"", "test", 4};
   std::vector<std::int64_t> noise_levels;
-  std::uint64_t seed = 0;
+  LevelOptions levels;
 };
 
-/// Clean images, and images in the middle and at the end of the levels.
-std::vector<std::int64_t> usual_levels(const NoiseSchedule& schedule) {
-  const std::int64_t last = schedule.reference_level();
-  return {0, last / 4, last / 2, last};
+constexpr std::int64_t kMostCurves = 1000;  // that a picture, and a table of all their points, bear
+
+/// Those asked for, or clean images, and images in the middle and at the end of the levels; each
+/// once, ascending. Throws UserError for levels that the model does not have.
+std::vector<std::int64_t> noise_levels_of(const Options& options, const NamedModel& model) {
+  const std::int64_t last = model.model.denoiser->schedule().reference_level();
+  std::vector<std::int64_t> levels = options.noise_levels;
+  if (levels.empty()) levels = {0, last / 4, last / 2, last};
+  for (const std::int64_t s : levels) {
+    if (s >= 0 && s <= last) continue;
+    throw UserError(
+        concat("--noise-levels ", s, ": must be in 0..", last, ", the levels of ", model.name));
+  }
+  std::sort(levels.begin(), levels.end());
+  levels.erase(std::unique(levels.begin(), levels.end()), levels.end());
+  return levels;
+}
+
+/// log p_t of images at all t, [N, K], with the noise of level `s` in them: float64, CPU.
+at::Tensor all_log_probs(const Classifier& classifier, const LevelOptions& options,
+                         const ModelInputs& inputs, std::int64_t s) {
+  std::vector<at::Tensor> parts;
+  for (std::int64_t first = 0; first < inputs.images.size(0); first += options.batch_size) {
+    const std::int64_t count = std::min(options.batch_size, inputs.images.size(0) - first);
+    const at::Tensor x0 = inputs.images.narrow(0, first, count);
+    const at::Tensor labels =
+        inputs.labels.defined() ? inputs.labels.narrow(0, first, count) : at::Tensor();
+    const at::Tensor t = at::full({count}, s, x0.options().dtype(at::kLong));
+    const at::Tensor x_t =
+        classifier.schedule().add_noise(x0, t, evaluation_noise(options.seed, first, x0));
+    parts.push_back(classifier.log_prob_all_levels(x_t, labels).to(at::kCPU, at::kDouble));
+  }
+  return at::cat(parts);
 }
 
 /// One line per image and noise level; the same colour for a level.
@@ -51,26 +81,26 @@ void draw(const std::string& name, std::int64_t images,
 void run(const Options& options) {
   const c10::NoGradGuard no_grad;
   const std::vector<NamedModel> models = load_runs(options.runs);
+  require_classifiers(models);
+  for (const NamedModel& model : models) noise_levels_of(options, model);
   const std::filesystem::path folder = results_folder(options.runs, models.front().model);
-  for (const auto& [name, model] : models) {
+  for (const NamedModel& named : models) {
+    const auto& [name, model] = named;
     const Classifier& classifier = model.classifier();
     const NoiseSchedule& schedule = classifier.schedule();
-    const std::vector<std::int64_t> noise_levels =
-        options.noise_levels.empty() ? usual_levels(schedule) : options.noise_levels;
+    const std::vector<std::int64_t> noise_levels = noise_levels_of(options, named);
     const Dataset dataset = load_chosen_dataset(options.data, model.config);
-    const auto [x0, labels] = inputs_for(model, dataset);
-    const at::Tensor noise = evaluation_noise(options.seed, 0, x0);
+    const std::int64_t curves = dataset.size() * static_cast<std::int64_t>(noise_levels.size());
+    if (curves > kMostCurves) {
+      throw UserError(concat("--limit: ", dataset.size(), " images at ", noise_levels.size(),
+                             " noise levels are ", curves, " curves; at most ", kMostCurves,
+                             " are drawn"));
+    }
+    const ModelInputs inputs = inputs_for(model, dataset);
     Table table({"image", "noise_level", "level", "log_prob_nats"});
     for (const std::int64_t s : noise_levels) {
-      if (s < 0 || s >= schedule.levels()) {
-        throw UserError(concat("--noise-levels ", s, ": must be in 0..", schedule.levels() - 1,
-                               ", the levels of ", name));
-      }
-      const at::Tensor t = at::full({x0.size(0)}, s, x0.options().dtype(at::kLong));
-      const at::Tensor log_prob =
-          classifier.log_prob_all_levels(schedule.add_noise(x0, t, noise), labels)
-              .to(at::kCPU, at::kDouble);
-      for (std::int64_t image = 0; image < x0.size(0); ++image) {
+      const at::Tensor log_prob = all_log_probs(classifier, options.levels, inputs, s);
+      for (std::int64_t image = 0; image < dataset.size(); ++image) {
         for (std::int64_t level = 0; level < schedule.levels(); ++level) {
           table.add({image, s, level, log_prob[image][level].item<double>()});
         }
@@ -79,7 +109,7 @@ void run(const Options& options) {
     const std::filesystem::path stem = folder / concat("curves-", name);
     table.write_csv(stem.string() + ".csv");
     table.write_json(stem.string() + ".json");
-    draw(name, x0.size(0), noise_levels, schedule.reference_level(), stem);
+    draw(name, dataset.size(), noise_levels, schedule.reference_level(), stem);
 
     // Where each image's density is highest: near its own level, when the model is right.
     Table summary({"run", "image", "noise_level", "log_prob_at_0", "most_probable_level"});
@@ -111,7 +141,7 @@ void add_curves(CLI::App& app, Chosen& chosen) {
                         "half and reference")
             ->delimiter(',')
             ->allow_extra_args(false);
-        command.add_option("--seed", options.seed, "of the noise")->check(seed_range());
+        add_level_options(command, options.levels);
       },
       run);
 }

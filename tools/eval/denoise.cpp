@@ -9,6 +9,7 @@
 #include <iostream>
 
 #include "cdm/data/batches.h"
+#include "cdm/data/subset.h"
 #include "cdm/error.h"
 #include "cdm/eval/levels.h"
 #include "cdm/eval/plot.h"
@@ -30,8 +31,8 @@ struct Options {
 
 /// Clean image first, then one column per level: what the model is given above what each model
 /// makes of it. [rows x (columns + 1)] pictures, row by row.
-void write_strip(const Options& options, const std::vector<NamedModel>& models,
-                 const Dataset& dataset, const std::filesystem::path& file) {
+void write_strip(const Options& options, const std::vector<NamedModel>& models, const Dataset& all,
+                 const std::filesystem::path& file) {
   // Of the schedule with the fewest levels: every model has these.
   const NoiseSchedule* schedule = &models.front().model.denoiser->schedule();
   for (const NamedModel& model : models) {
@@ -39,9 +40,9 @@ void write_strip(const Options& options, const std::vector<NamedModel>& models,
     if (other.levels() < schedule->levels()) schedule = &other;
   }
   const std::vector<std::int64_t> levels = spread_levels(*schedule, options.columns);
-  const std::int64_t shown = std::min(options.images, dataset.size());
+  const Dataset dataset = spread_subset(all, options.images);
   std::vector<at::Tensor> pictures;
-  for (std::int64_t image = 0; image < shown; ++image) {
+  for (std::int64_t image = 0; image < dataset.size(); ++image) {
     Dataset one = dataset;
     one.images = dataset.images.narrow(0, image, 1);
     if (one.labels.defined()) one.labels = dataset.labels.narrow(0, image, 1);
@@ -105,8 +106,9 @@ void run(const Options& options) {
     for (const DenoisingError& error :
          denoising_errors(*model.denoiser, levels, options.levels, images, labels,
                           [&](std::int64_t done) { progress.update(done); })) {
-      // Images span 2, from -1 to 1.
-      const double psnr = 10.0 * std::log10(4.0 / error.mse_image);
+      // Pixels span 2, from -1 to 1; other values have no peak.
+      const double psnr =
+          dataset.has_pixels() ? 10.0 * std::log10(4.0 / error.mse_image) : std::nan("");
       table.add({name, error.level, schedule.steps(), error.sigma, error.mse_noise, error.mse_image,
                  psnr});
     }

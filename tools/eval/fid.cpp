@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // cdm-eval fid: Frechet distance, kernel distance, precision and recall between generated images
 // and real ones, in the features of a network that the user gives.
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
 #include <algorithm>
@@ -9,12 +10,14 @@
 
 #include "../program.h"
 #include "cdm/data/batches.h"
+#include "cdm/data/subset.h"
 #include "cdm/device.h"
 #include "cdm/error.h"
 #include "cdm/eval/feature_network.h"
 #include "cdm/eval/frechet.h"
 #include "cdm/log.h"
 #include "cdm/progress.h"
+#include "cdm/random.h"
 #include "cdm/sample/generate.h"
 #include "cdm/text.h"
 #include "command.h"
@@ -23,6 +26,7 @@ namespace cdm::eval {
 namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+constexpr std::uint64_t kKeptImages = 0xffffffff;  // a stream that no kernel subset has
 
 struct Options {
   LoadOptions model;  // its path is empty where --samples are compared
@@ -34,20 +38,28 @@ struct Options {
   std::int64_t subsets = 100, subset_size = 1000, neighbours = 3, manifold = 10000;
 };
 
-/// Features of images as they come: their moments, and the first few themselves.
+/// `count` (at most `total`) of the numbers 0..total-1 at random, ascending. Images may be sorted
+/// by class, and their first ones of one class; or drawn of each class in turn, and every tenth one
+/// of one class, too.
+at::Tensor random_numbers(std::uint64_t seed, std::int64_t total, std::int64_t count) {
+  const at::Tensor order = permutation({seed, Purpose::data_order, kKeptImages}, total);
+  return std::get<0>(order.narrow(0, 0, std::min(count, total)).sort());
+}
+
+/// Features of images as they come: their moments and, of those with the numbers `chosen`
+/// (ascending), the features themselves.
 class Features {
  public:
-  Features(const FeatureNetwork& network, std::int64_t kept)
-      : network_(network), statistics_(network.dimensions()), most_kept_(kept) {}
+  Features(const FeatureNetwork& network, at::Tensor chosen)
+      : network_(network), statistics_(network.dimensions()), chosen_(std::move(chosen)) {}
 
   /// uint8 [B, C, H, W].
   void add(const at::Tensor& images) {
     const at::Tensor features = network_.features(images).to(at::kCPU);
+    const std::int64_t first = statistics_.count();
     statistics_.add(features);
-    if (kept_count_ < most_kept_) {
-      kept_.push_back(features.narrow(0, 0, std::min(features.size(0), most_kept_ - kept_count_)));
-      kept_count_ += kept_.back().size(0);
-    }
+    const at::Tensor here = chosen_.ge(first).logical_and(chosen_.lt(statistics_.count()));
+    kept_.push_back(features.index_select(0, chosen_.masked_select(here) - first));
   }
   void add_all(const Dataset& dataset, std::int64_t batch, const std::string& task) {
     Progress progress(task, dataset.size(), "images");
@@ -64,7 +76,7 @@ class Features {
  private:
   const FeatureNetwork& network_;
   FeatureStatistics statistics_;
-  std::int64_t most_kept_, kept_count_ = 0;
+  at::Tensor chosen_;
   std::vector<at::Tensor> kept_;
 };
 
@@ -76,8 +88,10 @@ Dataset load_pixels(const DataConfig& config, Split split) {
   return dataset;
 }
 
-/// The real images; nothing where the reference is moments only.
-std::optional<Dataset> real_images(const Options& options, const std::optional<Model>& model) {
+/// The real images, of `size` pixels a side where their kind is resized; nothing where the
+/// reference is moments only.
+std::optional<Dataset> real_images(const Options& options, const std::optional<Model>& model,
+                                   std::int64_t size) {
   const Split split = parse_split(options.split);
   if (options.reference.empty()) {
     if (!model) {
@@ -90,7 +104,7 @@ std::optional<Dataset> real_images(const Options& options, const std::optional<M
   if (std::filesystem::is_regular_file(options.reference) && holds_moments(options.reference)) {
     return std::nullopt;
   }
-  return load_pixels(detect_dataset(options.reference), split);
+  return load_pixels(detect_dataset_of_size(options.reference, size), split);
 }
 
 void check_sizes(const Dataset& real, std::int64_t image_size, const std::string& of_what) {
@@ -100,25 +114,42 @@ void check_sizes(const Dataset& real, std::int64_t image_size, const std::string
                          ": only images of one size can be compared"));
 }
 
+/// Throws UserError, before anything is drawn, where precision and recall would.
+void check_neighbours(const Options& options, const std::string& of_what, std::int64_t images) {
+  const std::int64_t looked_at = std::min(images, options.manifold);
+  if (looked_at > options.neighbours) return;
+  throw UserError(concat("--neighbours ", options.neighbours, ": needs at least ",
+                         options.neighbours + 1, " images on either side; of ", of_what, " ",
+                         looked_at, " are looked at (--manifold ", options.manifold, ")"));
+}
+
+std::filesystem::path results_folder(const Options& options, const std::optional<Model>& model) {
+  return make_folder(!options.out.empty() ? std::filesystem::path(options.out)
+                     : model              ? model->files.config.parent_path() / "eval"
+                                          : std::filesystem::path("eval"));
+}
+
 void run(const Options& options) {
   if (options.model.path.empty() == options.samples.empty()) {
     throw UserError("give either RUN_OR_CHECKPOINT, to draw images from, or --samples FILE.npz");
   }
+  require_folder_of(options.save_reference);
   std::optional<Model> model;
   std::optional<Dataset> samples;
   if (options.samples.empty()) {
     model = load_model(options.model);
     check_sampling(model->denoiser->schedule(), model->config.sample);
-    check_classes(options.classes, model->denoiser->network(), model->config.sample.guidance);
+    check_classes(options.classes, model->denoiser->network(), model->config.sample.guidance,
+                  /*is_option=*/false);
   } else {
     DataConfig config = RunConfig().data;
     config.kind = "npz";
     config.path = options.samples;
     samples = load_pixels(config, Split::train);
   }
-  const std::optional<Dataset> real = real_images(options, model);
   const std::int64_t size =
       model ? model->denoiser->network().shape().image_size : samples->image_size();
+  const std::optional<Dataset> real = real_images(options, model, size);
   if (real) check_sizes(*real, size, model ? "the model's images" : options.samples);
 
   const at::Device device = resolve_device(model                          ? model->config.device
@@ -126,10 +157,26 @@ void run(const Options& options) {
                                                                           : options.model.device);
   const FeatureNetwork network(options.features, device, size, parse_resize(options.resize),
                                options.resize_to);
+  const std::int64_t count = model ? options.generate.count : samples->size();
+  std::optional<FeatureMoments> known;
+  if (real) {
+    check_neighbours(options, model ? "the model's" : options.samples, count);
+    check_neighbours(options, real->description, real->size());
+  } else {
+    known = read_moments(options.reference);
+    if (known->dimensions() != network.dimensions()) {
+      throw UserError(concat(options.reference, ": has ", known->dimensions(), " features, but ",
+                             options.features, " gives ", network.dimensions(),
+                             "; both have to come from one network"));
+    }
+  }
+  const std::filesystem::path folder = results_folder(options, model);
+
   const bool keeps = real.has_value();
   const std::int64_t kept = keeps ? std::max(options.manifold, options.subset_size) : 0;
-  Features fake(network, kept);
-  Features truth(network, kept);
+  const std::uint64_t seed = options.generate.seed;
+  Features fake(network, random_numbers(seed, count, kept));
+  Features truth(network, random_numbers(seed, real ? real->size() : 0, kept));
   std::string source = options.samples;
   if (model) {
     source = model->files.checkpoint.string();
@@ -151,8 +198,7 @@ void run(const Options& options) {
   if (real) truth.add_all(*real, options.generate.batch_size, "features of the reference");
 
   const FeatureMoments of_fake = fake.moments(source);
-  const FeatureMoments of_real =
-      real ? truth.moments(real->description) : read_moments(options.reference);
+  const FeatureMoments of_real = real ? truth.moments(real->description) : *known;
   for (const FeatureMoments* const moments : {&of_fake, &of_real}) {
     if (const std::string warning = rank_warning(*moments); !warning.empty()) log_warning(warning);
   }
@@ -164,30 +210,32 @@ void run(const Options& options) {
     const at::Tensor x = truth.kept();
     const at::Tensor y = fake.kept();
     kernel = kid(x, y, options.subsets, options.subset_size, options.generate.seed);
-    const auto first = [&](const at::Tensor& all) {
-      return all.narrow(0, 0, std::min(all.size(0), options.manifold));
+    const auto some = [&](const at::Tensor& all) {
+      return all.index_select(0, spread_indices(all.size(0), options.manifold));
     };
-    manifold = precision_recall(first(x), first(y), options.neighbours);
+    manifold = precision_recall(some(x), some(y), options.neighbours);
   }
   const std::string sampler =
       model ? concat(model->config.sample.sampler, " ", model->config.sample.steps,
                      " steps, guidance ", model->config.sample.guidance)
             : "";
   Table table({"measure", "value", "deviation", "samples", "reference_images", "features",
-               "network_sha256", "resize", "sampler", "first_seed", "source"});
-  const auto add = [&](const std::string& measure, double value, double deviation) {
+               "network_sha256", "resize", "sampler", "first_seed", "source", "subsets",
+               "subset_size"});
+  const auto add = [&](const std::string& measure, double value, double deviation,
+                       const Cell& subsets = kNone, const Cell& subset_size = kNone) {
     table.add({measure, value, deviation, of_fake.count, of_real.count, network.dimensions(),
                network.sha256(), network.resize_text(), sampler,
-               static_cast<std::int64_t>(options.generate.seed), source});
+               static_cast<std::int64_t>(options.generate.seed), source, subsets, subset_size});
   };
   add(network.frechet_name(), frechet_distance(of_real, of_fake), kNone);
-  add(network.kernel_name(), kernel.mean, kernel.deviation);
+  if (keeps) {
+    add(network.kernel_name(), kernel.mean, kernel.deviation, kernel.subsets, kernel.size);
+  } else {
+    add(network.kernel_name(), kNone, kNone);
+  }
   add("precision", manifold.precision, kNone);
   add("recall", manifold.recall, kNone);
-  const std::filesystem::path folder =
-      make_folder(!options.out.empty() ? std::filesystem::path(options.out)
-                  : model              ? model->files.config.parent_path() / "eval"
-                                       : std::filesystem::path("eval"));
   report(table, folder / "fid");
 }
 
@@ -228,12 +276,20 @@ void declare(CLI::App& command, Options& options) {
       ->check(CLI::Range(1, 4096));
   command.add_option("--subsets", options.subsets, "of images, for the kernel distance")
       ->check(CLI::Range(1, 100000));
-  command.add_option("--subset-size", options.subset_size, "images in each")
+  command
+      .add_option("--subset-size", options.subset_size,
+                  "images in each, at most as many as either side keeps")
       ->check(CLI::Range(2, 1000000));
   command.add_option("--neighbours", options.neighbours, "k of precision and recall")
       ->check(CLI::Range(1, 1000));
-  command.add_option("--manifold", options.manifold, "images that precision and recall look at")
+  command
+      .add_option("--manifold", options.manifold,
+                  "images of either side that precision and recall look at, chosen at random")
       ->check(CLI::Range(2, 1000000));
+  // What says how to draw has no meaning for images that are there.
+  for (const char* const drawing : {"--count", "--class", "--weights", "--set", "--precision"}) {
+    command.get_option("--samples")->excludes(command.get_option(drawing));
+  }
 }
 
 }  // namespace

@@ -3,8 +3,6 @@
 #include "cdm/eval/levels.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/arange.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <iostream>
@@ -21,7 +19,6 @@ namespace cdm::eval {
 namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-constexpr std::int64_t kLargestMatrix = 100;  // rows of a confusion matrix that can be looked at
 
 struct Options {
   RunsOptions runs;
@@ -44,17 +41,12 @@ void write_levels(const LevelStatistics& s, const NoiseSchedule& schedule,
   table.write_json(stem.string() + "-levels.json");
 }
 
-/// The confusion matrix, neighbouring levels taken together where there are many, each row as
-/// shares of its images.
+/// The confusion matrix, each row as shares of its images.
 void draw_confusion(const LevelStatistics& s, const std::string& name,
                     const std::filesystem::path& stem) {
-  const std::int64_t K = s.confusion.size(0);
-  const std::int64_t group = (K + kLargestMatrix - 1) / kLargestMatrix;
-  const std::int64_t rows = (K + group - 1) / group;
-  const at::Tensor of_level = at::arange(K, at::kLong).div(group, "floor");
-  const at::Tensor counts = at::zeros({rows, rows}, at::kDouble);
-  counts.view({-1}).index_add_(0, (of_level.unsqueeze(1) * rows + of_level.unsqueeze(0)).flatten(),
-                               s.confusion.to(at::kDouble).flatten());
+  const std::int64_t group = s.confusion_group;
+  const std::int64_t rows = s.confusion.size(0);
+  const at::Tensor counts = s.confusion.to(at::kDouble);
   const at::Tensor shares = counts / counts.sum(1, true).clamp_min(1.0);
   Table table({"true_level", "decided_level", "share"});
   for (std::int64_t i = 0; i < rows; ++i) {
@@ -125,9 +117,8 @@ void run(const Options& options) {
     score.dequantization = levels.dequantization;
     const at::Tensor log_prob =
         score_images(model.classifier(), score, dataset.images, labels).log_prob;
-    const MeanEstimate bits = estimate_mean(
-        bits_per_dim(log_prob, dataset.images[0].numel(),
-                     (dataset.has_pixels() ? bits_offset(score.dequantization) : 0.0)));
+    const MeanEstimate bits = estimate_mean(bits_per_dim(
+        log_prob, dataset.images[0].numel(), bits_offset(dataset, score.dequantization)));
     table.add({name, dataset.size(), s.mean_ce(), s.mean_accuracy(), s.mean_mse(), bits.mean,
                bits.standard_error, s.calibration_error()});
     draw_confusion(s, name, stem);

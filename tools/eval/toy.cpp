@@ -22,6 +22,21 @@ struct Options {
   std::int64_t batch = 256;
 };
 
+constexpr std::int64_t kMostValues = std::int64_t{1} << 27;  // held at once: 1 GiB in float64
+
+void check_run(const NamedModel& named, const Options& options) {
+  const DataConfig& data = named.model.config.data;
+  if (data.kind != "toy") {
+    throw UserError(concat(named.name, ": data.kind = ", data.kind,
+                           ": its density is not known; a run on data.kind = toy is needed"));
+  }
+  const std::int64_t d = data.channels * data.image_size * data.image_size;
+  if (options.images * d > kMostValues) {
+    throw UserError(concat("--images ", options.images, ": are too many of ", d,
+                           " values each, as ", named.name, " has; at most ", kMostValues / d));
+  }
+}
+
 void write_images(const at::Tensor& exact, const at::Tensor& estimated,
                   const std::filesystem::path& file) {
   Table table({"image", "exact_nats", "estimated_nats"});
@@ -33,16 +48,14 @@ void write_images(const at::Tensor& exact, const at::Tensor& estimated,
 
 void run(const Options& options) {
   const std::vector<NamedModel> models = load_runs(options.runs);
+  require_classifiers(models);
+  for (const NamedModel& model : models) check_run(model, options);
   const std::filesystem::path folder = results_folder(options.runs, models.front().model);
   Table table({"run", "distribution", "width", "dimensions", "images", "exact_nats_per_dim",
                "estimated_nats_per_dim", "spread_nats_per_dim", "mean_error_nats",
                "mean_error_percent_of_d"});
   for (const auto& [name, model] : models) {
     const DataConfig& data = model.config.data;
-    if (data.kind != "toy") {
-      throw UserError(concat(name, ": data.kind = ", data.kind,
-                             ": its density is not known; a run on data.kind = toy is needed"));
-    }
     const ToyDistribution distribution(data);
     const at::Tensor x = distribution.sample(options.images, Split::test);
     Progress progress(name, options.images, "images");

@@ -23,7 +23,8 @@ namespace cdm {
 ///   flow_matching  K = T+1, signal = 1 - t/T, sigma = t/T (Lipman et al., 2023: the OT path)
 class NoiseSchedule {
  public:
-  /// Throws UserError for a schedule it does not know.
+  /// Throws UserError for a schedule it does not know, and where a level between data and reference
+  /// has no image left, or no more noise than the one before (beta_end = 1, beta_start = 0).
   explicit NoiseSchedule(const DiffusionConfig& config);
 
   std::int64_t steps() const { return steps_; }  // T

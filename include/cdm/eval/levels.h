@@ -23,14 +23,22 @@ struct LevelOptions {
 /// Bins of equal width that confidences in 0..1 are sorted into.
 constexpr std::int64_t kCalibrationBins = 15;
 
-/// Of N images, image i at levels i, i + N, ... modulo K, so that each level has its share. What a
-/// plain denoiser does not have (all but `count` and `mse`) is undefined.
+/// Rows of a confusion matrix, at most: as many as can be looked at.
+constexpr std::int64_t kMostConfusionRows = 100;
+
+/// Of N images, image i at levels i, i + N, i + 2N, ... modulo K, one further whenever these come
+/// round: each level has its share, and in K repeats each image sees every level once. What a plain
+/// denoiser does not have (all but `count` and `mse`) is undefined.
 struct LevelStatistics {
-  at::Tensor count;      // int64 [K], images seen at each level
-  at::Tensor mse;        // float64 [K], mean squared error of eps per pixel
-  at::Tensor ce;         // float64 [K], mean of -log p(t | x_t), nats
-  at::Tensor accuracy;   // float64 [K], share whose most probable level is the right one
-  at::Tensor confusion;  // int64 [K, K], images of level (row) taken for level (column)
+  at::Tensor count;     // int64 [K], images seen at each level
+  at::Tensor mse;       // float64 [K], mean squared error of eps per pixel
+  at::Tensor ce;        // float64 [K], mean of -log p(t | x_t), nats
+  at::Tensor accuracy;  // float64 [K], share whose most probable level is the right one
+
+  /// int64 [G, G], images of level (row) taken for level (column). Where there are many levels,
+  /// each row and column is `confusion_group` = ceil(K / kMostConfusionRows) neighbouring ones.
+  at::Tensor confusion;
+  std::int64_t confusion_group = 1;
 
   // By the probability given to the most probable level, in kCalibrationBins bins: how many, the
   // sum of those probabilities, and how many were right. float64 each.
@@ -45,8 +53,8 @@ struct LevelStatistics {
   double calibration_error() const;
 };
 
-/// Of images uint8 [N, C, H, W] with labels int64 [N] (or undefined). `on_progress` is told the
-/// number of images done, each as often as it is repeated.
+/// Of images, uint8 [N, C, H, W] or values that are no pixels, with labels int64 [N] (or
+/// undefined). `on_progress` is told the number of images done, each as often as it is repeated.
 LevelStatistics level_statistics(const Denoiser& model, const LevelOptions& options,
                                  const at::Tensor& images, const at::Tensor& labels,
                                  const std::function<void(std::int64_t)>& on_progress = {});

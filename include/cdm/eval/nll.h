@@ -40,6 +40,8 @@ Scores score_images(const Classifier& classifier, const ScoreOptions& options,
 /// log2 of how many 8-bit steps one unit of x holds: log2(127.5) without dequantisation,
 /// log2(128) with. Adding it turns a density on [-1, 1] into one per 8-bit step.
 double bits_offset(Dequantization dequantization);
+/// The same, or 0 for data without pixels, whose densities are per unit of x.
+double bits_offset(const Dataset& dataset, Dequantization dequantization);
 
 /// -log_prob / (dimensions ln 2) + offset, element by element.
 at::Tensor bits_per_dim(const at::Tensor& log_prob_nats, std::int64_t dimensions, double offset);

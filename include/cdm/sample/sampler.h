@@ -6,11 +6,9 @@
 // goes from level t to s < t:
 //
 //   ddpm              mean and variance of q(x_s | x_t, x_0), also between levels further apart
-//   than
-//                     one (Ho et al., 2020, equation 7)
+//                     than one (Ho et al., 2020, equation 7)
 //   ddim              signal_s x_0 + sqrt(sigma_s^2 - v) eps + sqrt(v) z, v = eta^2 times the
-//   variance
-//                     of ddpm (Song et al., 2021)
+//                     variance of ddpm (Song et al., 2021)
 //   euler             a step of dx = x_0 d signal + eps d sigma, the probability flow; for flow
 //                     matching it is x_t + (s - t) v of the velocity v = (eps - x_t) / (T - t). The
 //                     same as ddim with eta = 0

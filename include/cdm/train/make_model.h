@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+// A network with its schedule, as a configuration describes them.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "cdm/config.h"
+#include "cdm/denoiser.h"
+#include "cdm/precision.h"
+
+namespace cdm {
+
+/// On `device`, in the types of `precision`, with initial weights derived from `seed`. Throws
+/// UserError as make_network and NoiseSchedule do.
+std::shared_ptr<Denoiser> make_model(const RunConfig& config, const NetworkShape& shape,
+                                     at::Device device, const Precision& precision,
+                                     std::uint64_t seed);
+
+}  // namespace cdm

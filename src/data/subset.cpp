@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/data/subset.h"
+
+#include <ATen/ops/arange.h>
+
+#include <utility>
+
+namespace cdm {
+
+at::Tensor spread_indices(std::int64_t size, std::int64_t count) {
+  if (count == 0 || count >= size) return at::arange(size, at::kLong);
+  return at::arange(count, at::kLong).mul_(size).div_(count, "floor");
+}
+
+Dataset subset(Dataset dataset, const at::Tensor& numbers) {
+  dataset.images = dataset.images.index_select(0, numbers);
+  if (dataset.labels.defined()) dataset.labels = dataset.labels.index_select(0, numbers);
+  return dataset;
+}
+
+Dataset spread_subset(Dataset dataset, std::int64_t count) {
+  if (count == 0 || count >= dataset.size()) return dataset;  // without a copy
+  const at::Tensor numbers = spread_indices(dataset.size(), count);
+  return subset(std::move(dataset), numbers);
+}
+
+}  // namespace cdm
