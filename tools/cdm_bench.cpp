@@ -21,6 +21,7 @@
 #include "cdm/device.h"
 #include "cdm/error.h"
 #include "cdm/log.h"
+#include "cdm/memory_advice.h"
 #include "cdm/ops/flops.h"
 #include "cdm/ops/ops.h"
 #include "cdm/precision.h"
@@ -115,6 +116,11 @@ class Bench {
 
   double gemm() const { return gemm_; }
 
+  Timing measure(const std::string& what) {
+    return what == "train" ? train() : what == "nll" ? nll() : sample();
+  }
+
+ private:
   // In forward passes' worth of arithmetic, a training step takes 6 (forward, input gradient, the
   // adjoint of both, and two weight gradients), or 3 without the denoising loss; a sampler step 2.
   // Those of a plain denoiser take 3 and 1.
@@ -136,7 +142,6 @@ class Bench {
     return timing(1.0, [&] { classifier()->log_prob(images_, levels_, labels_); });
   }
 
- private:
   const cdm::Classifier* classifier() const { return learner_.average().as_classifier(); }
   bool differentiates_twice() const {
     return classifier() != nullptr && config_.loss.kind == "cdm" && config_.loss.mse_weight > 0.0;
@@ -157,13 +162,7 @@ class Bench {
   double forward_flop_, gemm_;
 };
 
-void run(const Options& options) {
-  cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
-  if (!options.device.empty()) config.device = options.device;
-  const at::Device device = cdm::resolve_device(config.device);
-  cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
-  cdm::use_own_cuda_kernels(config.own_cuda_kernels);
-
+void report(const Options& options, const cdm::RunConfig& config, at::Device device) {
   Bench bench(config, device, options.repeats);
   nlohmann::ordered_json json;
   if (!options.json) {
@@ -174,7 +173,7 @@ void run(const Options& options) {
               << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
   }
   for (const std::string& what : options.what) {
-    const Timing t = what == "train" ? bench.train() : what == "nll" ? bench.nll() : bench.sample();
+    const Timing t = bench.measure(what);
     json[what] = {{"median_ms", t.median_ms},
                   {"images_per_s", t.images_per_s},
                   {"peak_memory_bytes", t.peak_memory_bytes},
@@ -186,6 +185,23 @@ void run(const Options& options) {
                 cdm::format_bytes(t.peak_memory_bytes).c_str());
   }
   if (options.json) std::cout << json.dump(2) << "\n";
+}
+
+void run(const Options& options) {
+  cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
+  if (!options.device.empty()) config.device = options.device;
+  const at::Device device = cdm::resolve_device(config.device);
+  cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
+  cdm::use_own_cuda_kernels(config.own_cuda_kernels);
+  const auto trial = [&](std::int64_t images) {
+    cdm::RunConfig smaller = config;
+    smaller.train.batch_size = images;
+    Bench bench(smaller, device, /*repeats=*/1);
+    for (const std::string& what : options.what) bench.measure(what);
+  };
+  cdm::explain_memory(
+      {"--batch", config.train.batch_size}, cdm::memory_meter(device),
+      [&] { report(options, config, device); }, trial);
 }
 
 }  // namespace

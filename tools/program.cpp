@@ -2,9 +2,12 @@
 #include "program.h"
 
 #include <c10/util/Exception.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <iostream>
+#include <map>
+#include <system_error>
 
 #include "cdm/device.h"
 #include "cdm/error.h"
@@ -64,6 +67,24 @@ void require_folder_of(const std::string& file) {
   }
   if (std::filesystem::is_directory(file)) {
     throw UserError(concat(file, ": is a folder; a file is to be written"));
+  }
+}
+
+void require_space(const std::vector<PlannedFile>& files, const std::string& option) {
+  std::map<::dev_t, std::int64_t> needed;  // of each file system
+  for (const PlannedFile& file : files) {
+    const auto folder = std::filesystem::absolute(file.name).parent_path();
+    struct ::stat status = {};
+    std::error_code error;
+    const std::filesystem::space_info space = std::filesystem::space(folder, error);
+    if (error || ::stat(folder.c_str(), &status) != 0) continue;  // writing will tell
+    std::int64_t& sum = needed[status.st_dev];
+    sum += file.bytes;
+    if (static_cast<std::uint64_t>(sum) > space.available) {
+      throw UserError(concat(option, ": ", format_bytes(sum), " are to be written to ",
+                             folder.string(), ", which has room for ",
+                             format_bytes(static_cast<std::int64_t>(space.available))));
+    }
   }
 }
 

@@ -17,6 +17,7 @@
 #include "cdm/eval/nll.h"
 #include "cdm/io/image.h"
 #include "cdm/log.h"
+#include "cdm/memory_advice.h"
 #include "cdm/sample/generate.h"
 #include "cdm/text.h"
 #include "cdm/train/stop_signal.h"
@@ -47,6 +48,13 @@ std::optional<Dataset> test_images(const RunConfig& config) {
   Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
   resolve(config, test);  // labels that suit the model?
   return test;
+}
+
+StepInputs first_of(const StepInputs& inputs, std::int64_t images) {
+  const auto first = [&](const at::Tensor& all) {
+    return all.defined() ? all.narrow(0, 0, images) : all;
+  };
+  return {first(inputs.x0), first(inputs.t), first(inputs.noise), first(inputs.labels)};
 }
 
 std::string metrics_line(const Metrics& metrics) {
@@ -160,9 +168,13 @@ void Trainer::take_step() {
                                static_cast<std::uint64_t>(step)};
   const at::Tensor x0 = to_model_scale(batch.images, at::kFloat,
                                        parse_dequantization(config_.data.dequantize), stream);
-  means_.add(
-      learner_.step(draw_inputs(config_, learner_.model().schedule(), step, x0, batch.labels)),
-      step);
+  const StepInputs inputs =
+      draw_inputs(config_, learner_.model().schedule(), step, x0, batch.labels);
+  const std::int64_t at_a_time = config_.train.micro_batch_size;
+  explain_memory(
+      {"train.micro_batch_size", at_a_time == 0 ? x0.size(0) : at_a_time}, memory_meter(device_),
+      [&] { means_.add(learner_.step(inputs), step); },
+      [&](std::int64_t images) { learner_.loss_gradients(first_of(inputs, images)); });
 }
 
 bool Trainer::is_due(std::int64_t every) const {
