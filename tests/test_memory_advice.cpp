@@ -18,19 +18,20 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 
 /// A device that holds `most` bytes, `fixed` of them in use; an image takes `image` bytes.
-struct FakeDevice {
-  std::int64_t most, fixed, image;
-  std::int64_t peak = 0;
-  std::vector<std::int64_t> trials;
+class FakeDevice {
+ public:
+  FakeDevice(std::int64_t most, std::int64_t fixed, std::int64_t image)
+      : most_(most), fixed_(fixed), image_(image) {}
 
+  /// The work of so many images.
   void work(std::int64_t images) {
-    if (fixed + images * image > most) {
+    if (fixed_ + images * image_ > most_) {
       throw c10::OutOfMemoryError({__func__, __FILE__, 1}, "CUDA out of memory.\nTried 1 GiB");
     }
-    peak = fixed + images * image;
+    peak_ = fixed_ + images * image_;
   }
   MemoryMeter meter() {
-    return {[this] { peak = fixed; }, [this] { return MemoryUse{fixed, peak, most}; }};
+    return {[this] { peak_ = fixed_; }, [this] { return MemoryUse{fixed_, peak_, most_}; }};
   }
   /// The message of the error; empty when the batch fits.
   std::string explained(std::int64_t batch, const MemoryMeter& meter) {
@@ -38,7 +39,7 @@ struct FakeDevice {
       explain_memory(
           {"--batch", batch}, meter, [&] { work(batch); },
           [&](std::int64_t images) {
-            trials.push_back(images);
+            trials_.push_back(images);
             work(images);
           });
     } catch (const std::runtime_error& error) {
@@ -46,38 +47,44 @@ struct FakeDevice {
     }
     return "";
   }
+  const std::vector<std::int64_t>& trials() const { return trials_; }
+
+ private:
+  std::int64_t most_, fixed_, image_;
+  std::int64_t peak_ = 0;
+  std::vector<std::int64_t> trials_;
 };
 
 TEST(MemoryAdvice, SaysNothingWhereABatchFits) {
-  FakeDevice device{1000, 100, 9};
+  FakeDevice device(1000, 100, 9);
   EXPECT_EQ(device.explained(100, device.meter()), "");
-  EXPECT_THAT(device.trials, ElementsAre());
+  EXPECT_THAT(device.trials(), ElementsAre());
 }
 
 TEST(MemoryAdvice, EstimatesTheLargestBatchFromTheMemoryOfAnImage) {
-  FakeDevice device{1000, 100, 9};
+  FakeDevice device(1000, 100, 9);
   EXPECT_EQ(device.explained(1024, device.meter()),
             "out of memory with --batch = 1024: about 100 images at a time fit; set --batch to "
             "that or less");
-  EXPECT_THAT(device.trials, ElementsAre(512, 256, 128, 64));
+  EXPECT_THAT(device.trials(), ElementsAre(512, 256, 128, 64));
 }
 
 TEST(MemoryAdvice, NeverNamesTheBatchThatFailed) {
-  FakeDevice device{1000, 0, 10};
-  EXPECT_THAT(device.explained(101, device.meter()), HasSubstr("about 100 images"));
-  device = {1009, 0, 10};  // fragments: 101 fit on paper, and did not
-  EXPECT_THAT(device.explained(101, device.meter()), HasSubstr("about 100 images"));
+  // Memory in pieces: by what 2 images took, 5 would fit, and did not.
+  const MemoryMeter meter = {[] {}, [] { return MemoryUse{0, 20, 50}; }};
+  FakeDevice device(40, 0, 10);
+  EXPECT_THAT(device.explained(5, meter), HasSubstr("about 4 images"));
 }
 
 TEST(MemoryAdvice, NamesWhatWasTriedWhereTheDeviceTellsNothing) {
-  FakeDevice device{1000, 100, 9};
+  FakeDevice device(1000, 100, 9);
   EXPECT_THAT(device.explained(1024, memory_meter(at::kCPU)), HasSubstr("about 64 images"));
 }
 
 TEST(MemoryAdvice, SaysWhenNotEvenOneImageFits) {
-  FakeDevice device{1000, 999, 9};
+  FakeDevice device(1000, 999, 9);
   EXPECT_THAT(device.explained(4, device.meter()), HasSubstr("--batch = 4: not even one image"));
-  EXPECT_THAT(device.trials, ElementsAre(2, 1));
+  EXPECT_THAT(device.trials(), ElementsAre(2, 1));
 }
 
 TEST(MemoryAdvice, LeavesOtherErrorsAlone) {

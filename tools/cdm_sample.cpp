@@ -97,9 +97,16 @@ void check_outputs(const Options& options) {
         "nothing to write: give --out FILE.npz, --grid FILE.png, --raw FILE.npy or --trajectory "
         "FILE.npz");
   }
-  for (const std::string& file : output_files(options)) {
-    cdm::require_folder_of(file);
+  if (options.zoom && options.grid.empty()) {
+    throw cdm::UserError("--zoom: has a meaning with --grid only");
   }
+  std::vector<std::string> files = output_files(options);
+  std::sort(files.begin(), files.end());
+  if (const auto twice = std::adjacent_find(files.begin(), files.end()); twice != files.end()) {
+    throw cdm::UserError(cdm::concat(
+        *twice, ": is named twice; --out, --grid, --raw and --trajectory are files of their own"));
+  }
+  for (const std::string& file : files) cdm::require_folder_of(file);
 }
 
 /// Throws unless the disk has room for what grows with the number of images.
