@@ -44,7 +44,7 @@ shellcheck                     shellcheck
 '
 fuzz_packages='
 clang++                        clang
-clang++:-fsanitize=fuzzer,address,undefined   libclang-rt-14-dev
+clang++:-fsanitize=fuzzer,address,undefined   libclang-rt-dev
 '
 data_packages='
 /usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz   dataset-fashion-mnist

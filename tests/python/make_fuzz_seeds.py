@@ -12,6 +12,7 @@ import json
 import pathlib
 import struct
 import zipfile
+import zlib
 
 DATA = pathlib.Path(__file__).parent.parent / "data"
 
@@ -101,6 +102,10 @@ def npz():
 def picture():
     for file in sorted((DATA / "pictures").glob("*.png")) + sorted((DATA / "pictures").glob("*.jpg")):
         put("picture", file.name, file.read_bytes())
+    claim = bytearray((DATA / "pictures" / "rgb.png").read_bytes())
+    claim[16:24] = struct.pack(">2I", 10**6, 10**6)
+    claim[29:33] = struct.pack(">I", zlib.crc32(claim[12:29]))
+    put("picture", "large.png", claim)
 
 
 def safetensors_file(header, contents):
@@ -129,6 +134,11 @@ def pth():
             with zipfile.ZipFile(file) as members:
                 pickles = [m for m in members.namelist() if m.endswith("/data.pkl")]
                 put("pickle", name, members.read(pickles[0]))
+    # A storage of 10^12 elements.
+    claim = (b"\x80\x02(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpu"
+             b"\x8a\x06\0\x10\xa5\xd4\xe8\0tQ.")
+    put("pickle", "large", claim)
+    put("pth", "large", archive([("a/data.pkl", claim), ("a/data/0", bytes(4))]))
     with zipfile.ZipFile(DATA / "torch_refused_expanded.pth") as members:
         put("pth", "small", archive([(m, members.read(m)) for m in members.namelist()
                                      if "/data" in m]))
