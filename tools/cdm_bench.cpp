@@ -136,9 +136,6 @@ class Bench {
                   [&] { learner_.average().predict_noise(images_, levels_, labels_); });
   }
   Timing nll() {
-    if (classifier() == nullptr) {
-      throw cdm::UserError("--what nll: model.kind = ddm_unet has no density");
-    }
     return timing(1.0, [&] { classifier()->log_prob(images_, levels_, labels_); });
   }
 
@@ -190,6 +187,10 @@ void report(const Options& options, const cdm::RunConfig& config, at::Device dev
 void run(const Options& options) {
   cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
   if (!options.device.empty()) config.device = options.device;
+  if (config.model.kind == "ddm_unet" &&
+      std::find(options.what.begin(), options.what.end(), "nll") != options.what.end()) {
+    throw cdm::UserError("--what nll: model.kind = ddm_unet has no density");
+  }
   const at::Device device = cdm::resolve_device(config.device);
   cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
   cdm::use_own_cuda_kernels(config.own_cuda_kernels);
@@ -232,7 +233,7 @@ int main(int argc, char** argv) {
                    "pixels a side; default: the configuration's")
         ->check(CLI::Range(1, 4096));
     app.add_option("--channels", options.channels, "of the images; default: the configuration's")
-        ->check(CLI::Range(1, 3));
+        ->check(CLI::IsMember({1, 3}));
     app.add_flag("--json", options.json, "print one JSON object");
   };
   program.body = [&] { run(options); };

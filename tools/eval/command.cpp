@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <iostream>
 #include <set>
+#include <system_error>
 
 #include "../program.h"
 #include "cdm/data/batches.h"
@@ -11,6 +12,19 @@
 #include "cdm/text.h"
 
 namespace cdm::eval {
+namespace {
+
+std::vector<std::filesystem::path> made_folders;  // the deepest first
+
+}  // namespace
+
+void run_tidily(const std::function<void()>& run) try { run(); } catch (...) {
+  std::error_code not_empty;
+  for (const std::filesystem::path& folder : made_folders) {
+    std::filesystem::remove(folder, not_empty);
+  }
+  throw;
+}
 
 void add_runs_options(CLI::App& app, RunsOptions& options) {
   app.add_option("RUN_OR_CHECKPOINT", options.runs,
@@ -49,6 +63,10 @@ std::vector<NamedModel> load_runs(const RunsOptions& options) {
 std::filesystem::path make_folder(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder) && !std::filesystem::is_directory(folder)) {
     throw UserError(concat("--out ", folder.string(), ": is a file; a folder is to be written"));
+  }
+  for (auto missing = std::filesystem::absolute(folder); !std::filesystem::exists(missing);
+       missing = missing.parent_path()) {
+    made_folders.push_back(missing);
   }
   std::filesystem::create_directories(folder);
   return folder;
