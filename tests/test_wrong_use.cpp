@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Wrong calls of the programs that start from a configuration or from foreign weights.
+#include "cdm/text.h"
 #include "wrong_use.h"
 
 namespace cdm::test {
@@ -133,6 +134,24 @@ TEST_F(WrongUse, OfCdmConvert) {
 TEST_F(WrongUse, OfADeviceThatIsNotThere) {
   expect_refused("cdm-train", without_cuda({"tiny.yaml"}));
   expect_refused("cdm-bench", without_cuda({"tiny.yaml"}));
+}
+
+TEST_F(WrongUse, OfMoreMemoryThanThereIs) {
+  if (kStride > 1) GTEST_SKIP() << "sanitizers take all addresses";
+  if (!resolve_device("auto").is_cpu()) GTEST_SKIP() << "so does CUDA";
+  // 2 GB; a training step of 50,000 images takes more.
+  const std::string limited =
+      concat("ulimit -v 2000000; exec '", CDM_BIN_DIR, "/cdm-train' ",
+             "plain.yaml --set data.kind=toy --set data.image_size=8 ",
+             "--set data.channels=1 --set data.toy_images=50000 ",
+             "--set train.batch_size=50000 --set model.channels=512 ", "--set train.nll_every=0");
+  const Finished done = tiny_.run("/bin/sh", {"-c", limited});
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_EQ(done.out, "");
+  EXPECT_THAT(done.err, testing::HasSubstr("\nerror: out of memory with train.micro_batch_size = "
+                                           "50000: about "));
+  EXPECT_THAT(done.err, testing::EndsWith("set train.micro_batch_size to that or less\n"));
+  EXPECT_FALSE(std::filesystem::exists(tiny_ / "runs/plain/checkpoints"));
 }
 
 }  // namespace

@@ -70,6 +70,10 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::Model& model) {
 at::Tensor read_noise(const std::string& file, std::vector<std::int64_t> shape) {
   if (file.empty()) return {};
   at::Tensor noise = cdm::read_npy(file);
+  if (noise.scalar_type() != at::kFloat && noise.scalar_type() != at::kDouble) {
+    throw cdm::UserError(
+        cdm::concat(file, ": holds ", noise.scalar_type(), "; noise is float32 or float64"));
+  }
   if (noise.sizes() != at::IntArrayRef(shape)) {
     throw cdm::UserError(
         cdm::concat(file, ": is ", noise.sizes(), " instead of ", at::IntArrayRef(shape)));
