@@ -6,7 +6,7 @@
 #include "data/sources.h"
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+CDM_FUZZ_TARGET(cifar10)(const std::uint8_t* data, std::size_t size) {
   constexpr std::size_t kRecord = 3073;
   static const cdm::fuzz::MemoryFolder folder({"test_batch.bin", "batches.meta.txt"});
   const std::string_view bytes = cdm::fuzz::view(data, size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What every fuzz target shares. A target is one function, LLVMFuzzerTestOneInput, called with
-// foreign bytes: by libFuzzer (preset fuzz), or by replay.cpp with each file of tests/data/fuzz.
+// What every fuzz target shares. A target is one function, called with foreign bytes: by libFuzzer
+// (preset fuzz), or by replay.cpp with each file of tests/data/fuzz.
 #pragma once
 
 #include <stdlib.h>
@@ -85,4 +85,9 @@ class MemoryFolder {
 
 }  // namespace cdm::fuzz
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+/// Begins a target: what libFuzzer looks for, or a function of replay.cpp, which has them all.
+#ifdef CDM_LIBFUZZER
+#define CDM_FUZZ_TARGET(name) extern "C" int LLVMFuzzerTestOneInput
+#else
+#define CDM_FUZZ_TARGET(name) static int replay_##name
+#endif

@@ -3,7 +3,7 @@
 #include "data/sources.h"
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+CDM_FUZZ_TARGET(idx)(const std::uint8_t* data, std::size_t size) {
   static const cdm::fuzz::MemoryFile file;
   file.write(cdm::fuzz::view(data, size));
   for (const std::size_t dimensions : {std::size_t{1}, std::size_t{3}}) {

@@ -3,7 +3,7 @@
 #include "fuzz.h"
 #include "io/npy_format.h"
 
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+CDM_FUZZ_TARGET(npy)(const std::uint8_t* data, std::size_t size) {
   cdm::fuzz::attempt([&] { cdm::parse_npy(cdm::fuzz::view(data, size), "input"); });
   return 0;
 }

@@ -6,7 +6,7 @@
 #include "fuzz.h"
 #include "mend_checksums.h"
 
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+CDM_FUZZ_TARGET(npz)(const std::uint8_t* data, std::size_t size) {
   static const cdm::fuzz::MemoryFile file;
   file.write(cdm::fuzz::view(data, size));
   cdm::fuzz::attempt([] {

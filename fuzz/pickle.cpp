@@ -6,7 +6,7 @@
 
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+CDM_FUZZ_TARGET(pickle)(const std::uint8_t* data, std::size_t size) {
   const auto storages = [](const std::string& /*key*/, at::ScalarType type, std::int64_t count) {
     if (count > 4096) throw cdm::UserError("input: lacks a storage");
     return at::zeros({count}, type);

@@ -5,7 +5,7 @@
 #include "fuzz.h"
 #include "mend_checksums.h"
 
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+CDM_FUZZ_TARGET(picture)(const std::uint8_t* data, std::size_t size) {
   static const cdm::fuzz::MemoryFolder folder({"picture"});
   folder[0].write(cdm::fuzz::view(data, size));
   cdm::DataConfig config;

@@ -5,7 +5,7 @@
 #include "fuzz.h"
 #include "mend_checksums.h"
 
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+CDM_FUZZ_TARGET(pth)(const std::uint8_t* data, std::size_t size) {
   cdm::fuzz::attempt([&] { cdm::parse_torch(std::string(cdm::fuzz::view(data, size)), "input"); });
   return 0;
 }

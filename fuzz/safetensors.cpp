@@ -4,7 +4,7 @@
 
 #include "fuzz.h"
 
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+CDM_FUZZ_TARGET(safetensors)(const std::uint8_t* data, std::size_t size) {
   cdm::fuzz::attempt([&] { cdm::parse_safetensors(cdm::fuzz::view(data, size), "input"); });
   return 0;
 }
