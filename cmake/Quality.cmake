@@ -16,9 +16,10 @@ endif()
 
 # The targets format (rewrites), format-check, tidy, and check, which is the last two. A file that
 # has passed clang-tidy is looked at again when it, a header or .clang-tidy changes.
-file(GLOB_RECURSE CDM_OWN_HEADERS CONFIGURE_DEPENDS include/*.h src/*.h tools/*.h tests/*.h)
+file(GLOB_RECURSE CDM_OWN_HEADERS CONFIGURE_DEPENDS include/*.h src/*.h tools/*.h tests/*.h
+     fuzz/*.h)
 file(GLOB_RECURSE CDM_OWN_SOURCES CONFIGURE_DEPENDS
-     src/*.cpp src/*.cu tools/*.cpp tests/*.cpp benchmarks/*.cpp)
+     src/*.cpp src/*.cu tools/*.cpp tests/*.cpp benchmarks/*.cpp fuzz/*.cpp)
 find_program(CDM_CLANG_FORMAT clang-format)
 set(_cdm_format "${CDM_CLANG_FORMAT}" --style=file ${CDM_OWN_HEADERS} ${CDM_OWN_SOURCES})
 add_custom_target(format COMMAND ${_cdm_format} -i COMMENT "clang-format" VERBATIM)

@@ -42,12 +42,13 @@ const KnownKeys& known_keys() {
   return known;
 }
 
+/// For messages.
 std::string as_written(const YAML::Node& node) {
   YAML::Emitter out;
   out.SetSeqFormat(YAML::Flow);
   out.SetMapFormat(YAML::Flow);
   out << node;
-  return out.c_str();
+  return printable(out.c_str());
 }
 
 /// The value of one key as it was written, and where, for messages.
@@ -63,8 +64,9 @@ void check_known(const std::string& where, const std::string& name, const YAML::
   if (keys.contains(name)) return;
   std::vector<std::string> names;
   for (const auto& [key, legal] : keys) names.push_back(key);
-  const std::string known = nearest(name, names);
-  throw UserError(concat(where, ": ", name, " = ", as_written(value),
+  const std::string shown = printable(name);
+  const std::string known = nearest(shown, names);
+  throw UserError(concat(where, ": ", shown, " = ", as_written(value),
                          ": unknown key; the nearest known key is ", known, ", ", keys.at(known)));
 }
 
@@ -84,8 +86,9 @@ void collect(const YAML::Node& map, const std::string& file, const std::string& 
     }
     if (section.empty() && entry.second.IsMap() && !known_keys().keys.contains(name)) {
       const std::set<std::string>& sections = known_keys().sections;
-      throw UserError(concat(where, ": ", name, ": unknown section; the nearest known section is ",
-                             nearest(name, {sections.begin(), sections.end()})));
+      const std::string shown = printable(name);
+      throw UserError(concat(where, ": ", shown, ": unknown section; the nearest known section is ",
+                             nearest(shown, {sections.begin(), sections.end()})));
     }
     check_known(where, name, entry.second);
     if (out.contains(name)) {
@@ -105,7 +108,8 @@ WrittenKeys read_yaml(const std::filesystem::path& file) {
     if (!root.IsMap()) throw UserError(concat(file.string(), ": must hold keys with values"));
     collect(root, file.string(), "", written);
   } catch (const YAML::Exception& error) {
-    throw UserError(concat(file.string(), ":", error.mark.line + 1, ": not YAML: ", error.msg));
+    throw UserError(
+        concat(file.string(), ":", error.mark.line + 1, ": not YAML: ", printable(error.msg)));
   }
   return written;
 }
@@ -122,7 +126,7 @@ void apply_override(const std::string& text, WrittenKeys& written) {
     check_known(where, name, value);
     written[name] = {value, where};
   } catch (const YAML::Exception& error) {
-    throw UserError(concat(where, ": not YAML: ", error.msg));
+    throw UserError(concat(where, ": not YAML: ", printable(error.msg)));
   }
 }
 

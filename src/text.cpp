@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 #include <iomanip>
+#include <limits>
 #include <numeric>
 
 namespace cdm {
@@ -79,11 +80,17 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {
-  const auto closest = std::min_element(candidates.begin(), candidates.end(),
-                                        [&](const std::string& a, const std::string& b) {
-                                          return edit_distance(word, a) < edit_distance(word, b);
-                                        });
-  return closest == candidates.end() ? "" : *closest;
+  std::string closest;
+  std::size_t least = std::numeric_limits<std::size_t>::max();
+  for (const std::string& candidate : candidates) {
+    const std::size_t a = word.size(), b = candidate.size();
+    if ((a > b ? a - b : b - a) >= least) continue;  // so many letters are put in or left out
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance >= least) continue;
+    least = distance;
+    closest = candidate;
+  }
+  return closest;
 }
 
 }  // namespace cdm

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -17,6 +18,13 @@
 #include "cdm/distributed/process_group.h"
 
 namespace cdm::test {
+
+/// Numbers of processes that tests of whole programs try. Programs start slowly under sanitizers.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::array<int, 1> kGroupSizes = {2};
+#else
+constexpr std::array<int, 2> kGroupSizes = {2, 4};
+#endif
 
 /// A port that nobody listens at now.
 inline std::uint16_t free_port() {

@@ -46,7 +46,7 @@ TEST_P(CdmTrainGroup, LearnsWhatOneProcessLearns) {
   const std::string config = GetParam();
   ASSERT_EQ(tiny.train(config, "one", kLogEveryStep).exit_code, 0);
   const auto expected = test::read_metrics(tiny / "one");
-  for (const int size : {2, 4}) {
+  for (const int size : test::kGroupSizes) {
     const std::string run = "of" + std::to_string(size);
     const Finished first =
         tiny.run_group(size, "cdm-train", TinyRun::arguments(config, run, kLogEveryStep));

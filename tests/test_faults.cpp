@@ -25,7 +25,11 @@ using ::testing::Not;
 
 /// As many as the environment asks for (docs/reliability.md), else few.
 int kills() {
+#ifdef __SANITIZE_ADDRESS__
+  constexpr int kFew = 2;
+#else
   constexpr int kFew = 6;
+#endif
   const char* const asked = std::getenv("CDM_TEST_KILLS");
   return asked == nullptr ? kFew : std::atoi(asked);
 }

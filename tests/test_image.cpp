@@ -10,7 +10,9 @@
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <zlib.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -173,6 +175,16 @@ TEST_F(ImageFiles, AClaimOfManyPixelsCostsNothing) {
   overwrite(file_, bytes);
   EXPECT_THAT(user_error([&] { read_image(file_, 3); }),
               AllOf(StartsWith(file_.string()), HasSubstr("too few bytes for 8224 x 8224")));
+
+  // Those of a PNG have one.
+  bytes = read_file(kPictures / "rgb.png");
+  for (const std::size_t i : {18, 22}) bytes[i] = '\x0f';  // 3,840 and more
+  const auto* const chunk = reinterpret_cast<const Bytef*>(bytes.data() + 12);
+  const std::uint32_t crc = static_cast<std::uint32_t>(::crc32_z(0, chunk, 17));
+  for (std::size_t i = 0; i < 4; ++i) bytes[29 + i] = static_cast<char>(crc >> (24 - 8 * i));
+  overwrite(file_, bytes);
+  EXPECT_THAT(user_error([&] { read_image(file_, 3); }),
+              AllOf(StartsWith(file_.string()), HasSubstr("too few bytes for")));
 }
 
 TEST_F(ImageFiles, RefusesToWriteWhatIsNoPicture) {

@@ -402,6 +402,16 @@ TEST(DamagedTorchFile, WithRightChecksums) {
   }
 }
 
+TEST(TorchFile, AClaimOfManyElementsCostsNothing) {
+  const std::filesystem::path path = temporary("claim.pth");
+  const std::string_view trillion = "\x8a\x6\0\x10\xa5\xd4\xe8\0"sv;  // 10^12
+  std::string pickle(kStorage.substr(0, kStorage.size() - "K\x8tQ"sv.size()));
+  pickle = concat("\x80\x02", "ctorch._utils\n_rebuild_tensor_v2\n(", pickle, trillion, "tQK\0("sv,
+                  trillion, "t(K\1t\x89}tR.");
+  write_members(path, {{"a/data.pkl", pickle}, {"a/data/0", std::string(4, '\0')}});
+  EXPECT_THAT(refusal(path), HasSubstr("not of the size that data.pkl says"));
+}
+
 TEST(Zip, MembersMayNotShareTheirBytes) {
   const std::filesystem::path path = temporary("bomb.zip");
   write_members(path, {{"a", std::string(3000, 'a')}, {"b", std::string(3000, 'b')}});

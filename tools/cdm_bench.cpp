@@ -21,6 +21,7 @@
 #include "cdm/device.h"
 #include "cdm/error.h"
 #include "cdm/log.h"
+#include "cdm/memory_advice.h"
 #include "cdm/ops/flops.h"
 #include "cdm/ops/ops.h"
 #include "cdm/precision.h"
@@ -115,6 +116,11 @@ class Bench {
 
   double gemm() const { return gemm_; }
 
+  Timing measure(const std::string& what) {
+    return what == "train" ? train() : what == "nll" ? nll() : sample();
+  }
+
+ private:
   // In forward passes' worth of arithmetic, a training step takes 6 (forward, input gradient, the
   // adjoint of both, and two weight gradients), or 3 without the denoising loss; a sampler step 2.
   // Those of a plain denoiser take 3 and 1.
@@ -133,7 +139,6 @@ class Bench {
     return timing(1.0, [&] { classifier()->log_prob(images_, levels_, labels_); });
   }
 
- private:
   const cdm::Classifier* classifier() const { return learner_.average().as_classifier(); }
   bool differentiates_twice() const {
     return classifier() != nullptr && config_.loss.kind == "cdm" && config_.loss.mse_weight > 0.0;
@@ -168,14 +173,8 @@ std::vector<std::string> work_of(const Options& options, const cdm::RunConfig& c
   return options.what;
 }
 
-void run(const Options& options) {
-  cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
-  const std::vector<std::string> work = work_of(options, config);
-  if (!options.device.empty()) config.device = options.device;
-  const at::Device device = cdm::resolve_device(config.device);
-  cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
-  cdm::use_own_cuda_kernels(config.own_cuda_kernels);
-
+void report(const Options& options, const std::vector<std::string>& work,
+            const cdm::RunConfig& config, at::Device device) {
   Bench bench(config, device, options.repeats);
   nlohmann::ordered_json json;
   if (!options.json) {
@@ -186,7 +185,7 @@ void run(const Options& options) {
               << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
   }
   for (const std::string& what : work) {
-    const Timing t = what == "train" ? bench.train() : what == "nll" ? bench.nll() : bench.sample();
+    const Timing t = bench.measure(what);
     json[what] = {{"median_ms", t.median_ms},
                   {"images_per_s", t.images_per_s},
                   {"peak_memory_bytes", t.peak_memory_bytes},
@@ -198,6 +197,24 @@ void run(const Options& options) {
                 cdm::format_bytes(t.peak_memory_bytes).c_str());
   }
   if (options.json) std::cout << json.dump(2) << "\n";
+}
+
+void run(const Options& options) {
+  cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
+  if (!options.device.empty()) config.device = options.device;
+  const std::vector<std::string> work = work_of(options, config);
+  const at::Device device = cdm::resolve_device(config.device);
+  cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
+  cdm::use_own_cuda_kernels(config.own_cuda_kernels);
+  const auto trial = [&](std::int64_t images) {
+    cdm::RunConfig smaller = config;
+    smaller.train.batch_size = images;
+    Bench bench(smaller, device, /*repeats=*/1);
+    for (const std::string& what : work) bench.measure(what);
+  };
+  cdm::explain_memory(
+      {"--batch", config.train.batch_size}, cdm::memory_meter(device),
+      [&] { report(options, work, config, device); }, trial);
 }
 
 }  // namespace
@@ -229,7 +246,7 @@ int main(int argc, char** argv) {
                    "pixels a side; default: the configuration's")
         ->check(CLI::Range(1, 4096));
     app.add_option("--channels", options.channels, "of the images; default: the configuration's")
-        ->check(CLI::Range(1, 3));
+        ->check(CLI::IsMember({1, 3}));
     app.add_flag("--json", options.json, "print one JSON object");
   };
   program.body = [&] { run(options); };

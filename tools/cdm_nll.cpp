@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // cdm-nll: log-likelihoods of a data set, one forward pass per image.
+#include <algorithm>
 #include <cmath>
 #include <iostream>
 #include <ostream>
@@ -9,6 +10,7 @@
 #include "cdm/eval/nll.h"
 #include "cdm/io/file.h"
 #include "cdm/log.h"
+#include "cdm/memory_advice.h"
 #include "cdm/progress.h"
 #include "cdm/text.h"
 #include "cdm/train/load_model.h"
@@ -99,9 +101,19 @@ void score(Options& options) {
   }
 
   cdm::Progress progress("scoring", dataset.size(), "images");
-  const cdm::Scores scores = cdm::score_images(
-      classifier, options.score, dataset.images, labels,
-      [&](std::int64_t done) { progress.update(done); }, group);
+  cdm::Scores scores;
+  cdm::explain_memory(
+      {"--batch", std::min(options.score.batch_size, dataset.size())},
+      cdm::memory_meter(classifier.network().parameters().front().second.device()),
+      [&] {
+        scores = cdm::score_images(
+            classifier, options.score, dataset.images, labels,
+            [&](std::int64_t done) { progress.update(done); }, group);
+      },
+      [&](std::int64_t images) {
+        cdm::score_images(classifier, options.score, dataset.images.narrow(0, 0, images),
+                          labels.defined() ? labels.narrow(0, 0, images) : labels);
+      });
   if (!group.is_first()) return;
   cdm::log_info(cdm::concat("scored ", dataset.size(), " images in ",
                             cdm::format_duration(progress.elapsed_seconds())));

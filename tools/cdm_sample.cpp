@@ -24,6 +24,7 @@
 #include "cdm/io/npy.h"
 #include "cdm/io/npz.h"
 #include "cdm/log.h"
+#include "cdm/memory_advice.h"
 #include "cdm/progress.h"
 #include "cdm/sample/generate.h"
 #include "cdm/sample/sampler.h"
@@ -70,6 +71,10 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::Model& model) {
 at::Tensor read_noise(const std::string& file, std::vector<std::int64_t> shape) {
   if (file.empty()) return {};
   at::Tensor noise = cdm::read_npy(file);
+  if (noise.scalar_type() != at::kFloat && noise.scalar_type() != at::kDouble) {
+    throw cdm::UserError(
+        cdm::concat(file, ": holds ", noise.scalar_type(), "; noise is float32 or float64"));
+  }
   if (noise.sizes() != at::IntArrayRef(shape)) {
     throw cdm::UserError(
         cdm::concat(file, ": is ", noise.sizes(), " instead of ", at::IntArrayRef(shape)));
@@ -85,15 +90,40 @@ std::vector<std::string> output_files(const Options& options) {
   return files;
 }
 
+/// The type of the numbers in --raw.
+at::ScalarType raw_type(const cdm::Network& network) {
+  const bool is_double = network.parameters().front().second.scalar_type() == at::kDouble;
+  return is_double ? at::kDouble : at::kFloat;
+}
+
 void check_outputs(const Options& options) {
   if (output_files(options).empty()) {
     throw cdm::UserError(
         "nothing to write: give --out FILE.npz, --grid FILE.png, --raw FILE.npy or --trajectory "
         "FILE.npz");
   }
-  for (const std::string& file : output_files(options)) {
-    cdm::require_folder_of(file);
+  if (options.zoom && options.grid.empty()) {
+    throw cdm::UserError("--zoom: has a meaning with --grid only");
   }
+  std::vector<std::string> files = output_files(options);
+  std::sort(files.begin(), files.end());
+  if (const auto twice = std::adjacent_find(files.begin(), files.end()); twice != files.end()) {
+    throw cdm::UserError(cdm::concat(
+        *twice, ": is named twice; --out, --grid, --raw and --trajectory are files of their own"));
+  }
+  for (const std::string& file : files) cdm::require_folder_of(file);
+}
+
+/// Throws unless the disk has room for what grows with the number of images.
+void check_space(const Options& options, const cdm::Network& network) {
+  const cdm::NetworkShape& shape = network.shape();
+  const std::int64_t values =
+      options.generate.count * shape.channels * shape.image_size * shape.image_size;
+  const auto raw_size = static_cast<std::int64_t>(c10::elementSize(raw_type(network)));
+  std::vector<cdm::PlannedFile> files;
+  if (!options.out.empty()) files.push_back({options.out, values});
+  if (!options.raw.empty()) files.push_back({options.raw, values * raw_size});
+  cdm::require_space(files, cdm::concat("-n ", options.generate.count));
 }
 
 /// The files that images go to as they come.
@@ -107,7 +137,7 @@ class Outputs {
       npz_->begin("arr_0", at::kByte, {n, shape.image_size, shape.image_size, shape.channels});
     }
     if (!options.raw.empty()) {
-      if (network.parameters().front().second.scalar_type() == at::kDouble) raw_type_ = at::kDouble;
+      raw_type_ = raw_type(network);
       raw_.emplace(
           options.raw, raw_type_,
           std::vector<std::int64_t>{n, shape.channels, shape.image_size, shape.image_size});
@@ -242,6 +272,7 @@ void draw(Options& options) {
                                      kImagesOfASeed, " images, too few for ", generate.count,
                                      " from there"));
   }
+  check_space(options, network);
   generate.start = read_noise(options.init_noise,
                               {generate.count, shape.channels, shape.image_size, shape.image_size});
   generate.draws = read_noise(options.step_noise, {sampling.steps, generate.count, shape.channels,
@@ -256,15 +287,25 @@ void draw(Options& options) {
   {
     cdm::Progress progress("sampling", generate.count * sampling.steps, "image steps");
     std::int64_t done = 0;
-    cdm::generate(
-        *model.denoiser, sampling, generate,
-        [&](const at::Tensor& images) { outputs->take(images); },
-        [&](std::int64_t first, const cdm::SampleStep& step) {
-          if (trajectory) trajectory->take(first, step);
-          done += step.x.size(0) * group.size();  // the others are about as far
-          progress.update(std::min(done, generate.count * sampling.steps));
-        },
-        group);
+    const auto run = [&] {
+      cdm::generate(
+          *model.denoiser, sampling, generate,
+          [&](const at::Tensor& images) { outputs->take(images); },
+          [&](std::int64_t first, const cdm::SampleStep& step) {
+            if (trajectory) trajectory->take(first, step);
+            done += step.x.size(0) * group.size();  // the others are about as far
+            progress.update(std::min(done, generate.count * sampling.steps));
+          },
+          group);
+    };
+    const auto trial = [&](std::int64_t images) {
+      cdm::GenerateOptions smaller = generate;
+      smaller.count = smaller.batch_size = images;
+      cdm::generate(*model.denoiser, sampling, smaller, [](const at::Tensor&) {});
+    };
+    cdm::explain_memory({"--batch", std::min(generate.batch_size, generate.count)},
+                        cdm::memory_meter(network.parameters().front().second.device()), run,
+                        trial);
     cdm::log_info(cdm::concat("sampled ", generate.count, " images by ", sampling.sampler, " in ",
                               sampling.steps, " steps, in ",
                               cdm::format_duration(progress.elapsed_seconds())));
@@ -287,7 +328,8 @@ int main(int argc, char** argv) {
   program.declare = [&](CLI::App& app) {
     cdm::add_model_options(app, options.model);
     cdm::GenerateOptions& generate = options.generate;
-    app.add_option("-n,--count", generate.count, "images to draw")->check(CLI::Range(1, 100000000));
+    app.add_option("-n,--count", generate.count, "images to draw")
+        ->check(CLI::Range(std::int64_t{1}, kImagesOfASeed));
     app.add_option("--out", options.out, "FILE.npz: arr_0, uint8 [N, H, W, C]; arr_1, the classes");
     app.add_option("--grid", options.grid,
                    cdm::concat("FILE.png: the images side by side, at most ", kLargestGrid));

@@ -38,6 +38,9 @@ void dry_run(const cdm::RunConfig& config) {
 }
 
 void train(const Options& options) {
+  if (options.markdown && !options.help_config) {
+    throw cdm::UserError("--markdown: has a meaning with --help-config only");
+  }
   if (options.help_config) {
     std::cout << (options.markdown ? cdm::config_reference_markdown() : cdm::config_help());
     return;

@@ -2,15 +2,17 @@
 #include "program.h"
 
 #include <c10/util/Exception.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <map>
+#include <system_error>
 
 #include "cdm/device.h"
 #include "cdm/error.h"
+#include "cdm/io/file.h"
 #include "cdm/log.h"
 #include "cdm/text.h"
 #include "cdm/version.h"
@@ -22,6 +24,13 @@ constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+/// Names of files and values may hold line ends and control characters.
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
+}
 
 }  // namespace
 
@@ -47,11 +56,11 @@ int run_program(const Program& program, int argc, char** argv) {
     if (!std::cout) throw std::runtime_error("cannot write to standard output");
     return 0;
   } catch (const UserError& error) {
-    log_error(error.what());
+    log_error(one_line(error.what()));
     return kWrongUse;
   } catch (const c10::OutOfMemoryError& error) {
     log_error(concat("out of memory: ", first_line(error.what_without_backtrace()),
-                     "; a smaller batch needs less"));
+                     "; fewer images at a time (--batch, train.micro_batch_size) need less"));
   } catch (const c10::Error& error) {
     log_error(first_line(error.what_without_backtrace()));
   } catch (const std::exception& error) {
@@ -69,13 +78,31 @@ ProcessGroup join_group() {
 void require_folder_of(const std::string& file) {
   const std::filesystem::path folder = std::filesystem::path(file).parent_path();
   if (!folder.empty() && !std::filesystem::is_directory(folder)) {
-    throw UserError(concat(file, ": the folder ", folder.string(), " does not exist"));
-  }
-  if (!file.empty() && ::access(folder.empty() ? "." : folder.c_str(), W_OK) != 0) {
-    throw UserError(concat(file, ": the folder cannot be written to: ", std::strerror(errno)));
+    const bool exists = std::filesystem::exists(folder);
+    throw UserError(concat(file, exists ? ": " : ": the folder ", folder.string(),
+                           exists ? " is not a folder" : " does not exist"));
   }
   if (std::filesystem::is_directory(file)) {
     throw UserError(concat(file, ": is a folder; a file is to be written"));
+  }
+  if (!file.empty()) const AtomicFile probe(file);  // gone again
+}
+
+void require_space(const std::vector<PlannedFile>& files, const std::string& option) {
+  std::map<::dev_t, std::int64_t> needed;  // of each file system
+  for (const PlannedFile& file : files) {
+    const auto folder = std::filesystem::absolute(file.name).parent_path();
+    struct ::stat status = {};
+    std::error_code error;
+    const std::filesystem::space_info space = std::filesystem::space(folder, error);
+    if (error || ::stat(folder.c_str(), &status) != 0) continue;  // writing will tell
+    std::int64_t& sum = needed[status.st_dev];
+    sum += file.bytes;
+    if (static_cast<std::uint64_t>(sum) > space.available) {
+      throw UserError(concat(option, ": ", format_bytes(sum), " are to be written to ",
+                             folder.string(), ", which has room for ",
+                             format_bytes(static_cast<std::int64_t>(space.available))));
+    }
   }
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "cdm/distributed/process_group.h"
 
@@ -28,10 +29,20 @@ int run_program(const Program& program, int argc, char** argv);
 /// first process logs more than warnings.
 ProcessGroup join_group();
 
-/// Throws UserError when the folder that `file` is to be written to does not exist or cannot be
-/// written to, or `file` is a folder itself. Programs ask before they compute anything. An empty
-/// name is of no file.
+/// Throws UserError when the folder that `file` is to be written to does not exist, or `file` is a
+/// folder itself, and std::runtime_error where no file can be made. Programs ask before they
+/// compute anything. An empty name is of no file.
 void require_folder_of(const std::string& file);
+
+/// A file to be written, and its bytes.
+struct PlannedFile {
+  std::string name;
+  std::int64_t bytes = 0;
+};
+
+/// Throws UserError when the files together need more space than there is on the disks that they go
+/// to. `option` names what the user can lower.
+void require_space(const std::vector<PlannedFile>& files, const std::string& option);
 
 /// Seeds on the command line have the range that they have in a configuration.
 inline CLI::Validator seed_range() { return CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53); }

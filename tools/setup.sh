@@ -6,16 +6,17 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: tools/setup.sh [--cuda] [--data] [--dev]
+usage: tools/setup.sh [--cuda] [--data] [--fuzz] [--dev]
   --cuda  also the CUDA libraries that LibTorch needs on an NVIDIA GPU (2.6 GB)
   --data  also the Fashion-MNIST images (Debian package, 31 MB)
+  --fuzz  also clang with libFuzzer, for the preset fuzz
   --dev   also clang-format, clang-tidy and shellcheck
 A LibTorch of your own is used instead of the wheel's when CDM_LIBTORCH names its folder.
 TEXT
 }
 
 # What to look for, and the Debian package that has it. A probe is a command, a C++ header (ends in
-# .h or .hpp) or a file (starts with /).
+# .h or .hpp), a file (starts with /), a module of Python's, or an option that clang++ links with.
 packages='
 c++                            g++
 cmake                          cmake
@@ -40,6 +41,10 @@ dev_packages='
 clang-format                   clang-format
 clang-tidy                     clang-tidy
 shellcheck                     shellcheck
+'
+fuzz_packages='
+clang++                        clang
+clang++:-fsanitize=fuzzer,address,undefined   libclang-rt-dev
 '
 data_packages='
 /usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz   dataset-fashion-mnist
@@ -78,6 +83,10 @@ has() {
     /*) [[ -e $1 ]] ;;
     *.h | *.hpp)
       printf '#if !__has_include(<%s>)\n#error\n#endif\n' "$1" | c++ -E -x c++ - >/dev/null 2>&1
+      ;;
+    clang++:*)
+      echo 'extern "C" int LLVMFuzzerTestOneInput(const char*, long) { return 0; }' |
+        clang++ "${1#clang++:}" -x c++ - -o /dev/null 2>/dev/null
       ;;
     python3:*) python3 -c "import ${1#python3:}" 2>/dev/null ;;
     *) command -v "$1" >/dev/null ;;
@@ -138,6 +147,7 @@ for option in "$@"; do
   case $option in
     --cuda) wheels+=$cuda_wheels ;;
     --data) packages+=$data_packages ;;
+    --fuzz) packages+=$fuzz_packages ;;
     --dev) packages+=$dev_packages ;;
     -h | --help)
       usage

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Sets up, builds and runs every test through ctest: the release build, then the build with address
-# and undefined-behaviour sanitizers.
+# Sets up, builds and runs every test through ctest: the release build, the build with address and
+# undefined-behaviour sanitizers, and a short run of each fuzz target.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 usage: tools/test.sh [PRESET...]
-  PRESET  what to build and test: release, debug, asan, cuda; default: release asan
+  PRESET  what to build and test: release, debug, asan, fuzz, cuda; default: release asan fuzz
 TEXT
 }
 
@@ -17,7 +17,7 @@ cd "$(dirname "$0")/.."
 presets=()
 for argument in "$@"; do
   case $argument in
-    release | debug | asan | cuda) presets+=("$argument") ;;
+    release | debug | asan | fuzz | cuda) presets+=("$argument") ;;
     -h | --help)
       usage
       exit 0
@@ -28,9 +28,11 @@ for argument in "$@"; do
       ;;
   esac
 done
-if ((${#presets[@]} == 0)); then presets=(release asan); fi
+if ((${#presets[@]} == 0)); then presets=(release asan fuzz); fi
 
-tools/setup.sh --data
+setup=(--data)
+if [[ " ${presets[*]} " == *" fuzz "* ]]; then setup+=(--fuzz); fi
+tools/setup.sh "${setup[@]}"
 results=()
 failed=0
 for preset in "${presets[@]}"; do

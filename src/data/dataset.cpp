@@ -69,20 +69,6 @@ Split parse_split(const std::string& name) {
   throw UserError(concat("split = ", name, ": must be train or test"));
 }
 
-void check_labels(const std::string& file, const at::Tensor& labels, std::int64_t images,
-                  std::int64_t classes) {
-  if (labels.size(0) != images) {
-    throw UserError(concat(file, ": has ", labels.size(0), " labels for ", images, " images"));
-  }
-  const auto* const values = labels.const_data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < images; ++i) {
-    if (values[i] < 0 || values[i] >= classes) {
-      throw UserError(
-          concat(file, ": label ", i, " is ", values[i], "; labels must be in 0..", classes - 1));
-    }
-  }
-}
-
 Dataset load_dataset(const DataConfig& config, Split split) {
   if (config.kind == "toy") {
     Dataset dataset = read_toy(config, split);

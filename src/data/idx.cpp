@@ -85,9 +85,10 @@ UserError truncated(const ByteSource& source) {
   return UserError(concat(source.path(), ": truncated: its header announces more bytes"));
 }
 
-/// A uint8 array of that many dimensions.
-at::Tensor read_idx(const std::filesystem::path& path, std::size_t dimensions) {
-  ByteSource source(path);
+}  // namespace
+
+at::Tensor read_idx(const std::filesystem::path& file, std::size_t dimensions) {
+  ByteSource source(file);
   std::vector<std::uint8_t> header(4 + 4 * dimensions);
   if (source.read(header.data(), header.size()) != header.size()) {
     throw UserError(concat(source.path(), ": ends within its header"));
@@ -117,8 +118,6 @@ at::Tensor read_idx(const std::filesystem::path& path, std::size_t dimensions) {
   }
   return array;
 }
-
-}  // namespace
 
 bool is_idx_folder(const std::filesystem::path& folder) {
   return !find_file(folder, "train-images-idx3-ubyte").empty() ||

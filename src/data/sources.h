@@ -5,6 +5,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -16,6 +17,9 @@ namespace cdm {
 /// MNIST's own layout: train-images-idx3-ubyte and train-labels-idx1-ubyte, or t10k-..., each as it
 /// is or with .gz. Labels must be below 10.
 Dataset read_idx_folder(const std::filesystem::path& folder, Split split);
+
+/// One IDX file of uint8 numbers, plain or gzip, as a uint8 tensor of that many dimensions.
+at::Tensor read_idx(const std::filesystem::path& file, std::size_t dimensions);
 
 /// Whether the folder has an images file of either split, under such a name.
 bool is_idx_folder(const std::filesystem::path& folder);

@@ -105,14 +105,16 @@ at::Tensor decode_png(std::string_view bytes, std::int64_t channels, const std::
   check_picture_size(source, decoder.width(), decoder.height(),
                      1100 * 8 * bytes.size() / static_cast<unsigned>(decoder.bits_per_pixel()));
   if (!decoder.read_as_rgba()) throw fail();
-  std::vector<std::uint8_t> rgba(static_cast<std::size_t>(4 * height * width));
+  // Not a vector, whose zeros would touch all of what a short file may claim.
+  const at::Tensor decoded = at::empty({height, width, 4}, at::kByte);
+  auto* const rgba = decoded.mutable_data_ptr<std::uint8_t>();
   std::vector<png_bytep> rows;
-  for (std::int64_t y = 0; y < height; ++y) rows.push_back(rgba.data() + 4 * y * width);
+  for (std::int64_t y = 0; y < height; ++y) rows.push_back(rgba + 4 * y * width);
   if (!decoder.read_pixels(rows.data())) throw fail();
 
   at::Tensor image = at::empty({height, width, channels}, at::kByte);
   auto* out = image.mutable_data_ptr<std::uint8_t>();
-  for (std::size_t i = 0; i < rgba.size(); i += 4) {
+  for (std::int64_t i = 0; i < decoded.numel(); i += 4) {
     const unsigned alpha = rgba[i + 3];
     const unsigned red = blend(rgba[i], alpha);
     const unsigned green = blend(rgba[i + 1], alpha);

@@ -35,7 +35,7 @@ at::Tensor read_npz(const std::filesystem::path& path, const std::string& name) 
   const ZipReader archive = open_archive(path);
   const ZipReader::Member* const member = archive.find(name + std::string(kSuffix));
   if (member == nullptr) throw UserError(concat(path.string(), ": has no array '", name, "'"));
-  return parse_npy(archive.read(*member), concat(path.string(), ": array '", name, "'"));
+  return parse_npy(archive.read(*member), concat(path.string(), ": array '", printable(name), "'"));
 }
 
 class NpzWriter::Impl {

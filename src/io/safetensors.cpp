@@ -26,6 +26,7 @@ namespace cdm {
 namespace {
 
 constexpr std::size_t kLengthBytes = 8;
+constexpr std::size_t kLongestReason = 200;  // the JSON parser's quotes what it read last
 
 struct TypeName {
   const char* name;
@@ -69,7 +70,8 @@ nlohmann::json parse_header(std::string_view text) {
       text, [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
         if (depth == 1 && event == nlohmann::json::parse_event_t::key &&
             !names.insert(value.get<std::string>()).second) {
-          throw std::runtime_error(concat("'", value.get<std::string>(), "' is there twice"));
+          throw std::runtime_error(
+              concat("'", printable(value.get<std::string>()), "' is there twice"));
         }
         return true;
       });
@@ -81,7 +83,7 @@ Entry parse_entry(const std::string& name, const nlohmann::json& json) {
   const auto type_name = json.at("dtype").get<std::string>();
   const auto type = std::find_if(kTypes.begin(), kTypes.end(),
                                  [&](const TypeName& known) { return known.name == type_name; });
-  if (type == kTypes.end()) throw std::runtime_error("unknown dtype " + type_name);
+  if (type == kTypes.end()) throw std::runtime_error("unknown dtype " + printable(type_name));
   entry.type = type->type;
   entry.shape = whole_numbers(json.at("shape"));
   const std::vector<std::int64_t> offsets = whole_numbers(json.at("data_offsets"));
@@ -121,8 +123,8 @@ SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& sou
   } catch (const UserError&) {
     throw;
   } catch (const std::exception& error) {
-    throw fail(
-        concat("header", current.empty() ? "" : " entry '" + current + "'", ": ", error.what()));
+    throw fail(concat("header", current.empty() ? "" : " entry '" + printable(current) + "'", ": ",
+                      std::string(error.what()).substr(0, kLongestReason)));
   }
 
   std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
@@ -134,13 +136,13 @@ SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& sou
     const std::int64_t expected = byte_count(entry.type, entry.shape);
     if (entry.begin != position || entry.end < entry.begin || entry.end > data_size ||
         expected < 0 || entry.end - entry.begin != expected) {
-      throw fail(concat("'", entry.name, "' has offsets ", entry.begin, "..", entry.end,
+      throw fail(concat("'", printable(entry.name), "' has offsets ", entry.begin, "..", entry.end,
                         " that do not fit its shape, its neighbours or the file"));
     }
     const std::string_view contents =
         data.substr(static_cast<std::size_t>(entry.begin), static_cast<std::size_t>(expected));
     if (entry.type == at::kBool && !are_truth_values(contents)) {
-      throw fail(concat("'", entry.name, "' holds truth values other than 0 and 1"));
+      throw fail(concat("'", printable(entry.name), "' holds truth values other than 0 and 1"));
     }
     at::Tensor tensor = at::empty(entry.shape, entry.type);
     if (expected > 0) {

@@ -28,6 +28,7 @@ constexpr std::size_t kLocalSize = 30;
 constexpr std::size_t kCentralSize = 46;
 constexpr std::size_t kEndSize = 22;
 constexpr std::size_t kEnd64Size = 56;
+constexpr std::size_t kFirstPiece = 64 << 10;  // bytes that a deflated member may take at least
 
 std::uint64_t number(std::string_view bytes, std::size_t offset, std::size_t count) {
   std::uint64_t value = 0;
@@ -51,15 +52,22 @@ std::string inflate_member(std::string_view compressed, std::uint64_t size, bool
   good = size / 1100 <= compressed.size() && size < std::numeric_limits<uInt>::max() &&
          compressed.size() < std::numeric_limits<uInt>::max();
   if (!good) return {};
-  std::string out(static_cast<std::size_t>(size), '\0');
   z_stream stream = {};
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(compressed.data()));
   stream.avail_in = static_cast<uInt>(compressed.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
   good = ::inflateInit2(&stream, -MAX_WBITS) == Z_OK;
   if (!good) return {};
-  good = ::inflate(&stream, Z_FINISH) == Z_STREAM_END && stream.total_out == size;
+  // Memory grows with what does come.
+  std::string out;
+  int result = Z_OK;
+  do {
+    const std::size_t done = out.size();
+    out.resize(std::min(static_cast<std::size_t>(size), std::max(2 * done, kFirstPiece)));
+    stream.next_out = reinterpret_cast<Bytef*>(out.data()) + done;
+    stream.avail_out = static_cast<uInt>(out.size() - done);
+    result = ::inflate(&stream, Z_NO_FLUSH);
+  } while (result == Z_OK && stream.avail_out == 0 && out.size() < size);
+  good = result == Z_STREAM_END && stream.total_out == size;
   ::inflateEnd(&stream);
   return out;
 }
@@ -141,7 +149,7 @@ const ZipReader::Member* ZipReader::find(std::string_view name) const {
 
 std::string ZipReader::read(const Member& member) const {
   const auto fail = [&](const char* reason) {
-    return UserError(concat(source_, ": member '", member.name, "' ", reason));
+    return UserError(concat(source_, ": member '", printable(member.name), "' ", reason));
   };
   const std::string_view all = bytes_;
   if (member.header_offset > all.size() || all.size() - member.header_offset < kLocalSize ||

@@ -17,6 +17,7 @@
 #include "cdm/eval/nll.h"
 #include "cdm/io/image.h"
 #include "cdm/log.h"
+#include "cdm/memory_advice.h"
 #include "cdm/sample/generate.h"
 #include "cdm/text.h"
 #include "cdm/train/replay.h"
@@ -37,6 +38,13 @@ std::optional<Dataset> test_images(const RunConfig& config) {
   Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
   resolve(config, test);  // labels that suit the model?
   return test;
+}
+
+StepInputs first_of(const StepInputs& inputs, std::int64_t images) {
+  const auto first = [&](const at::Tensor& all) {
+    return all.defined() ? all.narrow(0, 0, images) : all;
+  };
+  return {first(inputs.x0), first(inputs.t), first(inputs.noise), first(inputs.labels)};
 }
 
 std::string metrics_line(const Metrics& metrics) {
@@ -169,8 +177,18 @@ std::int64_t Trainer::requests() const {
 void Trainer::take_step() {
   const std::int64_t step = learner_.steps_done();
   const Share share = share_of(config_.train.batch_size, group_.rank(), group_.size());
-  const StepReport report =
-      learner_.step(inputs_of_step(config_, learner_.model().schedule(), batches_, step, share));
+  const StepInputs inputs =
+      inputs_of_step(config_, learner_.model().schedule(), batches_, step, share);
+  StepReport report;
+  const auto take = [&] { report = learner_.step(inputs); };
+  if (group_.is_alone()) {
+    const std::int64_t at_a_time = config_.train.micro_batch_size;
+    explain_memory({"train.micro_batch_size", at_a_time == 0 ? share.count : at_a_time},
+                   memory_meter(device_), take,
+                   [&](std::int64_t images) { learner_.loss_gradients(first_of(inputs, images)); });
+  } else {
+    take();  // a trial of one process alone would wait for the others
+  }
   if (report.left_out) return count_bad_step(step, report);
   means_.add(report, step);
 }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iostream>
 #include <set>
+#include <system_error>
 
 #include "../program.h"
 #include "cdm/data/batches.h"
@@ -15,6 +16,19 @@
 #include "cdm/text.h"
 
 namespace cdm::eval {
+namespace {
+
+std::vector<std::filesystem::path> made_folders;  // the deepest first
+
+}  // namespace
+
+void run_tidily(const std::function<void()>& run) try { run(); } catch (...) {
+  std::error_code not_empty;
+  for (const std::filesystem::path& folder : made_folders) {
+    std::filesystem::remove(folder, not_empty);
+  }
+  throw;
+}
 
 void add_runs_options(CLI::App& app, RunsOptions& options) {
   app.add_option("RUN_OR_CHECKPOINT", options.runs,
@@ -58,6 +72,10 @@ void require_classifiers(const std::vector<NamedModel>& models) {
 std::filesystem::path make_folder(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder) && !std::filesystem::is_directory(folder)) {
     throw UserError(concat("--out ", folder.string(), ": is a file; a folder is to be written"));
+  }
+  for (auto missing = std::filesystem::absolute(folder); !std::filesystem::exists(missing);
+       missing = missing.parent_path()) {
+    made_folders.push_back(missing);
   }
   std::error_code error;
   std::filesystem::create_directories(folder, error);

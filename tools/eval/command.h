@@ -22,6 +22,9 @@ namespace cdm::eval {
 /// Set by the subcommand that was called.
 using Chosen = std::function<void()>;
 
+/// Calls `run`. When it fails, folders of make_folder that are still empty are gone again.
+void run_tidily(const std::function<void()>& run);
+
 /// Adds a subcommand whose `Options` are declared by `declare` and used by `run`.
 template <class Options>
 void add_command(CLI::App& app, Chosen& chosen, const std::string& name, const std::string& help,
@@ -30,7 +33,8 @@ void add_command(CLI::App& app, Chosen& chosen, const std::string& name, const s
   CLI::App* const command = app.add_subcommand(name, help);
   const auto options = std::make_shared<Options>();
   declare(*command, *options);
-  command->callback([options, run, &chosen] { chosen = [options, run] { run(*options); }; });
+  command->callback(
+      [options, run, &chosen] { chosen = [options, run] { run_tidily([&] { run(*options); }); }; });
 }
 
 void add_levels(CLI::App& app, Chosen& chosen);

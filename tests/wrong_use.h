@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+// Wrong calls of programs: what a table says of each is checked, and that nothing was written.
+#pragma once
+
+#include <ATen/ops/full.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cdm/device.h"
+#include "cdm/io/npy.h"
+#include "cdm/io/npz.h"
+#include "support.h"
+#include "tiny_run.h"
+
+namespace cdm::test {
+
+/// A call that is refused: its arguments, what the message names, and the exit code: 2 for wrong
+/// usage, configuration or input, 1 for what the system refuses.
+struct WrongCall {
+  std::vector<std::string> arguments;
+  std::vector<std::string> named;
+  int exit_code = 2;
+};
+
+/// Programs take ten times as long to start under sanitizers: there, every fifth call is made.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t kStride = 5;
+#else
+constexpr std::size_t kStride = 1;
+#endif
+
+/// A folder with a conditional run, an unconditional one, and files that are not right.
+class WrongUse : public testing::Test {
+ protected:
+  void SetUp() override {
+    namespace fs = std::filesystem;
+    ASSERT_EQ(tiny_.train("tiny", "run", {"train.iterations=1"}).exit_code, 0);
+    ASSERT_EQ(tiny_.train("plain", "free", {"train.iterations=1"}).exit_code, 0);
+    write_arrays();
+    write_text(tiny_ / "junk.npz", "junk");
+    write_text(tiny_ / "junk.pth", "junk");
+    write_text(tiny_ / "torn.npz", read_text(tiny_ / "test.npz").substr(0, 1000));
+    const std::string official = read_text(fs::path(CDM_TEST_DATA) / "data" / "official.pth");
+    write_text(tiny_ / "official.pth", official);
+    write_text(tiny_ / "torn.pth", official.substr(0, 3000));
+    write_text(tiny_ / "broken.yaml", "model: {kind: mlp\ntrain: 1}\n");
+    write_text(tiny_ / "unknown.yaml", "seed: 1\nmodel: {chanels: 3}\n");
+    write_text(tiny_ / "typed.yaml", "\n\ntrain: {iterations: many}\n");
+    write_text(tiny_ / "ranged.yaml", "diffusion: {steps: -1}\n");
+    write_text(tiny_ / "twice.yaml", "seed: 1\nseed: 2\n");
+    write_text(tiny_ / "lines.yaml", "\"a\\nb\": 1\n");
+    write_text(tiny_ / "binary.yaml", std::string("\x7f"
+                                                  "ELF\0\1\2",
+                                                  7));
+    write_text(tiny_ / "nodata.yaml", "data: {kind: npz, path: none.npz}\n");
+    fs::create_directory(tiny_ / "hollow");
+    // Runs with a damaged part: a checkpoint cut short, and none; no configuration.
+    for (const char* name : {"torn", "bare", "nameless"}) {
+      fs::copy(tiny_ / "run", tiny_ / name, fs::copy_options::recursive);
+    }
+    const fs::path ema = fs::path(tiny_ / "torn") / "checkpoints/step-00000001/ema.safetensors";
+    fs::resize_file(ema, fs::file_size(ema) / 2);
+    fs::remove_all(fs::path(tiny_ / "bare") / "checkpoints");
+    fs::remove(fs::path(tiny_ / "nameless") / "config.yaml");
+  }
+
+  void expect_refused(const std::string& program, const std::vector<WrongCall>& calls) const {
+    const auto before = tiny_.contents();
+    for (std::size_t i = 0; i < calls.size(); i += kStride) {
+      const WrongCall& call = calls[i];
+      std::string line = program;
+      for (const std::string& argument : call.arguments) line += " " + argument;
+      SCOPED_TRACE(line);
+      const Finished done = tiny_.run(program, call.arguments);
+      EXPECT_EQ(done.exit_code, call.exit_code);
+      EXPECT_EQ(done.out, "");
+      EXPECT_THAT(done.err, testing::StartsWith("error: "));
+      EXPECT_THAT(done.err, testing::EndsWith("\n"));
+      EXPECT_EQ(std::count(done.err.begin(), done.err.end(), '\n'), 1) << done.err;
+      EXPECT_LT(done.err.size(), 500U) << done.err;
+      for (const std::string& name : call.named) EXPECT_THAT(done.err, testing::HasSubstr(name));
+      ASSERT_TRUE(tiny_.contents() == before) << "something was written";
+    }
+  }
+
+  /// Calls that are wrong where there is no CUDA device only, after `arguments`.
+  static std::vector<WrongCall> without_cuda(const std::vector<std::string>& arguments) {
+    if (!resolve_device("auto").is_cpu()) return {};
+    std::vector<WrongCall> calls;
+    for (const char* name : {"cuda", "cuda:0"}) {
+      calls.push_back({arguments, {name, "no CUDA device", "auto and cpu"}});
+      calls.back().arguments.insert(calls.back().arguments.end(), {"--device", name});
+    }
+    return calls;
+  }
+
+  TinyRun tiny_;
+
+ private:
+  void write_arrays() const {
+    write_images(tiny_ / "large.npz", 4, true, 1, 16);
+    write_images(tiny_ / "empty.npz", 0, true);
+    write_images(tiny_ / "four.npz", 4, true, 1, kSize, 4);
+    write_images(tiny_ / "colour.npz", 4, true, 1, kSize, 3);
+    const auto write = [&](const std::string& name, const at::Tensor& images,
+                           const at::Tensor& labels) {
+      NpzWriter npz(tiny_ / name);
+      npz.write("arr_0", images);
+      npz.write("arr_1", labels);
+      npz.close();
+    };
+    write("strange.npz", at::full({4, 8, 8, 1}, 7, at::kByte), at::arange(7, 11, at::kLong));
+    write("few.npz", at::full({4, 8, 8, 1}, 7, at::kByte), at::arange(3, at::kLong));
+    write("long.npz", at::full({4, 8, 10, 1}, 7, at::kByte), at::arange(4, at::kLong));
+    write("real.npz", at::full({4, 8, 8, 1}, 0.5, at::kFloat), at::arange(4, at::kLong));
+    write_npy(tiny_ / "two.npy", numbers(1, {2, 1, 8, 8}));
+    write_npy(tiny_ / "whole.npy", at::full({2, 1, 8, 8}, 1, at::kLong));
+  }
+};
+
+}  // namespace cdm::test
