@@ -24,8 +24,8 @@ struct Program {
 int run_program(const Program& program, int argc, char** argv);
 
 /// Throws UserError when the folder that `file` is to be written to does not exist, or `file` is a
-/// folder itself, and std::runtime_error where no file can be made. Programs ask before they compute
-/// anything. An empty name is of no file.
+/// folder itself, and std::runtime_error where no file can be made. Programs ask before they
+/// compute anything. An empty name is of no file.
 void require_folder_of(const std::string& file);
 
 /// A file to be written, and its bytes.
