@@ -85,16 +85,10 @@ void LossGradients::add(const LossGradients& other) {
 Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  at::ScalarType type, const ProcessGroup& group)
     : config_(config),
-<<<<<<< HEAD
-      model_(make_model(config, shape, device, type)),
-      average_(make_model(config, shape, device, type)),
-      adam_(model_->network().parameters(), config.train),
-      group_(group) {
-=======
       model_(training_model(config, shape, device, type)),
       average_(training_model(config, shape, device, type)),
-      adam_(model_->network().parameters(), config.train) {
->>>>>>> fix-eval
+      adam_(model_->network().parameters(), config.train),
+      group_(group) {
   model_->network().set_requires_grad(true);
   if (!group.is_alone()) {
     buckets_ = std::make_unique<GradientBuckets>(group, values_of(model_->network().parameters()));
