@@ -4,6 +4,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <functional>
@@ -20,9 +21,9 @@ namespace {
 
 // Of the start, when the other processes may still be loading their programs.
 constexpr std::chrono::minutes kJoinTimeout{3};
-// Of a later call: as long as rank 0 may be busy with samples or scores. A dead process is noticed
-// at once, by its closed connection.
-constexpr std::chrono::hours kTimeout{24};
+// Of a later call: longer than any process is busy alone. One that ends is noticed at once, by its
+// closed connections; a machine that vanishes with its network, after this long.
+constexpr std::chrono::minutes kTimeout{30};
 
 c10::intrusive_ptr<c10d::Store> open_store(const Place& place) {
   c10d::TCPStoreOptions options;
@@ -44,6 +45,17 @@ auto network_device() {
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+std::string name_of(const Place& place) { return concat("rank ", place.rank, " of ", place.size); }
+
+void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const Place& place) {
+  try {
+    work->wait();
+  } catch (const std::exception& error) {
+    throw LostProcess(
+        concat(name_of(place), ": another process is gone: ", first_line(error.what())));
+  }
+}
+
 }  // namespace
 
 struct ProcessGroup::Backend {
@@ -63,9 +75,9 @@ ProcessGroup::ProcessGroup(const Place& place) : place_(place) {
     any_of(0);  // all are there
     backend_->gloo->setTimeout(kTimeout);
   } catch (const std::exception& error) {
-    throw std::runtime_error(concat("rank ", rank(), " of ", size(),
-                                    ": the processes did not all meet at ", place.address, " port ",
-                                    place.port, ": ", first_line(error.what())));
+    throw std::runtime_error(concat(name_of(place), ": the processes did not all meet at ",
+                                    place.address, " port ", place.port, ": ",
+                                    first_line(error.what())));
   }
 }
 
@@ -76,27 +88,13 @@ const ProcessGroup& ProcessGroup::alone() {
   return group;
 }
 
-namespace {
-
-/// Waits for `work`; `who` is named when another process is gone.
-void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const std::string& who) {
-  try {
-    work->wait();
-  } catch (const std::exception& error) {
-    throw LostProcess(concat(who, ": another process is gone: ", first_line(error.what())));
-  }
-}
-
-}  // namespace
-
 ProcessGroup::Wait ProcessGroup::start_sum(const at::Tensor& tensor) const {
   if (is_alone()) return [] {};
-  const std::string who = concat("rank ", rank(), " of ", size());
   const at::Tensor host = tensor.to(at::kCPU);
   std::vector<at::Tensor> tensors = {host};
   auto work = backend_->gloo->allreduce(tensors);
-  return [work, who, host, tensor] {
-    wait_for(work, who);
+  return [work, host, tensor, place = place_] {
+    wait_for(work, place);
     if (!tensor.is_same(host)) tensor.copy_(host);
   };
 }
@@ -105,7 +103,7 @@ void ProcessGroup::broadcast(const at::Tensor& tensor) const {
   if (is_alone()) return;
   const at::Tensor host = tensor.to(at::kCPU).contiguous();
   std::vector<at::Tensor> tensors = {host};
-  wait_for(backend_->gloo->broadcast(tensors), concat("rank ", rank(), " of ", size()));
+  wait_for(backend_->gloo->broadcast(tensors), place_);
   if (!tensor.is_same(host)) tensor.copy_(host);
 }
 
@@ -114,18 +112,18 @@ std::int64_t ProcessGroup::any_of(std::int64_t bits) const {
   std::vector<at::Tensor> tensors = {at::full({1}, bits, at::kLong)};
   c10d::AllreduceOptions options;
   options.reduceOp = c10d::ReduceOp::BOR;
-  wait_for(backend_->gloo->allreduce(tensors, options), concat("rank ", rank(), " of ", size()));
+  wait_for(backend_->gloo->allreduce(tensors, options), place_);
   return tensors[0].item<std::int64_t>();
 }
 
 void ProcessGroup::send(const at::Tensor& tensor, int to) const {
   std::vector<at::Tensor> tensors = {tensor.contiguous()};
-  wait_for(backend_->gloo->send(tensors, to, 0), concat("rank ", rank(), " of ", size()));
+  wait_for(backend_->gloo->send(tensors, to, 0), place_);
 }
 
 void ProcessGroup::receive(const at::Tensor& tensor, int from) const {
   std::vector<at::Tensor> tensors = {tensor};
-  wait_for(backend_->gloo->recv(tensors, from, 0), concat("rank ", rank(), " of ", size()));
+  wait_for(backend_->gloo->recv(tensors, from, 0), place_);
 }
 
 void ProcessGroup::require_equal(const std::string& text, const std::string& what) const {
