@@ -217,7 +217,13 @@ TEST(Buckets, HoldTheSumOverPiecesWorkersAndProcesses) {
 TEST(Buckets, AreBegunWhileTheBackwardPassRuns) {
   run_group(2, [](const ProcessGroup& group) {
     const std::vector<at::Tensor> mine = parameters();
+    // Called before the hook of the buckets: the bias's own bucket is not full yet.
+    std::int64_t begun_at_the_bias = -1;
+    const GradientBuckets* made = nullptr;
+    const unsigned bias_hook =
+        mine[1].register_hook([&](const at::Tensor&) { begun_at_the_bias = made->begun_early(); });
     GradientBuckets buckets(group, mine, /*bucket_bytes=*/1);
+    made = &buckets;
     std::int64_t begun_at_the_first_layer = -1;
     const unsigned hook = mine[0].register_hook(
         [&](const at::Tensor&) { begun_at_the_first_layer = buckets.begun_early(); });
@@ -225,6 +231,8 @@ TEST(Buckets, AreBegunWhileTheBackwardPassRuns) {
     torch::autograd::grad({loss_of(mine, at::ones({2, 6}, at::kDouble))}, mine);
     buckets.finish({});
     mine[0].remove_hook(hook);
+    mine[1].remove_hook(bias_hook);
+    EXPECT_EQ(begun_at_the_bias, 1);
     EXPECT_GE(begun_at_the_first_layer, 1);
   });
 }
