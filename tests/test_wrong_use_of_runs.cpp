@@ -141,7 +141,7 @@ TEST_F(WrongUse, OfCdmEval) {
                   {fid({"hollow"}), {"hollow"}},
                   {fid({"junk.npz", "--samples", "test.npz"}), {"--samples"}},
                   {fid({"junk.npz", "-n", "1"}), {"--count", "1"}},
-                  {{"agreement", "none.npz", "--data", "hollow"}, {"hollow"}},
+                  {{"agreement", "test.npz", "--data", "hollow"}, {"hollow"}},
                   {{"agreement", "test.npz", "--data", "none"}, {"none", "not found"}}});
 }
 

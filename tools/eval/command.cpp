@@ -8,6 +8,7 @@
 #include <cstring>
 #include <iostream>
 #include <set>
+#include <stdexcept>
 #include <system_error>
 
 #include "../program.h"
@@ -80,8 +81,8 @@ std::filesystem::path make_folder(const std::filesystem::path& folder) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error || ::access(folder.c_str(), W_OK) != 0) {
-    throw UserError(concat("--out ", folder.string(), ": cannot be written to: ",
-                           error ? error.message() : std::strerror(errno)));
+    throw std::runtime_error(concat("--out ", folder.string(), ": cannot be written to: ",
+                                    error ? error.message() : std::strerror(errno)));
   }
   return folder;
 }
