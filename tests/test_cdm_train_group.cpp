@@ -21,7 +21,8 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 const std::vector<std::string> kLogEveryStep = {"train.log_every=1", "data.horizontal_flip=true",
-                                                "data.dequantize=uniform"};
+                                                "data.dequantize=uniform",
+                                                "train.micro_batch_size=1"};
 
 void expect_close(const NamedTensors& a, const NamedTensors& b) {
   ASSERT_EQ(a.size(), b.size());

@@ -71,11 +71,11 @@ StepInputs inputs_of_step(const RunConfig& config, const NoiseSchedule& schedule
 }
 
 void LossGradients::add(const LossGradients& other) {
-  if (gradients.empty()) {
+  if (!terms.total.defined()) {
     *this = other;
     return;
   }
-  at::_foreach_add_(gradients, other.gradients);
+  if (!gradients.empty()) at::_foreach_add_(gradients, other.gradients);
   terms.total.add_(other.terms.total);
   terms.ce.add_(other.terms.ce);
   terms.mse.add_(other.terms.mse);
@@ -118,8 +118,10 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
     const LossTerms loss = training_loss(*model_, config_.loss, rows(inputs.x0), rows(inputs.t),
                                          rows(inputs.noise), rows(inputs.labels), &masks);
     const double share = static_cast<double>(piece.count) / batch;
+    std::vector<at::Tensor> gradients = torch::autograd::grad({loss.total * share}, parameters);
+    if (buckets_) gradients.clear();  // the hooks of the buckets have seen and kept them
     sums[static_cast<std::size_t>(worker)].add(
-        {torch::autograd::grad({loss.total * share}, parameters),
+        {std::move(gradients),
          {loss.total.detach() * share, loss.ce * share, loss.mse * share, loss.accuracy * share}});
   });
   for (std::size_t i = 1; i < sums.size(); ++i) sums[0].add(sums[i]);
