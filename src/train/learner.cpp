@@ -59,6 +59,15 @@ StepInputs draw_inputs(const RunConfig& config, const NoiseSchedule& schedule, s
   return inputs;
 }
 
+StepInputs rows_of(const StepInputs& inputs, std::int64_t first, std::int64_t count) {
+  const auto rows = [&](const at::Tensor& all) {
+    return all.defined() ? all.narrow(0, first, count) : all;
+  };
+  return {rows(inputs.x0),          rows(inputs.t),
+          rows(inputs.noise),       rows(inputs.labels),
+          inputs.first_row + first, inputs.all_rows == 0 ? inputs.x0.size(0) : inputs.all_rows};
+}
+
 StepInputs inputs_of_step(const RunConfig& config, const NoiseSchedule& schedule,
                           BatchStream& batches, std::int64_t step, const Share& share) {
   const Batch batch = batches.at_step(step, share.first, share.count);
@@ -101,8 +110,6 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
       derived_seed({static_cast<std::uint64_t>(config_.seed), Purpose::dropout,
                     static_cast<std::uint64_t>(step_)});
   const at::Device device = inputs.x0.device();
-  const auto batch =
-      static_cast<double>(inputs.all_rows == 0 ? inputs.x0.size(0) : inputs.all_rows);
   const std::vector<Piece> pieces =
       cut_batch(inputs.x0.size(0), device, config_.train.micro_batch_size);
 
@@ -110,14 +117,12 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
   std::vector<LossGradients> sums(static_cast<std::size_t>(workers));
   if (buckets_) buckets_->begin(static_cast<std::int64_t>(pieces.size()), workers);
   for_each_piece(pieces, device, [&](std::int64_t worker, const Piece& piece) {
-    const auto rows = [&](const at::Tensor& all) {
-      return all.defined() ? all.narrow(0, piece.first, piece.count) : all;
-    };
     const GradientBuckets::AsWorker as_worker(worker);
-    DropoutMasks masks(dropout_seed, inputs.first_row + piece.first);
-    const LossTerms loss = training_loss(*model_, config_.loss, rows(inputs.x0), rows(inputs.t),
-                                         rows(inputs.noise), rows(inputs.labels), &masks);
-    const double share = static_cast<double>(piece.count) / batch;
+    const StepInputs part = rows_of(inputs, piece.first, piece.count);
+    DropoutMasks masks(dropout_seed, part.first_row);
+    const LossTerms loss =
+        training_loss(*model_, config_.loss, part.x0, part.t, part.noise, part.labels, &masks);
+    const double share = static_cast<double>(piece.count) / static_cast<double>(part.all_rows);
     std::vector<at::Tensor> gradients = torch::autograd::grad({loss.total * share}, parameters);
     if (buckets_) gradients.clear();  // the hooks of the buckets have seen and kept them
     sums[static_cast<std::size_t>(worker)].add(

@@ -44,17 +44,6 @@ bool is_finite(const LossGradients& loss) {
   return (loss.terms.total + gradient_norm(loss.gradients)).isfinite().item<bool>();
 }
 
-StepInputs row_of(const StepInputs& inputs, std::int64_t row) {
-  StepInputs one = inputs;
-  one.x0 = inputs.x0.narrow(0, row, 1);
-  one.t = inputs.t.narrow(0, row, 1);
-  one.noise = inputs.noise.narrow(0, row, 1);
-  if (inputs.labels.defined()) one.labels = inputs.labels.narrow(0, row, 1);
-  one.first_row = row;
-  one.all_rows = inputs.x0.size(0);
-  return one;
-}
-
 /// Which images and which parameters the numbers that are not finite belong to.
 void print_what_is_bad(const Learner& learner, const StepInputs& inputs, const LossGradients& loss,
                        std::ostream& out) {
@@ -67,7 +56,7 @@ void print_what_is_bad(const Learner& learner, const StepInputs& inputs, const L
     }
   }
   for (std::int64_t row = 0; row < inputs.x0.size(0); ++row) {
-    if (is_finite(learner.loss_gradients(row_of(inputs, row)))) continue;
+    if (is_finite(learner.loss_gradients(rows_of(inputs, row, 1)))) continue;
     out << "bad_row " << row << " level " << inputs.t[row].item<std::int64_t>() << "\n";
   }
 }

@@ -40,13 +40,6 @@ std::optional<Dataset> test_images(const RunConfig& config) {
   return test;
 }
 
-StepInputs first_of(const StepInputs& inputs, std::int64_t images) {
-  const auto first = [&](const at::Tensor& all) {
-    return all.defined() ? all.narrow(0, 0, images) : all;
-  };
-  return {first(inputs.x0), first(inputs.t), first(inputs.noise), first(inputs.labels)};
-}
-
 std::string metrics_line(const Metrics& metrics) {
   std::vector<std::string> parts;
   for (const auto& [name, value] : metrics) {
@@ -183,9 +176,9 @@ void Trainer::take_step() {
   const auto take = [&] { report = learner_.step(inputs); };
   if (group_.is_alone()) {
     const std::int64_t at_a_time = config_.train.micro_batch_size;
-    explain_memory({"train.micro_batch_size", at_a_time == 0 ? share.count : at_a_time},
-                   memory_meter(device_), take,
-                   [&](std::int64_t images) { learner_.loss_gradients(first_of(inputs, images)); });
+    explain_memory(
+        {"train.micro_batch_size", at_a_time == 0 ? share.count : at_a_time}, memory_meter(device_),
+        take, [&](std::int64_t images) { learner_.loss_gradients(rows_of(inputs, 0, images)); });
   } else {
     take();  // a trial of one process alone would wait for the others
   }

@@ -33,6 +33,9 @@ struct StepInputs {
   std::int64_t all_rows = 0;   // and rows of that batch; 0 = these B
 };
 
+/// Rows first, first + 1, ... of `inputs`, which stay those of the same batch.
+StepInputs rows_of(const StepInputs& inputs, std::int64_t first, std::int64_t count);
+
 /// Levels, noise and label dropout of training step `step`, derived from the seed, for images
 /// x0 [B, C, H, W] with data labels [B] (ignored where num_classes is 0). They are rows first_row,
 /// first_row + 1, ... of a batch of all_rows (0 = B); what is drawn for a row depends on its number
