@@ -1,5 +1,7 @@
 # CUDA kernels: CDM_WITH_CUDA = AUTO (when nvcc is found), ON or OFF. Sets CDM_CUDA to ON or OFF.
 #
+# CDM_NCCL says whether nccl.h is there too, and LibTorch has its CUDA part, for sums over GPUs.
+#
 # Architectures 80 and 90 unless CMAKE_CUDA_ARCHITECTURES says otherwise ("native": this machine's).
 
 set(CDM_WITH_CUDA "AUTO" CACHE STRING "CUDA kernels: AUTO, ON or OFF")
@@ -17,6 +19,7 @@ elseif(CDM_WITH_CUDA)
 endif()
 
 set(CDM_CUDA_TEXT "none")
+set(CDM_NCCL OFF)
 if(CDM_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80 90)
@@ -34,5 +37,10 @@ if(CDM_CUDA)
   list(JOIN CMAKE_CUDA_ARCHITECTURES ", " _cdm_architectures)
   set(CDM_CUDA_TEXT "${CMAKE_CUDA_COMPILER_VERSION}, architectures ${_cdm_architectures}")
   set(CDM_BUILT_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
+  find_path(CDM_NCCL_INCLUDE nccl.h HINTS "${CDM_LIBTORCH_ROOT}/../nvidia/nccl/include"
+            ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
+  if(CDM_NCCL_INCLUDE AND EXISTS "${CDM_LIBTORCH_ROOT}/lib/libtorch_cuda.so")
+    set(CDM_NCCL ON)
+  endif()
 endif()
-message(STATUS "CUDA kernels: ${CDM_CUDA_TEXT}")
+message(STATUS "CUDA kernels: ${CDM_CUDA_TEXT}; NCCL: ${CDM_NCCL}")

@@ -2,9 +2,11 @@
 #   find_package(cdm REQUIRED)
 #   target_link_libraries(program PRIVATE cdm::cdm)
 include(CMakePackageConfigHelpers)
-include(GNUInstallDirs)
 
 install(TARGETS ${CDM_PROGRAMS} RUNTIME)
+if(CDM_NCCL)
+  install(TARGETS cdm-nccl LIBRARY)
+endif()
 
 # A package can ask for libraries that are installed, not for those that were built along.
 set(CDM_NOT_INSTALLED ${CDM_FETCHED})

@@ -38,7 +38,7 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("", "device", c.device, Text("auto"), anything(),
         "auto | cpu | cuda | cuda:N; auto takes the first GPU if there is one");
   visit("", "precision", c.precision, Text("fp32"), one_of({"fp32", "tf32", "bf16"}),
-        "arithmetic in training; bf16 is for the network's body, weights and losses stay fp32");
+        "arithmetic in training; bf16 is for a UNet's body, weights and losses stay fp32");
   visit("", "own_cuda_kernels", c.own_cuda_kernels, false, anything(),
         "use this project's CUDA kernels instead of plain ATen; they have not run on a GPU yet");
 

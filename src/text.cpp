@@ -62,6 +62,8 @@ std::string format_bytes(std::int64_t bytes) {
   return concat(fixed(value, 1), " ", kUnits[unit]);
 }
 
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
 std::string printable(std::string_view text) {
   constexpr std::size_t kLongest = 80;
   std::string out(text.substr(0, kLongest));

@@ -10,9 +10,13 @@
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <chrono>
 #include <map>
+#include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
+#include "../src/distributed/nccl.h"
+#include "cdm/device.h"
 #include "cdm/distributed/gradient_buckets.h"
 #include "cdm/distributed/place.h"
 #include "cdm/distributed/process_group.h"
@@ -212,6 +216,21 @@ TEST(Buckets, HoldTheSumOverPiecesWorkersAndProcesses) {
       EXPECT_EQ(term.item<double>(), 3.0);
     }
   });
+}
+
+TEST(Nccl, SumsOverGpusOrSaysWhyNot) {
+  const auto store = c10::make_intrusive<c10d::HashStore>();
+  NcclGroup made;
+  make_nccl_group(store, 0, 1, std::chrono::minutes(1), made);
+  if (!resolve_device("auto").is_cuda()) {
+    EXPECT_EQ(made.backend, nullptr);
+    EXPECT_NE(made.error, "");
+    return;
+  }
+  ASSERT_NE(made.backend, nullptr) << made.error;
+  std::vector<at::Tensor> tensors = {at::ones({5}, at::Device(at::kCUDA, 0))};
+  made.backend->allreduce(tensors)->wait();
+  EXPECT_EQ(tensors[0].sum().item<double>(), 5.0);
 }
 
 TEST(Buckets, AreBegunWhileTheBackwardPassRuns) {

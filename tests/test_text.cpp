@@ -51,6 +51,12 @@ TEST(Text, PrintableIsShortPlainAndOnOneLine) {
   EXPECT_EQ(printable(std::string(81, 'x')), std::string(80, 'x') + "...");
 }
 
+TEST(Text, FirstLineEndsBeforeTheLineEnd) {
+  EXPECT_EQ(first_line("reason\nframe 0\nframe 1"), "reason");
+  EXPECT_EQ(first_line("reason"), "reason");
+  EXPECT_EQ(first_line(""), "");
+}
+
 TEST(Text, JoinPutsSeparatorsBetween) {
   EXPECT_EQ(join({}, ", "), "");
   EXPECT_EQ(join({"a"}, ", "), "a");

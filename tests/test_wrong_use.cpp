@@ -33,6 +33,7 @@ TEST_F(WrongUse, OfCdmTrain) {
        {{"tiny.yaml", "--set", "data.image_size=9"}, {"data.image_size", "9", "8"}},
        {{"tiny.yaml", "--set", "model.num_classes=2"}, {"model.num_classes", "2", "3"}},
        {{"tiny.yaml", "--set", "data.path=plain.npz"}, {"model.num_classes", "no labels"}},
+       {{"tiny.yaml", "--set", "precision=bf16"}, {"precision bf16", "mlp"}},
        {{"tiny.yaml", "--device", "gpu"}, {"device", "gpu", "auto"}},
        {{"tiny.yaml", "--device", "cuda:99"}, {"cuda:99"}},
        {{"tiny.yaml", "--run-dir", "run", "--set", "model.channels=17"},

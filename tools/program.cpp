@@ -23,8 +23,6 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
 /// Names of files and values may hold line ends and control characters.
 std::string one_line(std::string text) {
   std::replace_if(

@@ -27,6 +27,9 @@ std::string format_duration(double seconds);
 /// Bytes for a reader, in powers of 1024: "812 B", "3.4 MiB", "1.2 GiB".
 std::string format_bytes(std::int64_t bytes);
 
+/// Errors of libraries go on with stack traces.
+std::string first_line(const std::string& text);
+
 /// Foreign text for a message: short, on one line, '?' for what is not plain ASCII.
 std::string printable(std::string_view text);
 

@@ -14,21 +14,28 @@
 #include <utility>
 
 #include "cdm/error.h"
+#include "cdm/log.h"
 #include "cdm/text.h"
+#include "heartbeat.h"
+#include "nccl.h"
 
 namespace cdm {
 namespace {
 
 // Of the start, when the other processes may still be loading their programs.
 constexpr std::chrono::minutes kJoinTimeout{3};
-// Of a later call: longer than any process is busy alone. One that ends is noticed at once, by its
-// closed connections; a machine that vanishes with its network, after this long.
+// Of a later call: longer than any process is busy alone. One that is gone is noticed sooner, by
+// its closed connections or by the heartbeat.
 constexpr std::chrono::minutes kTimeout{30};
+// Of a sum over GPUs, which waits in a queue behind some steps' work; then the process is ended.
+constexpr std::chrono::minutes kNcclTimeout{10};
 
-c10::intrusive_ptr<c10d::Store> open_store(const Place& place) {
+constexpr std::chrono::seconds kHeartbeat{5};
+
+c10::intrusive_ptr<c10d::Store> open_store(const Place& place, bool may_serve) {
   c10d::TCPStoreOptions options;
   options.port = place.port;
-  options.isServer = place.rank == 0 && place.hosts_port;
+  options.isServer = may_serve && place.rank == 0 && place.hosts_port;
   options.waitWorkers = false;
   options.timeout = kJoinTimeout;
   auto store = c10::make_intrusive<c10d::TCPStore>(place.address, options);
@@ -43,8 +50,6 @@ auto network_device() {
                               : c10d::ProcessGroupGloo::createDeviceForInterface(interface);
 }
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
-
 std::string name_of(const Place& place) { return concat("rank ", place.rank, " of ", place.size); }
 
 void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const Place& place) {
@@ -56,24 +61,38 @@ void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const Place& place) {
   }
 }
 
+/// The main thread may be waiting for what never comes.
+[[noreturn]] void end_without(int lost, const Place& place) {
+  log_error(concat(name_of(place), ": another process is gone: no sign of life of rank ", lost,
+                   " for ", (kHeartbeat * Heartbeat::kPatience).count(), " s"));
+  std::_Exit(1);
+}
+
 }  // namespace
 
 struct ProcessGroup::Backend {
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
+  // Made at the first tensor of a GPU; null also when NCCL cannot be used.
+  bool nccl_was_tried = false;
+  c10::intrusive_ptr<c10d::Backend> nccl;
+  std::unique_ptr<Heartbeat> heartbeat;
 };
 
 ProcessGroup::ProcessGroup(const Place& place) : place_(place) {
   if (is_alone()) return;
   try {
     backend_ = std::make_unique<Backend>();
-    backend_->store = open_store(place);
+    backend_->store = open_store(place, /*may_serve=*/true);
     auto options = c10d::ProcessGroupGloo::Options::create(kJoinTimeout);
     options->devices.push_back(network_device());
     backend_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(backend_->store, place.rank,
                                                                  place.size, options);
     any_of(0);  // all are there
     backend_->gloo->setTimeout(kTimeout);
+    backend_->heartbeat =
+        std::make_unique<Heartbeat>(open_store(place, /*may_serve=*/false), place.rank, place.size,
+                                    kHeartbeat, [place](int lost) { end_without(lost, place); });
   } catch (const std::exception& error) {
     throw std::runtime_error(concat(name_of(place), ": the processes did not all meet at ",
                                     place.address, " port ", place.port, ": ",
@@ -88,23 +107,51 @@ const ProcessGroup& ProcessGroup::alone() {
   return group;
 }
 
+c10d::Backend& ProcessGroup::backend_of(const at::Tensor& tensor) const {
+  Backend& backend = *backend_;
+  if (tensor.is_cpu()) return *backend.gloo;
+  if (!backend.nccl_was_tried) {
+    backend.nccl_was_tried = true;
+    NcclGroup made;
+    const char* const wanted = std::getenv("CDM_COLLECTIVES");
+    if (wanted != nullptr && std::string(wanted) == "gloo") {
+      made.error = "CDM_COLLECTIVES=gloo";
+    } else {
+      make_nccl_group(c10::make_intrusive<c10d::PrefixStore>("nccl", backend.store), rank(), size(),
+                      kNcclTimeout, made);
+    }
+    // All processes or none.
+    if (any_of(made.backend == nullptr ? 1 : 0) == 0) {
+      backend.nccl = std::move(made.backend);
+    } else {
+      log_warning(concat(
+          "GPUs exchange gradients through the host's memory, which is slow: NCCL is not used: ",
+          made.error.empty() ? "another process cannot" : first_line(made.error)));
+    }
+  }
+  return backend.nccl ? *backend.nccl : static_cast<c10d::Backend&>(*backend.gloo);
+}
+
 ProcessGroup::Wait ProcessGroup::start_sum(const at::Tensor& tensor) const {
   if (is_alone()) return [] {};
-  const at::Tensor host = tensor.to(at::kCPU);
-  std::vector<at::Tensor> tensors = {host};
-  auto work = backend_->gloo->allreduce(tensors);
-  return [work, host, tensor, place = place_] {
+  c10d::Backend& backend = backend_of(tensor);
+  const at::Tensor summed = &backend == backend_->gloo.get() ? tensor.to(at::kCPU) : tensor;
+  std::vector<at::Tensor> tensors = {summed};
+  auto work = backend.allreduce(tensors);
+  return [work, summed, tensor, place = place_] {
     wait_for(work, place);
-    if (!tensor.is_same(host)) tensor.copy_(host);
+    if (!tensor.is_same(summed)) tensor.copy_(summed);
   };
 }
 
 void ProcessGroup::broadcast(const at::Tensor& tensor) const {
   if (is_alone()) return;
-  const at::Tensor host = tensor.to(at::kCPU).contiguous();
-  std::vector<at::Tensor> tensors = {host};
-  wait_for(backend_->gloo->broadcast(tensors), place_);
-  if (!tensor.is_same(host)) tensor.copy_(host);
+  c10d::Backend& backend = backend_of(tensor);
+  const bool by_host = &backend == backend_->gloo.get();
+  const at::Tensor sent = (by_host ? tensor.to(at::kCPU) : tensor).contiguous();
+  std::vector<at::Tensor> tensors = {sent};
+  wait_for(backend.broadcast(tensors), place_);
+  if (!tensor.is_same(sent)) tensor.copy_(sent);
 }
 
 std::int64_t ProcessGroup::any_of(std::int64_t bits) const {

@@ -32,6 +32,10 @@ constexpr std::int64_t kScoreBatch = 128;
 constexpr std::int64_t kStop = 1;
 constexpr std::int64_t kSave = 2;
 
+std::string what_is_wrong(std::int64_t step) {
+  return concat("step ", step + 1, ": the loss or the gradient is NaN or infinite");
+}
+
 /// What is scored in the loop; nothing when that never happens, as with a model without a density.
 std::optional<Dataset> test_images(const RunConfig& config) {
   if (config.train.nll_every == 0 || config.model.kind == "ddm_unet") return std::nullopt;
@@ -191,14 +195,13 @@ void Trainer::count_bad_step(std::int64_t step, const StepReport& report) {
     write_bad_step(run_.bad_steps(), config_, learner_.model().schedule(), step, report);
   }
   if (learner_.steps_skipped() > config_.train.skip_bad_steps) end_with_bad_step(step);
-  log_warning(concat("step ", step + 1, ": the loss or the gradient is NaN or infinite; left out, ",
-                     learner_.steps_skipped(),
+  log_warning(concat(what_is_wrong(step), "; left out, ", learner_.steps_skipped(),
                      " of train.skip_bad_steps = ", config_.train.skip_bad_steps));
 }
 
 void Trainer::end_with_bad_step(std::int64_t step) const {
   throw std::runtime_error(
-      concat("step ", step + 1, ": the loss or the gradient is NaN or infinite; ",
+      concat(what_is_wrong(step), "; ",
              saved_step_ < 0 ? "there is no checkpoint yet"
                              : concat("the last good checkpoint is ",
                                       (run_.checkpoints() / checkpoint_name(saved_step_)).string()),

@@ -16,6 +16,10 @@
 
 #include "cdm/distributed/place.h"
 
+namespace c10d {
+class Backend;
+}
+
 namespace cdm {
 
 struct LostProcess : std::runtime_error {
@@ -63,6 +67,9 @@ class ProcessGroup {
 
  private:
   struct Backend;
+
+  /// What moves `tensor`: NCCL for a GPU's, if every process has it; else Gloo, by the host's memory.
+  c10d::Backend& backend_of(const at::Tensor& tensor) const;
 
   Place place_;
   std::unique_ptr<Backend> backend_;  // null when alone

@@ -14,7 +14,7 @@
 namespace cdm {
 
 /// On `device`, in the types of `precision`, with initial weights derived from `seed`. Throws
-/// UserError as make_network and NoiseSchedule do.
+/// UserError as make_network and NoiseSchedule do, and for bf16 without a UNet.
 std::shared_ptr<Denoiser> make_model(const RunConfig& config, const NetworkShape& shape,
                                      at::Device device, const Precision& precision,
                                      std::uint64_t seed);
