@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 
 install(TARGETS ${CDM_PROGRAMS} RUNTIME)
 if(CDM_NCCL)
-  install(TARGETS cdm-nccl LIBRARY)
+  install(TARGETS cdm-nccl LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 endif()
 
 # A package can ask for libraries that are installed, not for those that were built along.

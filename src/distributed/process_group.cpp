@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <functional>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -100,7 +101,19 @@ ProcessGroup::ProcessGroup(const Place& place) : place_(place) {
   }
 }
 
-ProcessGroup::~ProcessGroup() = default;
+ProcessGroup::~ProcessGroup() {
+  if (backend_ == nullptr || backend_->nccl == nullptr) return;
+  try {
+    // After an error the others may not come to a common end.
+    if (std::uncaught_exceptions() == 0) {
+      backend_->nccl->shutdown();
+    } else {
+      backend_->nccl->abort();
+    }
+  } catch (const std::exception& error) {
+    log_warning(concat(name_of(place_), ": NCCL: ", first_line(error.what())));
+  }
+}
 
 const ProcessGroup& ProcessGroup::alone() {
   static const ProcessGroup group;
