@@ -17,9 +17,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kInterval{20};
-// A machine under load must not seem dead: its threads may come late, by far less than this.
-constexpr milliseconds kManyIntervals = 4 * Heartbeat::kPatience * kInterval;
+// Times patience, longer than a thread has to wait for its turn on a busy machine.
+constexpr milliseconds kInterval{80};
+constexpr milliseconds kManyIntervals = 2 * Heartbeat::kPatience * kInterval;
 
 class HeartbeatTest : public testing::Test {
  protected:
@@ -46,8 +46,8 @@ TEST_F(HeartbeatTest, NobodyIsLostWhileAllBeat) {
 
 TEST_F(HeartbeatTest, RankZeroMissesOneThatFallsSilent) {
   const auto first = beat(0), second = beat(1), silent = beat(2, std::chrono::hours(1));
+  EXPECT_EQ(lost_by(1), 2);  // is told first
   EXPECT_EQ(lost_by(0), 2);
-  EXPECT_EQ(lost_[1], -1);
 }
 
 TEST_F(HeartbeatTest, RankZeroMissesOneThatNeverCame) {

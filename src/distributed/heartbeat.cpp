@@ -6,6 +6,7 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -14,11 +15,12 @@
 namespace cdm {
 namespace {
 
-constexpr const char* kFarewell = "farewell";
+constexpr std::string_view kFarewell = "farewell";
+constexpr std::string_view kLost = "lost ";
 
 std::string key_of(int rank) { return concat("beat/", rank); }
 
-std::vector<std::uint8_t> bytes(const std::string& text) { return {text.begin(), text.end()}; }
+std::vector<std::uint8_t> bytes(std::string_view text) { return {text.begin(), text.end()}; }
 
 }  // namespace
 
@@ -36,11 +38,30 @@ struct Heartbeat::Signs {
   bool ended = false;
   bool farewell = false;
   bool exchange_is_over = false;
+  int lost = -1;       // a rank, once one is missed
+  int told_lost = -1;  // what the others can read of it
   std::vector<Other> others;
 
-  /// Whether `interval` passed before the end.
-  bool sleep(std::unique_lock<std::mutex>& lock, std::chrono::milliseconds interval) {
-    return !changed.wait_for(lock, interval, [this] { return ended; });
+  /// Writes one sign and reads those of the others.
+  void exchange(std::unique_lock<std::mutex>& lock, c10d::Store& store, int rank,
+                std::int64_t beat) {
+    const int telling = lost;
+    lock.unlock();
+    store.set(key_of(rank), bytes(telling < 0 ? std::to_string(beat) : concat(kLost, telling)));
+    std::vector<std::string> found;
+    for (const Other& other : others) {
+      const std::string key = key_of(other.rank);
+      const auto value = store.check({key}) ? store.get(key) : std::vector<std::uint8_t>();
+      found.emplace_back(value.begin(), value.end());
+    }
+    lock.lock();
+    told_lost = telling;
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      Other& other = others[i];
+      if (other.last != found[i]) other.silent = 0;
+      other.last = found[i];
+      if (found[i].starts_with(kLost)) lost = std::stoi(found[i].substr(kLost.size()));
+    }
   }
 };
 
@@ -54,22 +75,9 @@ Heartbeat::Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
     try {
       std::unique_lock lock(signs->mutex);
       for (std::int64_t beat = 0; !signs->ended; ++beat) {
-        lock.unlock();
-        store->set(key_of(rank), bytes(std::to_string(beat)));
-        std::vector<std::string> found;
-        for (const Signs::Other& other : signs->others) {
-          const bool is_there = store->check({key_of(other.rank)});
-          const auto value =
-              is_there ? store->get(key_of(other.rank)) : std::vector<std::uint8_t>();
-          found.emplace_back(value.begin(), value.end());
-        }
-        lock.lock();
-        for (std::size_t i = 0; i < found.size(); ++i) {
-          Signs::Other& other = signs->others[i];
-          if (other.last != found[i]) other.silent = 0;
-          other.last = found[i];
-        }
-        signs->sleep(lock, interval);
+        signs->exchange(lock, *store, rank, beat);
+        signs->changed.wait_for(lock, interval,
+                                [&] { return signs->ended || signs->lost != signs->told_lost; });
       }
       if (signs->farewell) store->set(key_of(rank), bytes(kFarewell));
     } catch (const std::exception&) {
@@ -79,15 +87,23 @@ Heartbeat::Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
     signs->exchange_is_over = true;
     signs->changed.notify_all();
   });
-  watch_ = std::thread([signs = signs_, interval, lost = std::move(lost)] {
+  watch_ = std::thread([signs = signs_, rank, interval, lost = std::move(lost)] {
     std::unique_lock lock(signs->mutex);
-    while (signs->sleep(lock, interval)) {
+    const auto ended_within = [&](std::chrono::milliseconds time) {
+      return signs->changed.wait_for(lock, time, [&] { return signs->ended; });
+    };
+    while (!ended_within(interval)) {
       for (Signs::Other& other : signs->others) {
-        if (other.last == kFarewell || ++other.silent < kPatience) continue;
-        lock.unlock();
-        lost(other.rank);
-        return;
+        if (other.last != kFarewell && ++other.silent >= kPatience) signs->lost = other.rank;
       }
+      if (signs->lost < 0) continue;
+      signs->changed.notify_all();
+      // The store may end with this process: the others learn of it first.
+      if (rank == 0 && ended_within(2 * interval)) return;
+      const int missed = signs->lost;
+      lock.unlock();
+      lost(missed);
+      return;
     }
   });
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Signs of life between processes. One that ends is noticed by its closed connections, if anybody
-// waits for it; one whose machine is gone, or that dies while another waits for its own GPU, only by
-// its silence.
+// waits for it; one whose machine is gone, or that dies while another waits for its own GPU, only
+// by its silence.
 #pragma once
 
 #include <chrono>
@@ -15,10 +15,11 @@ namespace cdm {
 class Heartbeat {
  public:
   /// How many intervals without a sign of life mean that a process is lost.
-  static constexpr int kPatience = 8;
+  static constexpr int kPatience = 6;
 
   /// Shows a sign of life in `store` (not shared with other work) at every `interval`. Rank 0
-  /// watches all, the others watch rank 0. Calls `lost(rank)` once, in a thread of its own.
+  /// watches all and tells them whom it misses; the others watch rank 0. Calls `lost(rank)` once,
+  /// in a thread of its own; in rank 0, two intervals after the others could know.
   Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
             std::chrono::milliseconds interval, std::function<void(int)> lost);
   /// Says farewell, so that nobody misses this process, but not while an exception is under way.

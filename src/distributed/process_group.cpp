@@ -64,8 +64,9 @@ void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const Place& place) {
 
 /// The main thread may be waiting for what never comes.
 [[noreturn]] void end_without(int lost, const Place& place) {
-  log_error(concat(name_of(place), ": another process is gone: no sign of life of rank ", lost,
-                   " for ", (kHeartbeat * Heartbeat::kPatience).count(), " s"));
+  log_error(concat(name_of(place), ": another process is gone: rank ", lost,
+                   " has shown no sign of life for ", (kHeartbeat * Heartbeat::kPatience).count(),
+                   " s"));
   std::_Exit(1);
 }
 
