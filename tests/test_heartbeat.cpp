@@ -24,8 +24,10 @@ constexpr milliseconds kManyIntervals = 2 * Heartbeat::kPatience * kInterval;
 class HeartbeatTest : public testing::Test {
  protected:
   std::unique_ptr<Heartbeat> beat(int rank, milliseconds interval = kInterval) {
-    return std::make_unique<Heartbeat>(store_, rank, kSize, interval,
-                                       [this, rank](int lost) { lost_[rank] = lost; });
+    return std::make_unique<Heartbeat>(store_, rank, kSize, interval, [this, rank](int lost) {
+      order_[rank] = called_++;
+      lost_[rank] = lost;
+    });
   }
   /// Waits until `rank` misses another, for some seconds at most; returns which, -1 for none.
   int lost_by(int rank) const {
@@ -36,6 +38,7 @@ class HeartbeatTest : public testing::Test {
   static constexpr int kSize = 3;
   c10::intrusive_ptr<c10d::Store> store_ = c10::make_intrusive<c10d::HashStore>();
   std::atomic<int> lost_[kSize] = {-1, -1, -1};
+  std::atomic<int> called_ = 0, order_[kSize] = {};
 };
 
 TEST_F(HeartbeatTest, NobodyIsLostWhileAllBeat) {
@@ -46,8 +49,9 @@ TEST_F(HeartbeatTest, NobodyIsLostWhileAllBeat) {
 
 TEST_F(HeartbeatTest, RankZeroMissesOneThatFallsSilent) {
   const auto first = beat(0), second = beat(1), silent = beat(2, std::chrono::hours(1));
-  EXPECT_EQ(lost_by(1), 2);  // is told first
   EXPECT_EQ(lost_by(0), 2);
+  EXPECT_EQ(lost_by(1), 2);
+  EXPECT_LT(order_[1], order_[0]);  // told, before the store ends with rank 0
 }
 
 TEST_F(HeartbeatTest, RankZeroMissesOneThatNeverCame) {

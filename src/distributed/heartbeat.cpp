@@ -38,16 +38,15 @@ struct Heartbeat::Signs {
   bool ended = false;
   bool farewell = false;
   bool exchange_is_over = false;
-  int lost = -1;       // a rank, once one is missed
-  int told_lost = -1;  // what the others can read of it
+  int lost = -1;  // a rank, once one is missed
   std::vector<Other> others;
 
   /// Writes one sign and reads those of the others.
   void exchange(std::unique_lock<std::mutex>& lock, c10d::Store& store, int rank,
                 std::int64_t beat) {
-    const int telling = lost;
+    const std::string sign = lost < 0 ? std::to_string(beat) : concat(kLost, lost);
     lock.unlock();
-    store.set(key_of(rank), bytes(telling < 0 ? std::to_string(beat) : concat(kLost, telling)));
+    store.set(key_of(rank), bytes(sign));
     std::vector<std::string> found;
     for (const Other& other : others) {
       const std::string key = key_of(other.rank);
@@ -55,7 +54,6 @@ struct Heartbeat::Signs {
       found.emplace_back(value.begin(), value.end());
     }
     lock.lock();
-    told_lost = telling;
     for (std::size_t i = 0; i < found.size(); ++i) {
       Other& other = others[i];
       if (other.last != found[i]) other.silent = 0;
@@ -76,8 +74,7 @@ Heartbeat::Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
       std::unique_lock lock(signs->mutex);
       for (std::int64_t beat = 0; !signs->ended; ++beat) {
         signs->exchange(lock, *store, rank, beat);
-        signs->changed.wait_for(lock, interval,
-                                [&] { return signs->ended || signs->lost != signs->told_lost; });
+        signs->changed.wait_for(lock, interval, [&] { return signs->ended; });
       }
       if (signs->farewell) store->set(key_of(rank), bytes(kFarewell));
     } catch (const std::exception&) {
@@ -97,9 +94,8 @@ Heartbeat::Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
         if (other.last != kFarewell && ++other.silent >= kPatience) signs->lost = other.rank;
       }
       if (signs->lost < 0) continue;
-      signs->changed.notify_all();
-      // The store may end with this process: the others learn of it first.
-      if (rank == 0 && ended_within(2 * interval)) return;
+      // The store may end with this process: the others learn of it first, from the next exchange.
+      if (rank == 0 && ended_within(3 * interval)) return;
       const int missed = signs->lost;
       lock.unlock();
       lost(missed);

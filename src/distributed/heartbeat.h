@@ -19,7 +19,7 @@ class Heartbeat {
 
   /// Shows a sign of life in `store` (not shared with other work) at every `interval`. Rank 0
   /// watches all and tells them whom it misses; the others watch rank 0. Calls `lost(rank)` once,
-  /// in a thread of its own; in rank 0, two intervals after the others could know.
+  /// in a thread of its own; in rank 0 only after the others could know.
   Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
             std::chrono::milliseconds interval, std::function<void(int)> lost);
   /// Says farewell, so that nobody misses this process, but not while an exception is under way.
