@@ -81,7 +81,7 @@ for width in 0.25 0.5 1 2 3; do
   toys+=("$runs/toy-$width")
 done
 if [[ -n $pictures ]]; then
-  train toy-gauss small/toy data.toy=gaussian "data.path=$pictures"
+  train toy-gauss small/toy_gaussian "data.path=$pictures"
   toys+=("$runs/toy-gauss")
 fi
 "$bin/cdm-eval" toy "${toys[@]}" --out "$eval/toy"
