@@ -68,7 +68,7 @@ class ProcessGroup {
  private:
   struct Backend;
 
-  /// What moves `tensor`: NCCL for a GPU's, if every process has it; else Gloo, by the host's memory.
+  /// What moves `tensor`: NCCL for a GPU's, if every process has it; else Gloo.
   c10d::Backend& backend_of(const at::Tensor& tensor) const;
 
   Place place_;
