@@ -76,8 +76,9 @@ done
 
 # Densities that are known.
 toys=()
-for width in 0.25 0.5 1 2 3; do
-  train "toy-$width" small/toy "data.toy_width=$width"
+for setting in 0.25:8 0.5:6 1:4 2:3 3:2; do  # width and steps, see small/toy.yaml
+  width=${setting%:*}
+  train "toy-$width" small/toy "data.toy_width=$width" "diffusion.steps=${setting#*:}"
   toys+=("$runs/toy-$width")
 done
 if [[ -n $pictures ]]; then
