@@ -17,6 +17,7 @@
 #include "cdm/error.h"
 #include "cdm/log.h"
 #include "cdm/text.h"
+#include "dl_error.h"
 
 namespace cdm {
 namespace {
@@ -29,11 +30,6 @@ struct CudaRuntime {
 CudaRuntime& cuda_runtime() {
   static CudaRuntime runtime;
   return runtime;
-}
-
-std::string dl_error() {
-  const char* const message = ::dlerror();
-  return message == nullptr ? "unknown reason" : message;
 }
 
 /// How many CUDA devices LibTorch can use.

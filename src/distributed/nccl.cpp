@@ -3,6 +3,8 @@
 
 #include <dlfcn.h>
 
+#include "../dl_error.h"
+
 namespace cdm {
 
 void make_nccl_group(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
@@ -10,8 +12,7 @@ void make_nccl_group(const c10::intrusive_ptr<c10d::Store>& store, int rank, int
   void* const library = ::dlopen("libcdm-nccl.so", RTLD_NOW);
   void* const function = library == nullptr ? nullptr : ::dlsym(library, "cdm_make_nccl_group");
   if (function == nullptr) {
-    const char* const reason = ::dlerror();
-    group.error = reason == nullptr ? "unknown reason" : reason;
+    group.error = dl_error();
     return;
   }
   reinterpret_cast<MakeNcclGroup*>(function)(store, rank, size, timeout, group);

@@ -16,10 +16,6 @@
 
 #include "cdm/distributed/place.h"
 
-namespace c10d {
-class Backend;
-}
-
 namespace cdm {
 
 struct LostProcess : std::runtime_error {
@@ -67,9 +63,6 @@ class ProcessGroup {
 
  private:
   struct Backend;
-
-  /// What moves `tensor`: NCCL for a GPU's, if every process has it; else Gloo.
-  c10d::Backend& backend_of(const at::Tensor& tensor) const;
 
   Place place_;
   std::unique_ptr<Backend> backend_;  // null when alone
