@@ -73,6 +73,15 @@ void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const Place& place) {
 }  // namespace
 
 struct ProcessGroup::Backend {
+  /// What moves a tensor, and the tensor where that can reach it: itself or a copy on the host.
+  struct Route {
+    c10d::Backend& backend;
+    at::Tensor tensor;
+  };
+  /// NCCL for a GPU's, if every process has it; else Gloo.
+  Route route(const at::Tensor& tensor, const ProcessGroup& group);
+  void try_nccl(const ProcessGroup& group);
+
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
   // Made at the first tensor of a GPU; null also when NCCL cannot be used.
@@ -121,38 +130,40 @@ const ProcessGroup& ProcessGroup::alone() {
   return group;
 }
 
-c10d::Backend& ProcessGroup::backend_of(const at::Tensor& tensor) const {
-  Backend& backend = *backend_;
-  if (tensor.is_cpu()) return *backend.gloo;
-  if (!backend.nccl_was_tried) {
-    backend.nccl_was_tried = true;
-    NcclGroup made;
-    const char* const wanted = std::getenv("CDM_COLLECTIVES");
-    if (wanted != nullptr && std::string(wanted) == "gloo") {
-      made.error = "CDM_COLLECTIVES=gloo";
-    } else {
-      make_nccl_group(c10::make_intrusive<c10d::PrefixStore>("nccl", backend.store), rank(), size(),
-                      kNcclTimeout, made);
-    }
-    // All processes or none.
-    if (any_of(made.backend == nullptr ? 1 : 0) == 0) {
-      backend.nccl = std::move(made.backend);
-    } else {
-      log_warning(concat(
-          "GPUs exchange gradients through the host's memory, which is slow: NCCL is not used: ",
-          made.error.empty() ? "another process cannot" : first_line(made.error)));
-    }
+void ProcessGroup::Backend::try_nccl(const ProcessGroup& group) {
+  nccl_was_tried = true;
+  NcclGroup made;
+  const char* const wanted = std::getenv("CDM_COLLECTIVES");
+  if (wanted != nullptr && std::string(wanted) == "gloo") {
+    made.error = "CDM_COLLECTIVES=gloo";
+  } else {
+    make_nccl_group(c10::make_intrusive<c10d::PrefixStore>("nccl", store), group.rank(),
+                    group.size(), kNcclTimeout, made);
   }
-  return backend.nccl ? *backend.nccl : static_cast<c10d::Backend&>(*backend.gloo);
+  // All processes or none.
+  if (group.any_of(made.backend == nullptr ? 1 : 0) == 0) {
+    nccl = std::move(made.backend);
+  } else {
+    log_warning(concat(
+        "GPUs exchange gradients through the host's memory, which is slow: NCCL is not used: ",
+        made.error.empty() ? "another process cannot" : first_line(made.error)));
+  }
+}
+
+ProcessGroup::Backend::Route ProcessGroup::Backend::route(const at::Tensor& tensor,
+                                                          const ProcessGroup& group) {
+  if (tensor.is_cpu()) return {*gloo, tensor};
+  if (!nccl_was_tried) try_nccl(group);
+  if (nccl != nullptr) return {*nccl, tensor};
+  return {*gloo, tensor.to(at::kCPU)};
 }
 
 ProcessGroup::Wait ProcessGroup::start_sum(const at::Tensor& tensor) const {
   if (is_alone()) return [] {};
-  c10d::Backend& backend = backend_of(tensor);
-  const at::Tensor summed = &backend == backend_->gloo.get() ? tensor.to(at::kCPU) : tensor;
-  std::vector<at::Tensor> tensors = {summed};
-  auto work = backend.allreduce(tensors);
-  return [work, summed, tensor, place = place_] {
+  const Backend::Route route = backend_->route(tensor, *this);
+  std::vector<at::Tensor> tensors = {route.tensor};
+  auto work = route.backend.allreduce(tensors);
+  return [work, summed = route.tensor, tensor, place = place_] {
     wait_for(work, place);
     if (!tensor.is_same(summed)) tensor.copy_(summed);
   };
@@ -160,11 +171,10 @@ ProcessGroup::Wait ProcessGroup::start_sum(const at::Tensor& tensor) const {
 
 void ProcessGroup::broadcast(const at::Tensor& tensor) const {
   if (is_alone()) return;
-  c10d::Backend& backend = backend_of(tensor);
-  const bool by_host = &backend == backend_->gloo.get();
-  const at::Tensor sent = (by_host ? tensor.to(at::kCPU) : tensor).contiguous();
+  const Backend::Route route = backend_->route(tensor, *this);
+  const at::Tensor sent = route.tensor.contiguous();
   std::vector<at::Tensor> tensors = {sent};
-  wait_for(backend.broadcast(tensors), place_);
+  wait_for(route.backend.broadcast(tensors), place_);
   if (!tensor.is_same(sent)) tensor.copy_(sent);
 }
 
