@@ -14,6 +14,9 @@ run("${CMAKE_COMMAND}" --install "${BUILD}" --prefix "${prefix}")
 run("${prefix}/bin/cdm-train" --version)
 set(version "${output}")
 
+if(NOT LAUNCHER)  # no ccache
+  set(LAUNCHER "")
+endif()
 run("${CMAKE_COMMAND}" -S "${SOURCE}" -B "${work}/build" -DCMAKE_PREFIX_PATH=${prefix}
     -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${CXX} -DCMAKE_CXX_COMPILER_LAUNCHER=${LAUNCHER})
 run("${CMAKE_COMMAND}" --build "${work}/build")
