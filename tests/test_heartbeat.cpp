@@ -82,7 +82,7 @@ TEST_F(HeartbeatTest, OneThatFailedIsMissed) {
   EXPECT_EQ(lost_by(0), 2);
 }
 
-/// A network that swallows everything after the first exchange.
+/// A network that answers nothing until it is open.
 class SwallowingStore : public c10d::HashStore {
  public:
   explicit SwallowingStore(std::shared_ptr<std::atomic<bool>> open) : open_(std::move(open)) {}
