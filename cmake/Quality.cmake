@@ -2,6 +2,9 @@
 
 # GCC 12 sees overlaps in "x" + string that are not there (GCC bug 105651).
 set(CDM_WARNINGS -Wall -Wextra -Wpedantic -Werror $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+# GCC 12 warns of the standard library's own copies when its headers are precompiled.
+set(CDM_PRECOMPILED_WARNINGS $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
+                             $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>)
 # nvcc's own generated code is not pedantic.
 set(CDM_CUDA_WARNINGS --Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Werror)
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${CDM_WARNINGS}>"

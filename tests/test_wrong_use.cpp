@@ -25,6 +25,7 @@ TEST_F(WrongUse, OfCdmTrain) {
        {{"tiny.yaml", "--set", "seed"}, {"--set seed", "section.key=value"}},
        {{"tiny.yaml", "--set", "model.chanels=3"}, {"model.chanels", "model.channels"}},
        {{"tiny.yaml", "--set", "model.kind=cnn"}, {"model.kind", "cnn", "unet", "mlp"}},
+       {{"unet.yaml", "--set", "model.fourier_features=4"}, {"model.fourier_features", "4", "unet"}},
        {{"tiny.yaml", "--set", "train.ema_decay=2"}, {"train.ema_decay", "2", "0..1"}},
        {{"tiny.yaml", "--set", "diffusion.beta_start=0.5"}, {"diffusion.beta_start", "0.5"}},
        {{"tiny.yaml", "--set", "data.path=torn.npz"}, {"torn.npz"}},

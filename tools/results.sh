@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Trains the systems of the paper at the small scale of configs/small/ and writes the tables and
-# pictures of docs/results.md. Finished trainings are not done again after a stop.
+# pictures of docs/results.md. After a stop it goes on: finished trainings are not done again, and
+# others resume.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: tools/results.sh OUT [PICTURES]
+usage: tools/results.sh [-j N] OUT [PICTURES]
+  -j N      trainings side by side, each on one thread (default: one for each processor)
   OUT       folder for runs/ and eval/
   PICTURES  folder with train/CLASS/*.jpg and test/CLASS/*.jpg, such as CIFAR-10's as JPEG, for the
             colour runs; without it they are left out
@@ -15,6 +17,11 @@ one with PICTURES left out.
 TEXT
 }
 
+side_by_side=$(nproc)
+if [[ ${1-} == -j && ${2-} == [1-9]* ]]; then
+  side_by_side=$2
+  shift 2
+fi
 if (($# < 1 || $# > 2)) || [[ $1 == -* ]]; then
   usage >&2
   exit 2
@@ -26,12 +33,14 @@ out=$(cd "$1" && pwd)
 pictures=${2:+$(cd "$2" && pwd)}
 runs=$out/runs eval=$out/eval
 
-# train NAME CONFIG [section.key=value...]
+# train NAME CONFIG [section.key=value...]: puts a training into the queue.
+queue=()
 train() {
   local name=$1 config=$2 settings=()
   shift 2
   for setting in "$@"; do settings+=(--set "$setting"); done
-  "$bin/cdm-train" "$here/configs/$config.yaml" --run-dir "$runs/$name" "${settings[@]}" >/dev/null
+  queue+=("$(printf '%q ' "$bin/cdm-train" "$here/configs/$config.yaml" --run-dir "$runs/$name" \
+    "${settings[@]}") >/dev/null")
 }
 
 # systems PREFIX CONFIG [section.key=value...]
@@ -55,37 +64,36 @@ tables() {
   "$bin/cdm-sample" "$of-cdm" -n 64 --grid "$eval/$1/samples.png"
 }
 
+# A short training would leave guidance in the noise.
+train fashion-cond small/fashion model.num_classes=10 train.iterations=6000 train.decay_every=5000
 systems fashion small/fashion
-tables fashion
-if [[ -n $pictures ]]; then
-  systems cifar small/cifar10_jpeg "data.path=$pictures"
-  tables cifar
-fi
-
-# Guidance: do images drawn for a class look like it? (A short training leaves that in the noise.)
-train fashion-cond small/fashion model.num_classes=10 train.iterations=8000 train.decay_every=6500
-samples=()
-for guidance in 0 1 3; do
-  file=$eval/fashion/guidance-$guidance.npz
-  "$bin/cdm-sample" "$runs/fashion-cond" -n 800 --class 0,1,2,3,4,5,6,7,8,9 --guidance "$guidance" \
-    --sampler ddim --steps 50 --out "$file"
-  samples+=("$file")
-done
-"$bin/cdm-eval" agreement "${samples[@]}" --data /usr/share/datasets/fashion-mnist \
-  --out "$eval/fashion"
-
+if [[ -n $pictures ]]; then systems cifar small/cifar10_jpeg "data.path=$pictures"; fi
 # Densities that are known.
 toys=()
-for setting in 0.25:8 0.5:6 1:4 2:3 3:2; do  # width and steps, see small/toy.yaml
-  width=${setting%:*}
-  train "toy-$width" small/toy "data.toy_width=$width" "diffusion.steps=${setting#*:}"
+for width in 0.25 0.5 1 2 3; do
+  train "toy-$width" small/toy "data.toy_width=$width"
   toys+=("$runs/toy-$width")
 done
 if [[ -n $pictures ]]; then
   train toy-gauss small/toy_gaussian "data.path=$pictures"
   toys+=("$runs/toy-gauss")
 fi
-"$bin/cdm-eval" toy "${toys[@]}" --out "$eval/toy"
 for system in peaks peaks_nce peaks_tre; do train "$system" "$system"; done
+
+printf '%s\0' "${queue[@]}" | OMP_NUM_THREADS=1 xargs -0 -n 1 -P "$side_by_side" bash -c
+
+tables fashion
+if [[ -n $pictures ]]; then tables cifar; fi
+"$bin/cdm-eval" toy "${toys[@]}" --out "$eval/toy"
 "$bin/cdm-eval" toy "$runs"/peaks{,_nce,_tre} --out "$eval/peaks"
+# Guidance: do images drawn for a class look like it?
+samples=()
+for guidance in 0 1 3; do
+  file=$eval/fashion/guidance-$guidance.npz
+  "$bin/cdm-sample" "$runs/fashion-cond" -n 800 --class 0,1,2,3,4,5,6,7,8,9 --guidance "$guidance" \
+    --sampler ddim --steps 25 --out "$file"
+  samples+=("$file")
+done
+"$bin/cdm-eval" agreement "${samples[@]}" --data /usr/share/datasets/fashion-mnist \
+  --out "$eval/fashion"
 echo "results in $eval"

@@ -42,7 +42,8 @@ struct ModelConfig {
   std::vector<std::int64_t> attention_resolutions;  // unet: image sizes that get attention
   double dropout = 0.0;
   std::int64_t head_channels = 0;  // unet: features pooled for the head; 0 = 2 x the finest width
-  std::int64_t num_classes = 0;    // classes of the data; 0 = unconditional
+  std::int64_t fourier_features = 0;  // mlp: octaves of them beside the pixels; 0 = none
+  std::int64_t num_classes = 0;       // classes of the data; 0 = unconditional
 };
 
 struct LossConfig {

@@ -2,9 +2,13 @@
 #include "cdm/model/mlp.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/silu.h>
 #include <c10/util/Exception.h>
+
+#include <numbers>
 
 #include "cdm/text.h"
 
@@ -14,6 +18,11 @@ Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t see
     : ClassifierNetwork(shape, config.num_classes) {
   ParameterMaker make(parameters_, seed);
   std::int64_t in = shape.channels * shape.image_size * shape.image_size;
+  if (config.fourier_features > 0) {
+    frequencies_ =
+        at::arange(config.fourier_features, at::kFloat).exp2().mul(std::numbers::pi_v<float>);
+    in *= 1 + 2 * config.fourier_features;
+  }
   for (std::int64_t i = 0; i < config.res_blocks; ++i) {
     hidden_.emplace_back(make, concat("hidden.", i), in, config.channels);
     in = config.channels;
@@ -24,9 +33,16 @@ Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t see
   }
 }
 
+at::Tensor Mlp::features(const at::Tensor& images) const {
+  const at::Tensor pixels = images.flatten(1);
+  if (!frequencies_.defined()) return pixels;
+  const at::Tensor angles = (pixels.unsqueeze(2) * frequencies_.to(pixels.options())).flatten(1);
+  return at::cat({pixels, angles.sin(), angles.cos()}, 1);
+}
+
 at::Tensor Mlp::head(const at::Tensor& images, const at::Tensor& labels,
                      DropoutMasks* /*masks*/) const {
-  at::Tensor h = images.flatten(1);
+  at::Tensor h = features(images);
   for (std::size_t i = 0; i < hidden_.size(); ++i) {
     h = hidden_[i](h);
     if (i == 0 && is_conditional()) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A small fully connected classifier for low-dimensional studies: model.channels is the hidden
-// width, model.res_blocks the number of hidden layers.
+// width, model.res_blocks the number of hidden layers, model.fourier_features the octaves of Fourier
+// features of its input (Tancik et al., arXiv:2006.10739; for likelihoods Kingma et al.,
+// arXiv:2107.00630): without them it is slow to learn a density with edges.
 #pragma once
 
 #include <vector>
@@ -18,6 +20,9 @@ class Mlp final : public ClassifierNetwork {
                   DropoutMasks* masks) const override;
 
  private:
+  at::Tensor features(const at::Tensor& images) const;  // [N, (1 + 2 octaves) d]
+
+  at::Tensor frequencies_;  // [octaves], radians a unit of pixel value; undefined without any
   std::vector<Linear> hidden_;
   Linear output_;
   at::Tensor label_embedding_;  // [num_classes + 1, width], added after the first layer
