@@ -218,8 +218,8 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
                                    " resolutions of model.channel_mult need"));
   }
   if (config.model.kind != "mlp" && config.model.fourier_features > 0) {
-    fail("model.fourier_features", concat("must be 0 for model.kind = ", config.model.kind,
-                                          ": they are an mlp's"));
+    fail("model.fourier_features",
+         concat("must be 0 for model.kind = ", config.model.kind, ": they are an mlp's"));
   }
   if (config.diffusion.schedule == "flow_matching" && config.diffusion.steps == 0) {
     fail("diffusion.steps", "must be at least 1 for diffusion.schedule = flow_matching");

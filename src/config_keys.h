@@ -93,9 +93,10 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("model", "head_channels", c.model.head_channels, integer(0), range(0, 65536),
         "features that are pooled before the last layer of a unet; 0 = twice the width of the "
         "finest resolution (the paper: 512 for CIFAR-10, 1024 for CelebA)");
-  visit("model", "fourier_features", c.model.fourier_features, integer(0), range(0, 16),
-        "n: an mlp sees sin(2^k pi x) and cos(2^k pi x), k = 0..n-1, beside each pixel x, so that it "
-        "learns densities with edges; 0 = none");
+  visit(
+      "model", "fourier_features", c.model.fourier_features, integer(0), range(0, 16),
+      "n: an mlp sees sin(2^k pi x) and cos(2^k pi x), k = 0..n-1, beside each pixel x, so that it "
+      "learns densities with edges; 0 = none");
   visit("model", "num_classes", c.model.num_classes, integer(0), range(0, 1000000),
         "classes of the data for a class-conditional model (a null class is added); 0 = none");
 

@@ -25,7 +25,8 @@ TEST_F(WrongUse, OfCdmTrain) {
        {{"tiny.yaml", "--set", "seed"}, {"--set seed", "section.key=value"}},
        {{"tiny.yaml", "--set", "model.chanels=3"}, {"model.chanels", "model.channels"}},
        {{"tiny.yaml", "--set", "model.kind=cnn"}, {"model.kind", "cnn", "unet", "mlp"}},
-       {{"unet.yaml", "--set", "model.fourier_features=4"}, {"model.fourier_features", "4", "unet"}},
+       {{"unet.yaml", "--set", "model.fourier_features=4"},
+        {"model.fourier_features", "4", "unet"}},
        {{"tiny.yaml", "--set", "train.ema_decay=2"}, {"train.ema_decay", "2", "0..1"}},
        {{"tiny.yaml", "--set", "diffusion.beta_start=0.5"}, {"diffusion.beta_start", "0.5"}},
        {{"tiny.yaml", "--set", "data.path=torn.npz"}, {"torn.npz"}},
@@ -141,19 +142,33 @@ TEST_F(WrongUse, OfADeviceThatIsNotThere) {
 TEST_F(WrongUse, OfMoreMemoryThanThereIs) {
   if (kStride > 1) GTEST_SKIP() << "sanitizers take all addresses";
   if (!resolve_device("auto").is_cpu()) GTEST_SKIP() << "so does CUDA";
-  // 2 GB; a training step of 50,000 images takes more.
-  const std::string limited =
-      concat("ulimit -v 2000000; exec '", CDM_BIN_DIR, "/cdm-train' ",
-             "plain.yaml --set data.kind=toy --set data.image_size=8 ",
-             "--set data.channels=1 --set data.toy_images=50000 ",
-             "--set train.batch_size=50000 --set model.channels=512 ", "--set train.nll_every=0");
-  const Finished done = tiny_.run("/bin/sh", {"-c", limited});
-  EXPECT_EQ(done.exit_code, 1);
-  EXPECT_EQ(done.out, "");
-  EXPECT_THAT(done.err, testing::HasSubstr("\nerror: out of memory with train.micro_batch_size = "
-                                           "50000: about "));
-  EXPECT_THAT(done.err, testing::EndsWith("set train.micro_batch_size to that or less\n"));
+  const auto run_in_2_gb = [&](const std::string& call) {
+    const std::string limited = concat("ulimit -v 2000000; exec '", CDM_BIN_DIR, "'/", call);
+    return tiny_.run("/bin/sh", {"-c", limited});
+  };
+  const std::string settings =
+      "--set data.kind=toy --set data.image_size=2 --set data.channels=1 --set model.channels=512 "
+      "--set train.nll_every=0 --set data.toy_images=1000000 ";
+
+  const Finished trained =
+      run_in_2_gb(concat("cdm-train plain.yaml ", settings, "--set train.batch_size=1000000"));
+  EXPECT_EQ(trained.exit_code, 1);
+  EXPECT_EQ(trained.out, "");
+  EXPECT_THAT(trained.err, testing::HasSubstr("\nerror: out of memory with train.micro_batch_size "
+                                              "= 1000000: about "));
+  EXPECT_THAT(trained.err, testing::EndsWith("set train.micro_batch_size to that or less\n"));
   EXPECT_FALSE(std::filesystem::exists(tiny_ / "runs/plain/checkpoints"));
+
+  const Finished small = run_in_2_gb(
+      concat("cdm-train plain.yaml ", settings, "--run-dir small --set train.iterations=1"));
+  ASSERT_EQ(small.exit_code, 0) << small.err;
+  const Finished scored = run_in_2_gb("cdm-eval toy small --images 1000000 --batch 1000000");
+  EXPECT_EQ(scored.exit_code, 1);
+  EXPECT_EQ(scored.out, "");
+  EXPECT_THAT(scored.err,
+              testing::HasSubstr("error: out of memory with --batch = 1000000: about "));
+  EXPECT_THAT(scored.err, testing::EndsWith("set --batch to that or less\n"));
+  EXPECT_FALSE(std::filesystem::exists(tiny_ / "small/eval"));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "command.h"
 
+#include <ATen/ops/ones.h>
+#include <ATen/ops/zeros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,6 +16,7 @@
 #include "../program.h"
 #include "cdm/data/batches.h"
 #include "cdm/error.h"
+#include "cdm/memory_advice.h"
 #include "cdm/text.h"
 
 namespace cdm::eval {
@@ -64,6 +67,22 @@ std::vector<NamedModel> load_runs(const RunsOptions& options) {
     models.push_back({name, load_model(load)});
   }
   return models;
+}
+
+void for_each_model(const std::vector<NamedModel>& models, std::int64_t batch,
+                    const std::function<void(const NamedModel& model)>& visit) {
+  for (const NamedModel& named : models) {
+    const Denoiser& denoiser = *named.model.denoiser;
+    const NetworkShape& shape = denoiser.network().shape();
+    const at::TensorOptions like = denoiser.network().parameters().front().second.options();
+    explain_memory(
+        {"--batch", batch}, memory_meter(like.device()), [&] { visit(named); },
+        [&](std::int64_t images) {
+          denoiser.predict_noise(
+              at::zeros({images, shape.channels, shape.image_size, shape.image_size}, like),
+              at::ones({images}, like.dtype(at::kLong)));
+        });
+  }
 }
 
 void require_classifiers(const std::vector<NamedModel>& models) {

@@ -64,6 +64,11 @@ struct NamedModel {
 };
 std::vector<NamedModel> load_runs(const RunsOptions& options);
 
+/// Calls `visit` for each; when it is out of memory, throws a std::runtime_error that says how many
+/// images at a time would fit instead of the `batch` of --batch, to denoise them.
+void for_each_model(const std::vector<NamedModel>& models, std::int64_t batch,
+                    const std::function<void(const NamedModel& model)>& visit);
+
 /// Throws UserError, naming the first plain denoiser, unless all know densities.
 void require_classifiers(const std::vector<NamedModel>& models);
 

@@ -84,7 +84,7 @@ void run(const Options& options) {
   require_classifiers(models);
   for (const NamedModel& model : models) noise_levels_of(options, model);
   const std::filesystem::path folder = results_folder(options.runs, models.front().model);
-  for (const NamedModel& named : models) {
+  for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
     const auto& [name, model] = named;
     const Classifier& classifier = model.classifier();
     const NoiseSchedule& schedule = classifier.schedule();
@@ -123,7 +123,7 @@ void run(const Options& options) {
       summary.add({name, table.rows()[i][0], table.rows()[i][1], value(i), table.rows()[best][2]});
     }
     summary.print(std::cout);
-  }
+  });
 }
 
 }  // namespace

@@ -97,7 +97,8 @@ void run(const Options& options) {
   }
   const std::filesystem::path folder = results_folder(options.runs, models.front().model);
   Table table({"run", "level", "steps", "sigma", "mse_noise", "mse_image", "psnr_db"});
-  for (const auto& [name, model] : models) {
+  for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
+    const auto& [name, model] = named;
     const Dataset dataset = load_chosen_dataset(options.data, model.config);
     const auto [images, labels] = inputs_for(model, dataset);
     const NoiseSchedule& schedule = model.denoiser->schedule();
@@ -112,7 +113,7 @@ void run(const Options& options) {
       table.add({name, error.level, schedule.steps(), error.sigma, error.mse_noise, error.mse_image,
                  psnr});
     }
-  }
+  });
   report(table, folder / "denoise");
   draw(models, folder / "denoise");
   write_strip(options, models, load_chosen_dataset(options.data, models.front().model.config),

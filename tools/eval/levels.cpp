@@ -98,7 +98,8 @@ void run(const Options& options) {
   const std::filesystem::path folder = results_folder(options.runs, models.front().model);
   Table table({"run", "images", "ce_nats", "accuracy", "mse", "bits_per_dim",
                "bits_per_dim_standard_error", "calibration_error"});
-  for (const auto& [name, model] : models) {
+  for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
+    const auto& [name, model] = named;
     const Dataset dataset = load_chosen_dataset(options.data, model.config);
     const at::Tensor labels = labels_for(model.denoiser->network(), dataset);
     Progress progress(name, dataset.size() * options.levels.repeats, "images");
@@ -110,7 +111,7 @@ void run(const Options& options) {
     write_levels(s, model.denoiser->schedule(), stem);
     if (model.denoiser->as_classifier() == nullptr) {
       table.add({name, dataset.size(), kNone, kNone, s.mean_mse(), kNone, kNone, kNone});
-      continue;
+      return;
     }
     ScoreOptions score;
     score.batch_size = options.levels.batch_size;
@@ -123,7 +124,7 @@ void run(const Options& options) {
                bits.standard_error, s.calibration_error()});
     draw_confusion(s, name, stem);
     draw_calibration(s, name, stem);
-  }
+  });
   report(table, folder / "levels");
 }
 

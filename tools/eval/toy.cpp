@@ -54,7 +54,8 @@ void run(const Options& options) {
   Table table({"run", "distribution", "width", "dimensions", "images", "exact_nats_per_dim",
                "estimated_nats_per_dim", "spread_nats_per_dim", "mean_error_nats",
                "mean_error_percent_of_d"});
-  for (const auto& [name, model] : models) {
+  for_each_model(models, options.batch, [&](const NamedModel& named) {
+    const auto& [name, model] = named;
     const DataConfig& data = model.config.data;
     const ToyDistribution distribution(data);
     const at::Tensor x = distribution.sample(options.images, Split::test);
@@ -73,7 +74,7 @@ void run(const Options& options) {
     table.add({name, data.toy, has_width ? data.toy_width : std::nan(""), x[0].numel(),
                options.images, exact.mean().item<double>() / d, estimated.mean().item<double>() / d,
                (estimated - exact).std().item<double>() / d, error, 100.0 * error / d});
-  }
+  });
   report(table, folder / "toy");
   const std::string csv = gnuplot_text("toy.csv");
   plot(folder / "toy",

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A small fully connected classifier for low-dimensional studies: model.channels is the hidden
-// width, model.res_blocks the number of hidden layers, model.fourier_features the octaves of Fourier
-// features of its input (Tancik et al., arXiv:2006.10739; for likelihoods Kingma et al.,
+// width, model.res_blocks the number of hidden layers, model.fourier_features the octaves of
+// Fourier features of its input (Tancik et al., arXiv:2006.10739; for likelihoods Kingma et al.,
 // arXiv:2107.00630): without them it is slow to learn a density with edges.
 #pragma once
 
