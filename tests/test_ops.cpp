@@ -7,6 +7,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -262,6 +263,31 @@ TEST_F(Ops, Conv2dHasAThirdDerivative) {
       return gradient(dot(second, numbers_like(second)), leaves, false);
     };
     expect_near(third(c.op()), third(c.twin()), 1e-11, "third gradient");
+  }
+}
+
+TEST_F(Ops, ConcatChannelsEqualsItsTwin) {
+  const Op op = [](const Tensors& a) { return ops::concat_channels(a[0], a[1]); };
+  const Op twin = [](const Tensors& a) { return reference::concat_channels(a[0], a[1]); };
+  for (const auto& [batch, first, second] :
+       {std::array{2, 3, 5}, {1, 1, 1}, {3, 4, 1}, {0, 2, 3}}) {
+    SCOPED_TRACE(concat("batch ", batch, ", ", first, " + ", second, " channels"));
+    const Tensors arguments = {numbers(1, {batch, first, 5, 7}), numbers(2, {batch, second, 5, 7})};
+    compare(op, twin, arguments);
+    compare_each_alone(op, twin, arguments);
+    // What is linear has a second derivative once it is squared.
+    const auto squared = [](const Op& of) {
+      return Op([of](const Tensors& a) { return of(a).square(); });
+    };
+    compare(squared(op), squared(twin), arguments);
+  }
+}
+
+TEST_F(Ops, GradientsOfConcatChannelsHaveChannelsSideBySide) {
+  const Tensors parts = {leaf(numbers(1, {2, 3, 5, 7})), leaf(numbers(2, {2, 4, 5, 7}))};
+  const Tensor whole = ops::concat_channels(parts[0], parts[1]);
+  for (const Tensor& part : gradient(whole.square().sum(), parts, false)) {
+    EXPECT_TRUE(part.is_contiguous(at::MemoryFormat::ChannelsLast)) << part.strides();
   }
 }
 

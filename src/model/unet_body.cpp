@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/model/unet_body.h"
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/silu.h>
 #include <ATen/ops/upsample_nearest2d.h>
@@ -10,6 +9,7 @@
 #include <algorithm>
 
 #include "cdm/error.h"
+#include "cdm/ops/ops.h"
 #include "cdm/text.h"
 
 namespace cdm {
@@ -100,7 +100,10 @@ at::Tensor UNetBody::operator()(const at::Tensor& images, at::Tensor embedding, 
               s.image_size, ", ", s.image_size, "]");
   if (embedding.defined()) embedding = embedding.to(body);
 
-  at::Tensor h = conv_in_(images.to(body).contiguous(at::MemoryFormat::ChannelsLast));
+  // Of one channel, images have the layout of channels side by side and of any other, and a
+  // convolution chooses another.
+  at::Tensor h = conv_in_(images.to(body).contiguous(at::MemoryFormat::ChannelsLast))
+                     .contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<at::Tensor> skips = {h};
   for (const Resolution& down : down_) {
     for (std::size_t i = 0; i < down.blocks.size(); ++i) {
@@ -120,7 +123,7 @@ at::Tensor UNetBody::operator()(const at::Tensor& images, at::Tensor embedding, 
 
   for (auto up = up_.rbegin(); up != up_.rend(); ++up) {
     for (std::size_t i = 0; i < up->blocks.size(); ++i) {
-      h = up->blocks[i](at::cat({h, skips.back()}, 1), embedding, masks);
+      h = up->blocks[i](ops::concat_channels(h, skips.back()), embedding, masks);
       skips.pop_back();
       if (!up->attention.empty()) h = up->attention[i](h);
     }

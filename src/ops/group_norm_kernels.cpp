@@ -233,10 +233,13 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
     const T* const x = in.x + p * C;
     const T* const grad_y = out.grad_y + p * C;
     const T* const v = out.v + p * C;
+    T* const keep_gate = out.to_grad_y + p * C;
     CDM_EACH_CHANNEL {
       const T xhat = (x[c] - mean[c]) * rstd[c];
       const T u = xhat * in.gamma[c] + in.beta[c];
-      const T du = grad_y[c] * Activation::slope(u, Activation::gate(u));
+      const T gate = Activation::gate(u);
+      const T du = grad_y[c] * Activation::slope(u, gate);
+      keep_gate[c] = gate;
       mean_a[c] += du;
       mean_a_xhat[c] += du * xhat;
       mean_v[c] += v[c];
@@ -262,7 +265,7 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
     CDM_EACH_CHANNEL {
       const T xhat = (x[c] - mean[c]) * rstd[c];
       const T u = xhat * in.gamma[c] + in.beta[c];
-      const T gate = Activation::gate(u);
+      const T gate = to_grad_y[c];
       const T slope = Activation::slope(u, gate);
       const T du = grad_y[c] * slope;
       const T w = rstd[c] * (v[c] - mean_v[c] - xhat * mean_v_xhat[c]);

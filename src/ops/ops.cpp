@@ -3,6 +3,7 @@
 #include "cdm/ops/ops.h"
 
 #include <ATen/ops/bmm.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
@@ -55,12 +56,17 @@ at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
                       : reference::group_norm(x, weight, bias, groups, eps);
 }
 
+at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) {
+  return fused() ? fused_concat_channels(a, b) : reference::concat_channels(a, b);
+}
+
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(1)));
   const at::Tensor queries = q.flatten(2).transpose(1, 2);                          // [B, HW, C]
   const at::Tensor weights = at::bmm(queries, k.flatten(2)).mul(scale).softmax(2);  // [B, HW, HW]
   FlopCounter::add(4 * weights.numel() * q.size(1));
-  return at::bmm(v.flatten(2), weights.transpose(1, 2)).view_as(q);
+  // In this order the result has its channels side by side, as v has.
+  return at::bmm(weights, v.flatten(2).transpose(1, 2)).transpose(1, 2).view(q.sizes());
 }
 
 }  // namespace cdm::ops
@@ -81,5 +87,7 @@ at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
                       std::int64_t groups, double eps) {
   return at::group_norm(x, groups, weight, bias, eps);
 }
+
+at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) { return at::cat({a, b}, 1); }
 
 }  // namespace cdm::reference

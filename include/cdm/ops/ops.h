@@ -2,8 +2,8 @@
 // Twice-differentiable building blocks. Each may be differentiated with respect to every tensor
 // argument, and that gradient once more; one that cannot be differentiated a third time throws when
 // asked to. Fused versions stand in for their plain twins (cdm::reference) where they exist: the
-// convolution everywhere, the normalisation on the CPU. CDM_OPS=reference in the environment
-// selects the twins everywhere.
+// convolution and the concatenation everywhere, the normalisation on the CPU. CDM_OPS=reference in
+// the environment selects the twins everywhere.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -24,6 +24,9 @@ at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
 
+/// a [B, C, H, W] and b [B, D, H, W] -> [B, C + D, H, W]
+at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
+
 /// q, k, v [B, C, H, W] -> [B, C, H, W]: softmax over pixels of q.k / sqrt(C), applied to v.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
@@ -41,5 +44,6 @@ at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const 
                            std::int64_t groups, double eps);
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
+at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
 
 }  // namespace cdm::reference

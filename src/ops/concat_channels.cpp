@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// A concatenation whose derivatives are laid out as the operations before it want them.
+//
+// ATen's gradient of a concatenation is a part of something larger; every operation that it comes
+// to (a convolution's input, weight and bias gradients) makes its own copy, and its second
+// derivative is a sum of pieces in zeros. Here both parts are copied once, and the second
+// derivative is a concatenation.
+#include <ATen/ops/cat.h>
+#include <ATen/ops/zeros_like.h>
+#include <torch/csrc/autograd/custom_function.h>
+
+#include "fused.h"
+
+namespace cdm::ops {
+namespace {
+
+using torch::autograd::AutogradContext;
+using torch::autograd::Function;
+using torch::autograd::variable_list;
+
+/// The first `channels` channels, and the others. Linear; the derivative is ATen's concatenation,
+/// so that any further one is right too.
+struct Split : Function<Split> {
+  static variable_list forward(AutogradContext* /*context*/, const at::Tensor& x,
+                               std::int64_t channels) {
+    const auto part = [&](std::int64_t first, std::int64_t count) {
+      // A copy also where the part is all there is: an op's result is not its argument.
+      return x.narrow(1, first, count).clone(at::MemoryFormat::ChannelsLast);
+    };
+    return {part(0, channels), part(channels, x.size(1) - channels)};
+  }
+
+  static variable_list backward(AutogradContext* /*context*/, const variable_list& v) {
+    return {at::cat({v[0], v[1]}, 1), {}};
+  }
+};
+
+struct Concat : Function<Concat> {
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& a, const at::Tensor& b) {
+    context->saved_data["channels"] = a.size(1);
+    return at::cat({a, b}, 1);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grads) {
+    return Split::apply(grads[0], context->saved_data.at("channels").toInt());
+  }
+};
+
+}  // namespace
+
+at::Tensor fused_concat_channels(const at::Tensor& a, const at::Tensor& b) {
+  return Concat::apply(a, b);
+}
+
+}  // namespace cdm::ops
