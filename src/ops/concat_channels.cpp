@@ -6,7 +6,6 @@
 // derivative is a sum of pieces in zeros. Here both parts are copied once, and the second
 // derivative is a concatenation.
 #include <ATen/ops/cat.h>
-#include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "fused.h"
