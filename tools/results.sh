@@ -32,6 +32,7 @@ mkdir -p "$1"
 out=$(cd "$1" && pwd)
 pictures=${2:+$(cd "$2" && pwd)}
 runs=$out/runs eval=$out/eval
+fashion=/usr/share/datasets/fashion-mnist  # where tools/setup.sh --data puts it
 
 # train NAME CONFIG [section.key=value...]: puts a training into the queue.
 queue=()
@@ -74,9 +75,11 @@ for width in 0.25 0.5 1 2 3; do
   train "toy-$width" small/toy "data.toy_width=$width"
   toys+=("$runs/toy-$width")
 done
+train toy-gauss-fashion small/toy_gaussian "data.path=$fashion"
+toys+=("$runs/toy-gauss-fashion")
 if [[ -n $pictures ]]; then
-  train toy-gauss small/toy_gaussian "data.path=$pictures"
-  toys+=("$runs/toy-gauss")
+  train toy-gauss-cifar small/toy_gaussian "data.path=$pictures"
+  toys+=("$runs/toy-gauss-cifar")
 fi
 for system in peaks peaks_nce peaks_tre; do train "$system" "$system"; done
 
@@ -84,7 +87,7 @@ printf '%s\0' "${queue[@]}" | OMP_NUM_THREADS=1 xargs -0 -n 1 -P "$side_by_side"
 
 tables fashion
 if [[ -n $pictures ]]; then tables cifar; fi
-"$bin/cdm-eval" toy "${toys[@]}" --out "$eval/toy"
+"$bin/cdm-eval" toy "${toys[@]}" --images 10000 --out "$eval/toy"
 "$bin/cdm-eval" toy "$runs"/peaks{,_nce,_tre} --out "$eval/peaks"
 # Guidance: do images drawn for a class look like it?
 samples=()
@@ -94,6 +97,5 @@ for guidance in 0 1 3; do
     --sampler ddim --steps 25 --out "$file"
   samples+=("$file")
 done
-"$bin/cdm-eval" agreement "${samples[@]}" --data /usr/share/datasets/fashion-mnist \
-  --out "$eval/fashion"
+"$bin/cdm-eval" agreement "${samples[@]}" --data "$fashion" --out "$eval/fashion"
 echo "results in $eval"

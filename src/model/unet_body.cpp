@@ -100,8 +100,8 @@ at::Tensor UNetBody::operator()(const at::Tensor& images, at::Tensor embedding, 
               s.image_size, ", ", s.image_size, "]");
   if (embedding.defined()) embedding = embedding.to(body);
 
-  // Grey images lie in memory the same way in either layout; the convolution takes them, and what it
-  // makes of them, for the other one.
+  // Grey images lie in memory the same way in either layout; the convolution takes them, and what
+  // it makes of them, for the other one.
   at::Tensor h = conv_in_(images.to(body).contiguous(at::MemoryFormat::ChannelsLast))
                      .contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<at::Tensor> skips = {h};

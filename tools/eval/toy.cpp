@@ -80,7 +80,8 @@ void run(const Options& options) {
   plot(folder / "toy",
        concat("set title 'Log-likelihood of data with a known density'\n",
               "set ylabel 'log p_0(x) / d, nats'\nset xtics rotate by -20 noenhanced\n",
-              "set xrange [-0.5:", models.size(), " - 0.5]\nset key right top\n", "plot ", csv,
+              "set xrange [-0.5:", models.size(),
+              " - 0.5]\nset key outside center top horizontal\n", "plot ", csv,
               " skip 1 using 0:6:xticlabels(1) with points pt 6 ps 2 lw 2 title "
               "'exact', ",
               csv,
