@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Every configuration in configs/: it parses, says what it is for and what it costs, and trains,
-// samples and scores at a reduced width.
+// Every configuration in configs/: it parses, says what it is for and what it costs, dry-runs, and
+// trains, samples and scores at a reduced width.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
@@ -16,6 +16,7 @@
 #include "cdm/sample/sampler.h"
 #include "cdm/train/learner.h"
 #include "support.h"
+#include "tiny_run.h"
 
 namespace cdm {
 namespace {
@@ -74,6 +75,29 @@ TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
   }
   if (const Classifier* const classifier = learner.average().as_classifier()) {
     EXPECT_EQ(score_images(*classifier, {}, pixels, {}).log_prob.size(0), 2);
+  }
+}
+
+TEST_P(EveryConfig, DryRunsOnImagesOfItsShape) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "networks of full size take long there";
+#endif
+  const RunConfig config = load_config(folder() / GetParam());
+  const test::TemporaryFolder data;
+  test::write_images(data / "images.npz", test::kImages, /*labels=*/true, /*seed=*/1,
+                     std::max<std::int64_t>(config.data.image_size, test::kSize),
+                     config.data.channels == 0 ? 3 : config.data.channels);
+  std::vector<std::string> words = {(folder() / GetParam()).string(), "--dry-run", "--set"};
+  words.push_back("data.path=" + (data / "images.npz"));
+  if (config.data.kind != "toy") {
+    words.insert(words.end(), {"--set", "data.kind=npz", "--set"});
+    words.push_back("data.test_path=" + (data / "images.npz"));
+  }
+  test::write_text(data / "printed.yaml", test::run_well("cdm-train", words));
+  const auto printed = flatten(load_config(data / "printed.yaml"));
+  for (const auto& [key, value] : flatten(config)) {
+    if (key.starts_with("data.")) continue;
+    EXPECT_EQ(printed.at(key), value) << key;
   }
 }
 
