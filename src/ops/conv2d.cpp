@@ -9,8 +9,6 @@
 #include <ATen/ops/convolution_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <utility>
-
 #include "fused.h"
 
 namespace cdm::ops {
@@ -31,16 +29,11 @@ at::Tensor input_gradient(const at::Tensor& grad_y, const at::Tensor& x_like,
                                               false, {0, 0}, 1, {true, false, false}));
 }
 
-/// Those of the weight and of the bias that are wanted; oneDNN makes both in one pass.
-std::pair<at::Tensor, at::Tensor> parameter_gradients(const at::Tensor& grad_y, const at::Tensor& x,
-                                                      const at::Tensor& weight, Geometry g,
-                                                      bool of_weight, bool of_bias) {
-  if (!of_weight && !of_bias) return {};
-  const std::int64_t out = weight.size(0);
-  auto [none, to_weight, to_bias] = at::convolution_backward(
-      grad_y, x, weight, at::IntArrayRef(out), {g.stride, g.stride}, {g.padding, g.padding}, {1, 1},
-      false, {0, 0}, 1, {false, of_weight, of_bias});
-  return {std::move(to_weight), std::move(to_bias)};
+at::Tensor weight_gradient(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& weight,
+                           Geometry g) {
+  return std::get<1>(at::convolution_backward(grad_y, x, weight, at::OptionalIntArrayRef(),
+                                              {g.stride, g.stride}, {g.padding, g.padding}, {1, 1},
+                                              false, {0, 0}, 1, {false, true, false}));
 }
 
 Geometry geometry_of(const AutogradContext& context) {
@@ -72,9 +65,7 @@ struct InputGradient : Function<InputGradient> {
     if (context->needs_input_grad(0)) {
       to_grad_y = at::conv2d(grads[0], weight, {}, g.stride, g.padding);
     }
-    if (context->needs_input_grad(1)) {
-      to_weight = parameter_gradients(grad_y, grads[0], weight, g, true, false).first;
-    }
+    if (context->needs_input_grad(1)) to_weight = weight_gradient(grad_y, grads[0], weight, g);
     return {to_grad_y, to_weight, {}, {}, {}};
   }
 };
@@ -93,11 +84,13 @@ struct Conv2dFunction : Function<Conv2dFunction> {
     const at::Tensor& x = saved[0];
     const at::Tensor& weight = saved[1];
     at::Tensor to_x;
+    at::Tensor to_weight;
+    at::Tensor to_bias;
     if (context->needs_input_grad(0)) {
       to_x = InputGradient::apply(grads[0], weight, x.detach(), g.stride, g.padding);
     }
-    auto [to_weight, to_bias] = parameter_gradients(
-        grads[0], x, weight, g, context->needs_input_grad(1), context->needs_input_grad(2));
+    if (context->needs_input_grad(1)) to_weight = weight_gradient(grads[0], x, weight, g);
+    if (context->needs_input_grad(2)) to_bias = grads[0].sum({0, 2, 3});
     return {to_x, to_weight, to_bias, {}, {}};
   }
 };
