@@ -174,6 +174,9 @@ TEST_F(CdmEval, AgreementJudgesByTheNearestImages) {
   write("wrong.npz", (labels + 1).remainder(3));
   tiny_.run_well("cdm-eval", {"agreement", "right.npz", "wrong.npz", "--data", "train.npz",
                               "--neighbours", "1"});
+  for (const char* extension : {".svg", ".png", ".gp", ".csv"}) {
+    EXPECT_TRUE(exists(concat("eval/agreement", extension)));
+  }
   const auto rows = json("eval/agreement.json");
   EXPECT_EQ(rows[0].at("share_agreeing"), 1.0);
   EXPECT_EQ(rows[1].at("share_agreeing"), 0.0);
@@ -225,6 +228,9 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   EXPECT_TRUE(same[0].at("subset_size").is_null());
   EXPECT_EQ(same[2].at("value"), 1.0);
   EXPECT_EQ(same[3].at("value"), 1.0);
+  for (const char* extension : {".svg", ".png", ".gp", ".csv"}) {
+    EXPECT_TRUE(exists(concat("same/fid", extension)));
+  }
 
   ASSERT_EQ(run({"first", "-n", "24"}).exit_code, 0);
   const auto drawn = json("first/eval/fid.json");

@@ -15,6 +15,7 @@
 #include "cdm/error.h"
 #include "cdm/eval/feature_network.h"
 #include "cdm/eval/frechet.h"
+#include "cdm/eval/plot.h"
 #include "cdm/log.h"
 #include "cdm/progress.h"
 #include "cdm/random.h"
@@ -237,6 +238,13 @@ void run(const Options& options) {
   add("precision", manifold.precision, kNone);
   add("recall", manifold.recall, kNone);
   report(table, folder / "fid");
+  // Measures of different kinds: the numbers above the bars say what the bars cannot.
+  plot(folder / "fid",
+       concat("set title ", gnuplot_text(concat("Images drawn beside the reference: ", sampler)),
+              " noenhanced\nset ylabel 'value'\nset xtics noenhanced\nset xrange [-0.7:3.7]\n",
+              "set offsets 0, 0, graph 0.1, 0\nset style fill solid 0.4\nset boxwidth 0.6\n",
+              "plot 'fid.csv' skip 1 using 0:2:xticlabels(1) with boxes lc 3 notitle, ",
+              "'' skip 1 using 0:2:(sprintf('%.4g', $2)) with labels offset 0, 0.7 notitle\n"));
 }
 
 void declare(CLI::App& command, Options& options) {
