@@ -240,7 +240,8 @@ void run(const Options& options) {
   report(table, folder / "fid");
   // Measures of different kinds: the numbers above the bars say what the bars cannot.
   plot(folder / "fid",
-       concat("set title ", gnuplot_text(concat("Images drawn beside the reference: ", sampler)),
+       concat("set title ",
+              gnuplot_text(concat("Samples beside the reference", model ? ": " : "", sampler)),
               " noenhanced\nset ylabel 'value'\nset xtics noenhanced\nset xrange [-0.7:3.7]\n",
               "set offsets 0, 0, graph 0.1, 0\nset style fill solid 0.4\nset boxwidth 0.6\n",
               "plot 'fid.csv' skip 1 using 0:2:xticlabels(1) with boxes lc 3 notitle, ",
