@@ -6,11 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-#ifdef __CUDACC__
-#define CDM_HOST_DEVICE __host__ __device__
-#else
-#define CDM_HOST_DEVICE
-#endif
+#include "host_device.h"
 
 namespace cdm {
 

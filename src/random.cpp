@@ -9,15 +9,13 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <atomic>
 
+#include "cdm/cuda_kernels.h"
 #include "cuda/random_launch.h"
 #include "philox_numbers.h"
 
 namespace cdm {
 namespace {
-
-std::atomic<bool> own_kernels = false;
 
 /// The finaliser of SplitMix64: spreads the bits of small, similar numbers.
 std::uint64_t mix(std::uint64_t value) {
@@ -53,7 +51,7 @@ at::Tensor draw(const RandomStream& stream, at::IntArrayRef shape, const at::Ten
                 std::int64_t first_row, Distribution distribution) {
   TORCH_CHECK(!shape.empty(), "random numbers need a first dimension of rows");
   const at::Device device = options.device();
-  const bool on_device = device.is_cuda() && own_kernels;
+  const bool on_device = device.is_cuda() && own_cuda_kernels();
   at::Tensor out =
       at::empty(shape, at::TensorOptions().dtype(at::kFloat).device(on_device ? device : at::kCPU));
   if (out.numel() > 0) {
@@ -107,7 +105,5 @@ std::uint64_t derived_seed(const RandomStream& stream) {
   const PhiloxRow row = row_of(stream, 0);
   return mix(row.key ^ mix(row.subsequence));
 }
-
-void use_own_cuda_kernels(bool on) { own_kernels = on; }
 
 }  // namespace cdm

@@ -13,7 +13,10 @@
 #include <string>
 #include <vector>
 
+#include "cdm/cuda_kernels.h"
+#include "cdm/device.h"
 #include "cdm/ops/ops.h"
+#include "cdm/precision.h"
 #include "cdm/text.h"
 #include "support.h"
 
@@ -36,7 +39,7 @@ Tensor dot(const Tensors& a, const Tensors& b) {
 Tensors numbers_like(const Tensors& tensors) {
   Tensors out;
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    out.push_back(numbers(60 + i, tensors[i].sizes()));
+    out.push_back(numbers(60 + i, tensors[i].sizes()).to(tensors[i].device()));
   }
   return out;
 }
@@ -151,7 +154,7 @@ Tensors gradient_layouts(const Tensor& gy) {
 /// Op and twin in every layout; with some of the v undefined; and in float32.
 void compare(const Op& op, const Op& twin, const Tensors& arguments) {
   const Tensor y = twin(arguments);
-  const Tensor grad_y = numbers(50, y.sizes());
+  const Tensor grad_y = numbers(50, y.sizes()).to(y.device());
   const Tensors v = numbers_like(arguments);
   for (const Tensor& x : layouts(arguments[0])) {
     for (const Tensor& gy : gradient_layouts(grad_y)) {
@@ -189,8 +192,9 @@ void compare_each_alone(const Op& op, const Op& twin, const Tensors& arguments) 
         return f(all);
       };
     };
-    const Tensor grad_y = numbers(51, op(arguments).sizes());
-    const Tensors v = {numbers(52, arguments[i].sizes())};
+    const at::Device device = arguments[i].device();
+    const Tensor grad_y = numbers(51, op(arguments).sizes()).to(device);
+    const Tensors v = {numbers(52, arguments[i].sizes()).to(device)};
     expect_same(derivatives(with_constants(op), {arguments[i]}, grad_y, v),
                 derivatives(with_constants(twin), {arguments[i]}, grad_y, v), 1e-11);
   }
@@ -420,6 +424,31 @@ TEST_F(Ops, AttentionEqualsItsFormula) {
       expect_finite_differences(op, arguments, numbers(50, shape), numbers_like(arguments));
     }
   }
+}
+
+TEST_F(Ops, EqualTheirTwinsOnAGpu) {
+  const at::Device device = resolve_device("auto");
+  if (!device.is_cuda()) GTEST_SKIP() << "no CUDA device";
+  allow_tf32(false);
+  use_own_cuda_kernels(true, device);
+  EXPECT_EQ(own_cuda_kernels(), CDM_HAS_CUDA_KERNELS);
+  const auto there = [&](const Tensors& arguments) {
+    Tensors out;
+    for (const Tensor& argument : arguments) out.push_back(argument.to(device));
+    return out;
+  };
+  for (const ConvCase& c : kConvCases) {
+    SCOPED_TRACE(c.text());
+    compare(c.op(), c.twin(), there(c.arguments()));
+    compare_each_alone(c.op(), c.twin(), there(c.arguments()));
+  }
+  for (const NormCase& c : kNormCases) {
+    SCOPED_TRACE(c.text());
+    compare(c.silu_op(), c.silu_twin(), there(c.arguments()));
+    compare_each_alone(c.silu_op(), c.silu_twin(), there(c.arguments()));
+    compare(c.norm_op(), c.norm_twin(), there(c.arguments()));
+  }
+  use_own_cuda_kernels(false, device);
 }
 
 TEST_F(Ops, ReferenceModeUsesTheTwins) {

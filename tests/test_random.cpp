@@ -7,6 +7,7 @@
 #include <cmath>
 #include <set>
 
+#include "cdm/cuda_kernels.h"
 #include "cdm/device.h"
 #include "cdm/random.h"
 
@@ -69,11 +70,16 @@ TEST(Random, OutOfRangeIndicesThrow) {
   EXPECT_THROW(normal(kStream, {2, 1}, at::kFloat, (1LL << 32) - 1), c10::Error);
 }
 
+TEST(Random, KernelsAreNeverOnOnTheCpu) {
+  use_own_cuda_kernels(true, at::kCPU);
+  EXPECT_FALSE(own_cuda_kernels());
+}
+
 TEST(Random, KernelsDrawTheNumbersOfTheHost) {
   const at::Device device = resolve_device("auto");
   if (!device.is_cuda() || !CDM_HAS_CUDA_KERNELS) GTEST_SKIP() << "no CUDA device, or no kernels";
   const at::TensorOptions there = at::TensorOptions().dtype(at::kFloat).device(device);
-  use_own_cuda_kernels(true);
+  use_own_cuda_kernels(true, device);
   for (const at::IntArrayRef shape :
        {at::IntArrayRef{1, 1}, {3, 5}, {7, 3, 32, 32}, {5, 0}, {2, 1000003}}) {
     const at::Tensor u = uniform(kStream, shape, there, 2);
@@ -85,7 +91,7 @@ TEST(Random, KernelsDrawTheNumbersOfTheHost) {
           << shape;
     }
   }
-  use_own_cuda_kernels(false);
+  use_own_cuda_kernels(false, device);
 }
 
 // Pins the numbers themselves: a change here changes every run of every user.

@@ -18,6 +18,7 @@
 
 #include "cdm/classifier.h"
 #include "cdm/config.h"
+#include "cdm/cuda_kernels.h"
 #include "cdm/device.h"
 #include "cdm/error.h"
 #include "cdm/log.h"
@@ -205,7 +206,7 @@ void run(const Options& options) {
   const std::vector<std::string> work = work_of(options, config);
   const at::Device device = cdm::resolve_device(config.device);
   cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
-  cdm::use_own_cuda_kernels(config.own_cuda_kernels);
+  cdm::use_own_cuda_kernels(config.own_cuda_kernels, device);
   const auto trial = [&](std::int64_t images) {
     cdm::RunConfig smaller = config;
     smaller.train.batch_size = images;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cdm/config.h"
+#include "cdm/cuda_kernels.h"
 #include "cdm/data/dataset.h"
 #include "cdm/device.h"
 #include "cdm/error.h"
@@ -56,7 +57,7 @@ void train(const Options& options) {
   const cdm::ProcessGroup group = cdm::join_group();
   const at::Device device = cdm::resolve_device(config.device, group.local_rank());
   cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
-  cdm::use_own_cuda_kernels(config.own_cuda_kernels);
+  cdm::use_own_cuda_kernels(config.own_cuda_kernels, device);
   const std::filesystem::path folder = options.run_dir.empty()
                                            ? "runs" / std::filesystem::path(file).stem()
                                            : std::filesystem::path(options.run_dir);

@@ -52,8 +52,4 @@ at::Tensor permutation(const RandomStream& stream, std::int64_t count);
 /// A 64-bit seed for a generator of somebody else's.
 std::uint64_t derived_seed(const RandomStream& stream);
 
-/// Makes normal() and uniform() on CUDA devices run as kernels there (own_cuda_kernels in the
-/// configuration). Off, they are drawn on the host and copied. Not yet run on a GPU.
-void use_own_cuda_kernels(bool on);
-
 }  // namespace cdm

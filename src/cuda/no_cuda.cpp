@@ -2,12 +2,39 @@
 // The launchers of a build without CUDA.
 #include <stdexcept>
 
+#include "group_norm_launch.h"
 #include "random_launch.h"
 
 namespace cdm::cuda {
+namespace {
 
-void fill_rows(float*, std::int64_t, std::int64_t, PhiloxRow, Distribution, void*) {
+[[noreturn]] void refuse() {
   throw std::runtime_error("this build has no CUDA kernels (CDM_WITH_CUDA=OFF)");
 }
+
+}  // namespace
+
+void fill_rows(float*, std::int64_t, std::int64_t, PhiloxRow, Distribution, void*) { refuse(); }
+
+template <class T>
+void norm_forward(const NormLayout&, const ops::NormInput<T, Sum<T>>&, double, T*, void*) {
+  refuse();
+}
+
+template <class T>
+void norm_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&,
+                   const ops::NormGradient<T, Sum<T>>&, void*) {
+  refuse();
+}
+
+template <class T>
+void norm_double_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&,
+                          const ops::NormSecondGradient<T, Sum<T>>&, void*) {
+  refuse();
+}
+
+CDM_NORM_LAUNCHERS(float)
+CDM_NORM_LAUNCHERS(double)
+CDM_NORM_LAUNCHERS(Bfloat16)
 
 }  // namespace cdm::cuda

@@ -13,7 +13,7 @@ at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
 
 at::Tensor fused_concat_channels(const at::Tensor& a, const at::Tensor& b);
 
-/// CPU, float32 or float64; followed by SiLU when asked for.
+/// float32 or float64, on a GPU also bfloat16; followed by SiLU when asked for.
 at::Tensor fused_group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                             std::int64_t groups, double eps, bool silu);
 

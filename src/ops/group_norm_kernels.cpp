@@ -2,7 +2,6 @@
 #include "group_norm_kernels.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 
 // The same loops compiled for several generations of x86, the right one chosen when the program
@@ -14,7 +13,6 @@
 #else
 #define CDM_VECTOR_CLONES
 #endif
-#define CDM_INLINE inline __attribute__((always_inline))
 // A loop over channels whose arrays do not overlap. There are too many of them for the compiler to
 // find that out while running, and without it the loop is not made vector code.
 #if defined(__GNUC__) && !defined(__clang__)
@@ -25,71 +23,6 @@
 
 namespace cdm::ops {
 namespace {
-
-CDM_INLINE double exponential(double x) { return std::exp(x); }
-
-/// exp(x) to 2 units in the last place, without branches or calls, so that loops around it become
-/// vector code: x = k ln 2 + r, and a polynomial of degree 6 in r.
-CDM_INLINE float exponential(float x) {
-  constexpr float kShift = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
-  x = x < -87.0F ? -87.0F : x;
-  x = x > 88.0F ? 88.0F : x;
-  const float shifted = x * 1.44269504F + kShift;
-  const float k = shifted - kShift;
-  const float r = (x - k * 0.693359375F) + k * 2.12194440e-4F;
-  float p = 1.3981999507e-3F;
-  p = p * r + 8.3334519073e-3F;
-  p = p * r + 4.1665795894e-2F;
-  p = p * r + 1.6666665459e-1F;
-  p = p * r + 5.0000001201e-1F;
-  p = p * r * r + r + 1.0F;
-  const auto power = (std::bit_cast<std::uint32_t>(shifted) + 127U) << 23;
-  return p * std::bit_cast<float>(power);
-}
-
-template <class T>
-CDM_INLINE T sigmoid(T u) {
-  return T(1) / (T(1) + exponential(-u));
-}
-
-/// What follows the normalisation, and its first two derivatives. Each takes s = sigmoid(u), too.
-struct Silu {
-  template <class T>
-  static CDM_INLINE T gate(T u) {
-    return sigmoid(u);
-  }
-  template <class T>
-  static CDM_INLINE T value(T u, T s) {
-    return u * s;
-  }
-  template <class T>
-  static CDM_INLINE T slope(T u, T s) {
-    return s * (T(1) + u * (T(1) - s));
-  }
-  template <class T>
-  static CDM_INLINE T curvature(T u, T s) {
-    return s * (T(1) - s) * (T(2) + u * (T(1) - T(2) * s));
-  }
-};
-
-struct Identity {
-  template <class T>
-  static CDM_INLINE T gate(T /*u*/) {
-    return T(1);
-  }
-  template <class T>
-  static CDM_INLINE T value(T u, T /*s*/) {
-    return u;
-  }
-  template <class T>
-  static CDM_INLINE T slope(T /*u*/, T /*s*/) {
-    return T(1);
-  }
-  template <class T>
-  static CDM_INLINE T curvature(T /*u*/, T /*s*/) {
-    return T(0);
-  }
-};
 
 /// Scratch arrays by number, each [C].
 template <class T>
@@ -178,6 +111,10 @@ CDM_INLINE void backward(NormShape s, const NormInput<T>& in, T* scratch,
   spread(s, in.mean, mean);
   spread(s, in.rstd, rstd);
 
+  const auto channel = [&](std::int64_t c) CDM_ALWAYS {
+    return NormChannel<T>{mean[c], rstd[c], in.gamma[c], in.beta[c]};
+  };
+
   std::fill_n(out.grad_beta, C, T(0));
   std::fill_n(out.grad_gamma, C, T(0));
   for (std::int64_t p = 0; p < s.pixels; ++p) {
@@ -185,8 +122,8 @@ CDM_INLINE void backward(NormShape s, const NormInput<T>& in, T* scratch,
     const T* const grad_y = out.grad_y + p * C;
     T* const keep_du = out.grad_x + p * C;
     CDM_EACH_CHANNEL {
-      const T xhat = (x[c] - mean[c]) * rstd[c];
-      const T u = xhat * in.gamma[c] + in.beta[c];
+      const T xhat = channel(c).xhat(x[c]);
+      const T u = channel(c).u(xhat);
       const T du = grad_y[c] * Activation::slope(u, Activation::gate(u));
       keep_du[c] = du;
       out.grad_beta[c] += du;
@@ -201,16 +138,12 @@ CDM_INLINE void backward(NormShape s, const NormInput<T>& in, T* scratch,
     const T* const x = in.x + p * C;
     T* const grad_x = out.grad_x + p * C;
     CDM_EACH_CHANNEL {
-      const T xhat = (x[c] - mean[c]) * rstd[c];
-      grad_x[c] = rstd[c] * (grad_x[c] * in.gamma[c] - mean_a[c] - xhat * mean_a_xhat[c]);
+      grad_x[c] =
+          norm_grad_x(channel(c), channel(c).xhat(x[c]), grad_x[c], mean_a[c], mean_a_xhat[c]);
     }
   }
 }
 
-// With S = sum(v P a) = sum(a w), w = P v, the derivatives of S are:
-//   to a: w.   to gamma and beta, and to x through u: by the chain rule, with e = gamma w.
-//   to x through P: -P(rstd (v mean(a xhat) + a mean(v xhat))) - rstd xhat S / m.
-// v_gamma and v_beta add v_gamma xhat + v_beta to e, and du v_gamma to the derivative by xhat.
 template <class Activation, class T>
 CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
                                 const NormSecondGradient<T>& out) {
@@ -227,6 +160,12 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
   const std::int64_t C = s.channels;
   spread(s, in.mean, mean);
   spread(s, in.rstd, rstd);
+  const auto channel = [&](std::int64_t c) CDM_ALWAYS {
+    return NormChannel<T>{mean[c], rstd[c], in.gamma[c], in.beta[c]};
+  };
+  const auto means = [&](std::int64_t c) CDM_ALWAYS {
+    return NormMeans<T>{mean_a[c], mean_a_xhat[c], mean_v[c], mean_v_xhat[c], mean_v_a[c]};
+  };
 
   std::fill_n(mean_a, 5 * C, T(0));
   for (std::int64_t p = 0; p < s.pixels; ++p) {
@@ -235,8 +174,8 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
     const T* const v = out.v + p * C;
     T* const keep_gate = out.to_grad_y + p * C;
     CDM_EACH_CHANNEL {
-      const T xhat = (x[c] - mean[c]) * rstd[c];
-      const T u = xhat * in.gamma[c] + in.beta[c];
+      const T xhat = channel(c).xhat(x[c]);
+      const T u = channel(c).u(xhat);
       const T gate = Activation::gate(u);
       const T du = grad_y[c] * Activation::slope(u, gate);
       keep_gate[c] = gate;
@@ -263,22 +202,15 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
     T* const to_grad_y = out.to_grad_y + p * C;
     T* const keep_r = out.to_x + p * C;
     CDM_EACH_CHANNEL {
-      const T xhat = (x[c] - mean[c]) * rstd[c];
-      const T u = xhat * in.gamma[c] + in.beta[c];
-      const T gate = to_grad_y[c];
-      const T slope = Activation::slope(u, gate);
-      const T du = grad_y[c] * slope;
-      const T w = rstd[c] * (v[c] - mean_v[c] - xhat * mean_v_xhat[c]);
-      const T e = w * in.gamma[c] + out.v_gamma[c] * xhat + out.v_beta[c];
-      const T to_u = grad_y[c] * Activation::curvature(u, gate) * e;
-      to_grad_y[c] = slope * e;
-      out.to_gamma[c] += w * du + to_u * xhat;
-      out.to_beta[c] += to_u;
-      const T r = to_u * in.gamma[c] + du * out.v_gamma[c] -
-                  rstd[c] * (v[c] * mean_a_xhat[c] + du * in.gamma[c] * mean_v_xhat[c]);
-      keep_r[c] = r;
-      mean_r[c] += r;
-      mean_r_xhat[c] += r * xhat;
+      const T xhat = channel(c).xhat(x[c]);
+      const NormSecondTerms<T> terms = norm_second_terms<Activation>(
+          channel(c), means(c), xhat, to_grad_y[c], grad_y[c], v[c], out.v_gamma[c], out.v_beta[c]);
+      to_grad_y[c] = terms.to_grad_y;
+      out.to_gamma[c] += terms.to_gamma;
+      out.to_beta[c] += terms.to_beta;
+      keep_r[c] = terms.r;
+      mean_r[c] += terms.r;
+      mean_r_xhat[c] += terms.r * xhat;
     }
   }
   to_group_means<T>(s, nullptr, mean_r);
@@ -287,10 +219,8 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
     const T* const x = in.x + p * C;
     T* const to_x = out.to_x + p * C;
     CDM_EACH_CHANNEL {
-      const T xhat = (x[c] - mean[c]) * rstd[c];
-      const T S_over_m =
-          rstd[c] * (mean_v_a[c] - mean_v[c] * mean_a[c] - mean_v_xhat[c] * mean_a_xhat[c]);
-      to_x[c] = rstd[c] * (to_x[c] - mean_r[c] - xhat * (mean_r_xhat[c] + S_over_m));
+      to_x[c] = norm_to_x(channel(c), means(c), channel(c).xhat(x[c]), to_x[c], mean_r[c],
+                          mean_r_xhat[c]);
     }
   }
 }

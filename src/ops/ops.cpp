@@ -13,6 +13,8 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "../cuda/group_norm_launch.h"
+#include "cdm/cuda_kernels.h"
 #include "cdm/ops/flops.h"
 #include "fused.h"
 
@@ -27,8 +29,14 @@ std::atomic<bool>& fused_flag() {
   return flag;
 }
 
-bool use_fused(const at::Tensor& x) {
-  return fused() && x.is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kDouble);
+bool norm_is_fused(const at::Tensor& x, std::int64_t groups) {
+  if (!fused()) return false;
+  const at::ScalarType type = x.scalar_type();
+  if (type == at::kFloat || type == at::kDouble || (type == at::kBFloat16 && x.is_cuda())) {
+    return x.is_cpu() || (x.is_cuda() && own_cuda_kernels() && groups > 0 &&
+                          x.size(1) / groups <= cuda::kMaxGroupWidth);
+  }
+  return false;
 }
 
 }  // namespace
@@ -46,14 +54,14 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps) {
-  return use_fused(x) ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/true)
-                      : reference::group_norm_silu(x, weight, bias, groups, eps);
+  return norm_is_fused(x, groups) ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/true)
+                                  : reference::group_norm_silu(x, weight, bias, groups, eps);
 }
 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps) {
-  return use_fused(x) ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/false)
-                      : reference::group_norm(x, weight, bias, groups, eps);
+  return norm_is_fused(x, groups) ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/false)
+                                  : reference::group_norm(x, weight, bias, groups, eps);
 }
 
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) {

@@ -4,10 +4,10 @@
 #include <memory>
 #include <utility>
 
+#include "cdm/cuda_kernels.h"
 #include "cdm/device.h"
 #include "cdm/error.h"
 #include "cdm/precision.h"
-#include "cdm/random.h"
 #include "cdm/text.h"
 #include "cdm/train/checkpoint.h"
 #include "cdm/train/learner.h"
@@ -34,7 +34,7 @@ Model load_model(const LoadOptions& options) {
   }
   const at::Device device = resolve_device(config.device, options.local_rank);
   allow_tf32(precision.tf32);
-  use_own_cuda_kernels(config.own_cuda_kernels);
+  use_own_cuda_kernels(config.own_cuda_kernels, device);
   std::shared_ptr<Denoiser> denoiser =
       make_model(config, network_shape(config), device, precision, 0);
   denoiser->network().load(read_weights(files.checkpoint, options.average),

@@ -2,8 +2,8 @@
 // Twice-differentiable building blocks. Each may be differentiated with respect to every tensor
 // argument, and that gradient once more; one that cannot be differentiated a third time throws when
 // asked to. Fused versions stand in for their plain twins (cdm::reference) where they exist: the
-// convolution and the concatenation everywhere, the normalisation on the CPU. CDM_OPS=reference in
-// the environment selects the twins everywhere.
+// convolution and the concatenation everywhere, the normalisation on the CPU, and on a GPU with
+// own_cuda_kernels. CDM_OPS=reference in the environment selects the twins everywhere.
 #pragma once
 
 #include <ATen/core/Tensor.h>
