@@ -1,6 +1,7 @@
 # CUDA kernels: CDM_WITH_CUDA = AUTO (when nvcc is found), ON or OFF. Sets CDM_CUDA to ON or OFF.
 #
-# CDM_NCCL says whether nccl.h is there too, and LibTorch has its CUDA part, for sums over GPUs.
+# CDM_CUDA_LIBTORCH says whether LibTorch has its CUDA part, too, for CUDA graphs; CDM_NCCL whether
+# nccl.h is there besides, for sums over GPUs.
 #
 # Architectures 80 and 90 unless CMAKE_CUDA_ARCHITECTURES says otherwise ("native": this machine's).
 
@@ -19,6 +20,7 @@ elseif(CDM_WITH_CUDA)
 endif()
 
 set(CDM_CUDA_TEXT "none")
+set(CDM_CUDA_LIBTORCH OFF)
 set(CDM_NCCL OFF)
 if(CDM_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
@@ -39,8 +41,11 @@ if(CDM_CUDA)
   set(CDM_BUILT_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
   find_path(CDM_NCCL_INCLUDE nccl.h HINTS "${CDM_LIBTORCH_ROOT}/../nvidia/nccl/include"
             ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
-  if(CDM_NCCL_INCLUDE AND EXISTS "${CDM_LIBTORCH_ROOT}/lib/libtorch_cuda.so")
-    set(CDM_NCCL ON)
+  if(EXISTS "${CDM_LIBTORCH_ROOT}/lib/libtorch_cuda.so")
+    set(CDM_CUDA_LIBTORCH ON)
+    if(CDM_NCCL_INCLUDE)
+      set(CDM_NCCL ON)
+    endif()
   endif()
 endif()
 message(STATUS "CUDA kernels: ${CDM_CUDA_TEXT}; NCCL: ${CDM_NCCL}")

@@ -4,8 +4,8 @@
 include(CMakePackageConfigHelpers)
 
 install(TARGETS ${CDM_PROGRAMS} RUNTIME)
-if(CDM_NCCL)
-  install(TARGETS cdm-nccl LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+if(CDM_CUDA_LIBRARIES)
+  install(TARGETS ${CDM_CUDA_LIBRARIES} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 endif()
 
 # A package can ask for libraries that are installed, not for those that were built along.

@@ -41,6 +41,8 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
         "arithmetic in training; bf16 is for a UNet's body, weights and losses stay fp32");
   visit("", "own_cuda_kernels", c.own_cuda_kernels, false, anything(),
         "use this project's CUDA kernels instead of plain ATen; they have not run on a GPU yet");
+  visit("", "cuda_graphs", c.cuda_graphs, false, anything(),
+        "replay training and sampling steps as CUDA graphs; has not run on a GPU yet");
 
   visit("data", "kind", c.data.kind, Text("fashion_mnist"),
         one_of({"fashion_mnist", "mnist", "cifar10", "celeba", "npz", "image_folder", "toy"}),

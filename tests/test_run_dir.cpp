@@ -217,6 +217,7 @@ TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
   const std::set<std::string> free = {"device",
                                       "precision",
                                       "own_cuda_kernels",
+                                      "cuda_graphs",
                                       "data.path",
                                       "data.test_path",
                                       "sample.sampler",

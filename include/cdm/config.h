@@ -95,6 +95,7 @@ struct RunConfig {
   std::string device;     // auto | cpu | cuda | cuda:N
   std::string precision;  // fp32 | tf32 | bf16
   bool own_cuda_kernels = false;
+  bool cuda_graphs = false;
   DataConfig data;
   DiffusionConfig diffusion;
   ModelConfig model;

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/model/layers.h"
 
-#include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/dropout.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 
@@ -35,21 +33,6 @@ at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
 }
 
 }  // namespace
-
-at::Tensor DropoutMasks::apply(const at::Tensor& x, double rate) {
-  const RandomStream stream = {seed_, Purpose::dropout, next_layer_++};
-  if (!x.is_cpu()) {
-    const auto first_row = static_cast<std::uint64_t>(first_row_);
-    at::manual_seed(derived_seed({derived_seed(stream), Purpose::dropout, first_row}));
-    return at::dropout(x, rate, /*train=*/true);
-  }
-  // Drawn in the order in which channels_last holds x.
-  const at::Tensor kept =
-      uniform(stream, {x.size(0), x.size(2), x.size(3), x.size(1)}, at::kFloat, first_row_)
-          .ge_(rate)
-          .mul_(1.0 / (1.0 - rate));
-  return x * kept.permute({0, 3, 1, 2}).to(x.scalar_type());
-}
 
 at::Tensor ParameterMaker::add(const std::string& name, at::Tensor value) {
   parameters_.emplace_back(name, std::move(value));

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "cdm/model/layers.h"
-#include "cdm/parallel.h"
+#include "cdm/log.h"
 #include "cdm/random.h"
+#include "cdm/recorded_denoiser.h"
 #include "cdm/train/make_model.h"
 
 namespace cdm {
@@ -94,34 +94,54 @@ void LossGradients::add(const LossGradients& other) {
 Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  at::ScalarType type, const ProcessGroup& group)
     : config_(config),
+      device_(device),
       model_(training_model(config, shape, device, type)),
-      average_(training_model(config, shape, device, type)),
+      average_(recorded_if_asked(training_model(config, shape, device, type), config, device)),
       adam_(model_->network().parameters(), config.train),
       group_(group) {
   model_->network().set_requires_grad(true);
   if (!group.is_alone()) {
     buckets_ = std::make_unique<GradientBuckets>(group, values_of(model_->network().parameters()));
   }
+  if (config.cuda_graphs && device.is_cuda()) {
+    if (group.is_alone()) {
+      record_with(cuda_graphs(device));
+    } else {
+      log_warning("cuda_graphs: training is recorded in one process only; going on without");
+    }
+  }
+}
+
+std::vector<Piece> Learner::pieces_of(std::int64_t rows) const {
+  return cut_batch(rows, device_, config_.train.micro_batch_size);
+}
+
+std::uint64_t Learner::dropout_seed() const {
+  return derived_seed({static_cast<std::uint64_t>(config_.seed), Purpose::dropout,
+                       static_cast<std::uint64_t>(step_)});
 }
 
 LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
-  const std::vector<at::Tensor> parameters = values_of(model_->network().parameters());
-  const std::uint64_t dropout_seed =
-      derived_seed({static_cast<std::uint64_t>(config_.seed), Purpose::dropout,
-                    static_cast<std::uint64_t>(step_)});
-  const at::Device device = inputs.x0.device();
-  const std::vector<Piece> pieces =
-      cut_batch(inputs.x0.size(0), device, config_.train.micro_batch_size);
+  std::vector<DropoutMasks> masks;
+  for (const Piece& piece : pieces_of(inputs.x0.size(0))) {
+    masks.emplace_back(dropout_seed(), inputs.first_row + piece.first);
+  }
+  return loss_gradients(inputs, masks);
+}
 
-  const std::int64_t workers = worker_count(pieces, device);
+LossGradients Learner::loss_gradients(const StepInputs& inputs,
+                                      std::vector<DropoutMasks>& masks) const {
+  const std::vector<at::Tensor> parameters = values_of(model_->network().parameters());
+  const std::vector<Piece> pieces = pieces_of(inputs.x0.size(0));
+  const std::int64_t workers = worker_count(pieces, device_);
   std::vector<LossGradients> sums(static_cast<std::size_t>(workers));
   if (buckets_) buckets_->begin(static_cast<std::int64_t>(pieces.size()), workers);
-  for_each_piece(pieces, device, [&](std::int64_t worker, const Piece& piece) {
+  for_each_piece(pieces, device_, [&](std::int64_t worker, const Piece& piece) {
     const GradientBuckets::AsWorker as_worker(worker);
     const StepInputs part = rows_of(inputs, piece.first, piece.count);
-    DropoutMasks masks(dropout_seed, part.first_row);
+    DropoutMasks& own_masks = masks[static_cast<std::size_t>(&piece - pieces.data())];
     const LossTerms loss =
-        training_loss(*model_, config_.loss, part.x0, part.t, part.noise, part.labels, &masks);
+        training_loss(*model_, config_.loss, part.x0, part.t, part.noise, part.labels, &own_masks);
     const double share = static_cast<double>(piece.count) / static_cast<double>(part.all_rows);
     std::vector<at::Tensor> gradients = torch::autograd::grad({loss.total * share}, parameters);
     if (buckets_) gradients.clear();  // the hooks of the buckets have seen and kept them
@@ -137,9 +157,51 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
   return std::move(sums[0]);
 }
 
+void Learner::record_with(MakeRecorder make_recorder) {
+  // Inputs: x0, t, noise and labels, then the masks of each piece. Results: the loss, then the
+  // gradients.
+  const auto function = [this](const Recorded::Tensors& in) -> Recorded::Tensors {
+    std::vector<DropoutMasks> masks;
+    auto next = in.begin() + 4;
+    for (const auto& requests : requests_) {
+      const auto end = next + static_cast<std::ptrdiff_t>(requests.size());
+      masks.emplace_back(std::vector<at::Tensor>(next, end));
+      next = end;
+    }
+    const LossGradients loss = loss_gradients({in[0], in[1], in[2], in[3]}, masks);
+    Recorded::Tensors out = {loss.terms.total, loss.terms.ce, loss.terms.mse, loss.terms.accuracy};
+    out.insert(out.end(), loss.gradients.begin(), loss.gradients.end());
+    return out;
+  };
+  recorded_ = std::make_unique<Recorded>(function, std::move(make_recorder));
+}
+
+LossGradients Learner::recorded_loss_gradients(const StepInputs& inputs) {
+  const std::vector<Piece> pieces = pieces_of(inputs.x0.size(0));
+  if (requests_.size() != pieces.size()) {  // the first step says what masks are asked for
+    std::vector<DropoutMasks> masks;
+    for (const Piece& piece : pieces) masks.emplace_back(dropout_seed(), piece.first);
+    LossGradients loss = loss_gradients(inputs, masks);
+    requests_.clear();
+    for (const DropoutMasks& piece_masks : masks) requests_.push_back(piece_masks.requests());
+    return loss;
+  }
+  Recorded::Tensors in = {inputs.x0, inputs.t, inputs.noise, inputs.labels};
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    const std::vector<at::Tensor> drawn =
+        DropoutMasks::draw(dropout_seed(), pieces[i].first, requests_[i]);
+    in.insert(in.end(), drawn.begin(), drawn.end());
+  }
+  const Recorded::Tensors out = (*recorded_)(in);
+  // The report outlives the next step, the gradients do not.
+  const auto term = [&](std::size_t i) { return out[i].clone(); };
+  return {{out.begin() + 4, out.end()}, {term(0), term(1), term(2), term(3)}};
+}
+
 StepReport Learner::step(const StepInputs& inputs) {
   const NamedTensors& weights = model_->network().parameters();
-  const auto [gradients, loss] = loss_gradients(inputs);
+  const auto [gradients, loss] =
+      recorded_ ? recorded_loss_gradients(inputs) : loss_gradients(inputs);
   StepReport report;
   report.learning_rate = learning_rate_at(config_.train, step_);
   report.loss = loss;

@@ -8,6 +8,7 @@
 #include "cdm/device.h"
 #include "cdm/error.h"
 #include "cdm/precision.h"
+#include "cdm/recorded_denoiser.h"
 #include "cdm/text.h"
 #include "cdm/train/checkpoint.h"
 #include "cdm/train/learner.h"
@@ -39,7 +40,7 @@ Model load_model(const LoadOptions& options) {
       make_model(config, network_shape(config), device, precision, 0);
   denoiser->network().load(read_weights(files.checkpoint, options.average),
                            files.checkpoint.string());
-  return {config, files, std::move(denoiser)};
+  return {config, files, recorded_if_asked(std::move(denoiser), config, device)};
 }
 
 }  // namespace cdm

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/train/optimizer.h"
 
+#include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_foreach_mul.h>
@@ -51,7 +52,7 @@ void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate) 
       laid_out[i] = at::empty_like(values_[i]).copy_(gradients[i]);
     }
   }
-  for (at::Tensor& count : updates_) count.add_(1);
+  at::_foreach_add_(updates_, 1);
   at::_fused_adam_(values_, laid_out, first_, second_, /*max_exp_avg_sqs=*/{}, updates_,
                    learning_rate, beta1_, beta2_, /*weight_decay=*/0.0, eps_, /*amsgrad=*/false,
                    /*maximize=*/false);

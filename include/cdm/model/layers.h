@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "cdm/model/dropout.h"
 #include "cdm/tensors.h"
 
 namespace cdm {
@@ -29,21 +30,6 @@ class ParameterMaker {
 
   NamedTensors& parameters_;
   std::uint64_t seed_;
-};
-
-/// The random zeros of one training step. What row i gets in the k-th layer that asks depends on
-/// (seed, first_row + i, k) only on the CPU, so a batch may be cut up; on a GPU on (seed, k).
-class DropoutMasks {
- public:
-  DropoutMasks(std::uint64_t seed, std::int64_t first_row) : seed_(seed), first_row_(first_row) {}
-
-  /// x [B, C, H, W] with a share `rate` of zeros, the rest scaled by 1 / (1 - rate).
-  at::Tensor apply(const at::Tensor& x, double rate);
-
- private:
-  std::uint64_t seed_;
-  std::int64_t first_row_;
-  std::uint64_t next_layer_ = 0;
 };
 
 /// [B, in, H, W] -> [B, out, H', W'], with a square kernel and zero padding on every side.

@@ -14,6 +14,9 @@
 #include "cdm/distributed/gradient_buckets.h"
 #include "cdm/distributed/process_group.h"
 #include "cdm/loss.h"
+#include "cdm/model/dropout.h"
+#include "cdm/parallel.h"
+#include "cdm/recorded.h"
 #include "cdm/train/checkpoint.h"
 #include "cdm/train/optimizer.h"
 
@@ -69,6 +72,8 @@ class Learner {
   /// each with its own rows of the batch, and have the same weights.
   Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
           at::ScalarType type = at::kFloat, const ProcessGroup& group = ProcessGroup::alone());
+  Learner(const Learner&) = delete;
+  Learner& operator=(const Learner&) = delete;
 
   /// Number of steps taken.
   std::int64_t steps_done() const { return step_; }
@@ -84,6 +89,11 @@ class Learner {
   /// The loss of step(), and its gradients, at the present weights.
   LossGradients loss_gradients(const StepInputs& inputs) const;
 
+  /// Has step() compute loss and gradients by a recording (recorded.h) from now on; what follows
+  /// them is a few operations on all tensors together. A learner on a GPU does so by itself where
+  /// the configuration says cuda_graphs, unless it is one of several.
+  void record_with(MakeRecorder make_recorder);
+
   /// The model under training, and that of the moving average.
   const Denoiser& model() const { return *model_; }
   const Denoiser& average() const { return *average_; }
@@ -96,11 +106,22 @@ class Learner {
   void share_state();
 
  private:
+  /// The pieces that a batch of `rows` is worked on in.
+  std::vector<Piece> pieces_of(std::int64_t rows) const;
+  std::uint64_t dropout_seed() const;
+  /// loss_gradients() with one DropoutMasks for each piece. Depends on nothing that changes from
+  /// step to step, but its arguments.
+  LossGradients loss_gradients(const StepInputs& inputs, std::vector<DropoutMasks>& masks) const;
+  LossGradients recorded_loss_gradients(const StepInputs& inputs);
+
   RunConfig config_;
+  at::Device device_;
   std::shared_ptr<Denoiser> model_, average_;
   Adam adam_;
   const ProcessGroup& group_;
-  std::unique_ptr<GradientBuckets> buckets_;  // null when alone
+  std::unique_ptr<GradientBuckets> buckets_;                  // null when alone
+  std::unique_ptr<Recorded> recorded_;                        // null where nothing is recorded
+  std::vector<std::vector<DropoutMasks::Request>> requests_;  // for the recording, of each piece
   std::int64_t step_ = 0;
   std::int64_t skipped_ = 0;
 };

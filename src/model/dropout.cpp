@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/model/dropout.h"
+
+#include <ATen/Context.h>
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <c10/util/Exception.h>
+
+#include "cdm/cuda_kernels.h"
+#include "cdm/random.h"
+
+namespace cdm {
+namespace {
+
+/// Uniform numbers for the layer-th request, in the order in which channels_last holds x: [B, H, W,
+/// C].
+at::Tensor numbers(std::uint64_t seed, std::int64_t first_row, std::uint64_t layer,
+                   const DropoutMasks::Request& request) {
+  const RandomStream stream = {seed, Purpose::dropout, layer};
+  const std::vector<std::int64_t>& s = request.sizes;
+  const std::vector<std::int64_t> shape = {s[0], s[2], s[3], s[1]};
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(request.device);
+  if (request.device.is_cpu() || own_cuda_kernels()) {
+    return uniform(stream, shape, options, first_row);
+  }
+  at::manual_seed(derived_seed(
+      {derived_seed(stream), Purpose::dropout, static_cast<std::uint64_t>(first_row)}));
+  return at::empty(shape, options).uniform_();
+}
+
+at::Tensor mask(std::uint64_t seed, std::int64_t first_row, std::uint64_t layer,
+                const DropoutMasks::Request& request) {
+  return numbers(seed, first_row, layer, request)
+      .ge_(request.rate)
+      .mul_(1.0 / (1.0 - request.rate))
+      .permute({0, 3, 1, 2});
+}
+
+}  // namespace
+
+at::Tensor DropoutMasks::apply(const at::Tensor& x, double rate) {
+  const std::size_t layer = requests_.size();
+  requests_.push_back({x.sizes().vec(), rate, x.device()});
+  if (drawn_.empty()) {
+    return x * mask(seed_, first_row_, layer, requests_.back()).to(x.scalar_type());
+  }
+  TORCH_CHECK(layer < drawn_.size() && drawn_[layer].sizes() == x.sizes(), "dropout: no mask ",
+              layer, " of ", x.sizes(), " was drawn");
+  return x * drawn_[layer].to(x.scalar_type());
+}
+
+std::vector<at::Tensor> DropoutMasks::draw(std::uint64_t seed, std::int64_t first_row,
+                                           const std::vector<Request>& requests) {
+  std::vector<at::Tensor> masks;
+  for (const Request& request : requests) {
+    masks.push_back(mask(seed, first_row, masks.size(), request));
+  }
+  return masks;
+}
+
+}  // namespace cdm
