@@ -18,13 +18,13 @@ class Reference : public testing::TestWithParam<at::ScalarType> {
   double tolerance() const { return type() == at::kDouble ? 1e-9 : 1e-4; }
 
   /// A learner whose weights are the case's moving average, without dropout.
-  Learner learner(const test::ReferenceCase& reference) const {
+  std::unique_ptr<const Learner> learner(const test::ReferenceCase& reference) const {
     RunConfig config = reference.config;
     config.model.dropout = 0.0;
-    Learner learner(config, network_shape(config), at::kCPU, type());
+    auto learner = std::make_unique<Learner>(config, network_shape(config), at::kCPU, type());
     Checkpoint start = reference.checkpoint;
     start.model = start.ema;
-    learner.restore(start, reference.folder.string());
+    learner->restore(start, reference.folder.string());
     return learner;
   }
 
@@ -62,7 +62,8 @@ TEST_P(Reference, LossAndGradients) {
   for (const std::filesystem::path& folder : test::reference_folders()) {
     SCOPED_TRACE(folder.string());
     const test::ReferenceCase reference(folder);
-    const Learner model = learner(reference);
+    const std::unique_ptr<const Learner> learned = learner(reference);
+    const Learner& model = *learned;
     const Classifier& classifier = *model.model().as_classifier();
     const auto& expected = reference.loss;
     const auto expect = [&](const std::string& what, const at::Tensor& actual) {
@@ -97,7 +98,8 @@ TEST_P(Reference, Likelihood) {
     const test::ReferenceCase reference(folder);
     if (reference.nll.empty()) continue;
     const at::Tensor images = in_type(reference.nll.at("images"));
-    const Learner model = learner(reference);
+    const std::unique_ptr<const Learner> learned = learner(reference);
+    const Learner& model = *learned;
     const at::Tensor log_prob = model.average().as_classifier()->log_prob(
         images, at::zeros({images.size(0)}, at::kLong), reference.image_labels());
     test::expect_close(log_prob, reference.nll.at("log_prob"), tolerance(), "log_prob");
@@ -111,7 +113,8 @@ TEST_P(Reference, Samples) {
   for (const std::filesystem::path& folder : test::reference_folders()) {
     SCOPED_TRACE(folder.string());
     const test::ReferenceCase reference(folder);
-    const Learner model = learner(reference);
+    const std::unique_ptr<const Learner> learned = learner(reference);
+    const Learner& model = *learned;
     at::Tensor draws;  // [steps, N, C, H, W]
     if (reference.has("sample_ddpm_noise.npy")) {
       draws = in_type(read_npy(reference.file("sample_ddpm_noise.npy")));

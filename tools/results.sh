@@ -12,8 +12,8 @@ usage: tools/results.sh [-j N] OUT [PICTURES]
   OUT       folder for runs/ and eval/
   PICTURES  folder with train/CLASS/*.jpg and test/CLASS/*.jpg, such as CIFAR-10's as JPEG, for the
             colour runs; without it they are left out
-Builds are taken from build/release (see README.md). On two CPU cores it takes about two hours, or
-one with PICTURES left out.
+Programs are taken from build/release (see README.md). On two CPU cores it takes 70 minutes or more,
+and not much less with PICTURES left out.
 TEXT
 }
 
