@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -121,11 +122,19 @@ class Terminal {
   Terminal(const Terminal&) = delete;
   Terminal& operator=(const Terminal&) = delete;
 
-  /// What came since the last call, which must be something.
+  /// What came since the last call, which must be something. The kernel hands it over bit by bit,
+  /// in its own time.
   std::string shown() const {
-    std::string text(4096, '\0');
-    const ssize_t size = ::read(screen_, text.data(), text.size());
-    text.resize(size > 0 ? static_cast<std::size_t>(size) : 0);
+    constexpr int kFirst = 5000;  // milliseconds
+    constexpr int kRest = 100;
+    std::string text;
+    pollfd screen = {screen_, POLLIN, 0};
+    while (::poll(&screen, 1, text.empty() ? kFirst : kRest) > 0) {
+      char part[4096];
+      const ssize_t size = ::read(screen_, part, sizeof part);
+      if (size <= 0) break;
+      text.append(part, static_cast<std::size_t>(size));
+    }
     return text;
   }
 
