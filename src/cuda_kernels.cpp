@@ -1,27 +1,60 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/cuda_kernels.h"
 
-#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 
 #include "cdm/log.h"
 #include "cdm/text.h"
+#include "cuda/group_norm_launch.h"
 #include "cuda/random_launch.h"
+#include "message_of.h"
 
 namespace cdm {
 namespace {
 
 std::atomic<bool> in_use = false;
 
-void try_one(at::Device device) {
-  constexpr std::int64_t kCount = kNumbersPerBlock;
-  const at::Tensor out = at::empty({kCount}, at::TensorOptions().dtype(at::kFloat).device(device));
-  const c10::impl::VirtualGuardImpl guard(device.type());
-  cuda::fill_rows(out.data_ptr<float>(), 1, kCount, {0, 0}, Distribution::uniform,
-                  guard.getStream(device).native_handle());
+/// One launch of each kind, whose results are known. Throws where they cannot run or are wrong.
+void try_kernels(at::Device device) {
+  const c10::DeviceGuard on_device(device);
+  const c10::impl::VirtualGuardImpl streams(device.type());
+  void* const stream = streams.getStream(device).native_handle();
+  const auto constant = [&](at::IntArrayRef shape, double value) {
+    return at::full(shape, value, at::TensorOptions().dtype(at::kFloat).device(device));
+  };
+
+  const PhiloxRow row = {1, 2};
+  const at::Tensor drawn = constant({kNumbersPerBlock}, 0.0);
+  cuda::fill_rows(drawn.data_ptr<float>(), 1, kNumbersPerBlock, row, Distribution::uniform, stream);
+  float expected[kNumbersPerBlock];
+  philox_block(row, 0, Distribution::uniform, expected);
+  const at::Tensor numbers = drawn.cpu();
+  TORCH_CHECK(std::equal(expected, expected + kNumbersPerBlock, numbers.data_ptr<float>()),
+              "random numbers are not those of the host");
+
+  // Of an image without contrast, beta is left.
+  constexpr std::int64_t kChannels = 32;
+  constexpr std::int64_t kGroups = 8;
+  constexpr double kBeta = 0.75;
+  const at::Tensor x = constant({1, 2, 2, kChannels}, 3.0);
+  const at::Tensor gamma = constant({kChannels}, 1.0);
+  const at::Tensor beta = constant({kChannels}, kBeta);
+  const at::Tensor mean = constant({1, kGroups}, 0.0);
+  const at::Tensor rstd = constant({1, kGroups}, 0.0);
+  const at::Tensor y = at::zeros_like(x);
+  cuda::norm_forward<float>(cuda::norm_layout(1, {4, kChannels, kGroups, /*silu=*/false}),
+                            {x.data_ptr<float>(), gamma.data_ptr<float>(), beta.data_ptr<float>(),
+                             mean.data_ptr<float>(), rstd.data_ptr<float>()},
+                            1e-6, y.data_ptr<float>(), stream);
+  TORCH_CHECK(y.eq(kBeta).all().item<bool>(), "group normalisation is wrong");
 }
 
 }  // namespace
@@ -30,10 +63,10 @@ void use_own_cuda_kernels(bool on, at::Device device) {
   in_use = false;
   if (!on || !device.is_cuda()) return;
   try {
-    try_one(device);
+    try_kernels(device);
     in_use = true;
   } catch (const std::exception& error) {
-    log_warning(concat("own_cuda_kernels: ", error.what(), "; plain operations stand in"));
+    log_warning(concat("own_cuda_kernels: ", message_of(error), "; plain operations stand in"));
   }
 }
 

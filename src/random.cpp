@@ -5,6 +5,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/randperm.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
@@ -59,9 +60,10 @@ at::Tensor draw(const RandomStream& stream, at::IntArrayRef shape, const at::Ten
     const PhiloxRow first = row_of(stream, first_row);
     row_of(stream, first_row + rows - 1);  // the last row must be legal too
     if (on_device) {
-      const c10::impl::VirtualGuardImpl guard(device.type());
+      const c10::DeviceGuard there(out.device());
+      const c10::impl::VirtualGuardImpl streams(device.type());
       cuda::fill_rows(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution,
-                      guard.getStream(device).native_handle());
+                      streams.getStream(out.device()).native_handle());
     } else {
       fill_rows_cpu(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution);
     }

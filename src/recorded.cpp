@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/recorded.h"
 
-#include <c10/util/Exception.h>
-
 #include <algorithm>
 #include <exception>
-#include <string>
 #include <utility>
 
 #include "cdm/log.h"
 #include "cdm/text.h"
+#include "message_of.h"
 
 namespace cdm {
 namespace {
@@ -54,7 +52,6 @@ Recorded::Tensors Recorded::operator()(const Tensors& inputs) {
 }
 
 void Recorded::record() {
-  std::string why;
   try {
     std::unique_ptr<GraphRecorder> recorder = make_recorder_();
     recorder->record([this] {
@@ -66,16 +63,12 @@ void Recorded::record() {
       }
     });
     recorder_ = std::move(recorder);
-    return;
-  } catch (const c10::Error& error) {
-    why = error.what_without_backtrace();
   } catch (const std::exception& error) {
-    why = error.what();
+    failed_ = true;
+    inputs_.clear();
+    results_.clear();
+    log_warning(concat("cuda_graphs: ", message_of(error), "; going on without"));
   }
-  failed_ = true;
-  inputs_.clear();
-  results_.clear();
-  log_warning(concat("cuda_graphs: ", first_line(why), "; going on without"));
 }
 
 }  // namespace cdm

@@ -184,6 +184,37 @@ TEST(RecordedLearner, ReportsStayAfterTheNextStep) {
   for (std::size_t k = 0; k < losses.size(); ++k) EXPECT_EQ(losses[k].item<double>(), values[k]);
 }
 
+TEST(RecordedLearner, LearnsFromOtherBatchesAndParts) {
+  Counts counts;
+  RunConfig config = demanding_config();
+  config.train.micro_batch_size = 0;
+  const NoiseSchedule schedule(config.diffusion);
+  const NetworkShape shape = {1, 8, schedule.levels()};
+  const at::Tensor x0 = numbers(1, {6, 1, 8, 8}, at::kFloat).tanh();
+  const at::Tensor labels = at::tensor({0, 1, 2, 0, 1, 2}, at::kLong);
+  Learner plain(config, shape, at::kCPU);
+  Learner recorded(config, shape, at::kCPU);
+  recorded.record_with(again(counts));
+  const auto expect_same = [&](std::int64_t step, const StepInputs& inputs) {
+    SCOPED_TRACE(step);
+    const StepReport expected = plain.step(inputs);
+    const StepReport actual = recorded.step(inputs);
+    EXPECT_EQ(actual.loss.total.item<double>(), expected.loss.total.item<double>());
+    EXPECT_EQ(actual.gradient_norm.item<double>(), expected.gradient_norm.item<double>());
+  };
+  for (std::int64_t k = 0; k < 6; ++k) {
+    expect_same(k, draw_inputs(config, schedule, k, x0, labels));
+  }
+  EXPECT_EQ(counts.replays, 2);
+  const StepInputs whole = draw_inputs(config, schedule, 6, x0, labels);
+  expect_same(6, rows_of(whole, 0, 6));
+  EXPECT_EQ(counts.replays, 3);
+  expect_same(7, rows_of(whole, 2, 4));
+  expect_same(8, draw_inputs(config, schedule, 8, x0.narrow(0, 0, 5), labels.narrow(0, 0, 5)));
+  expect_same(9, draw_inputs(config, schedule, 9, x0.narrow(0, 0, 5), labels.narrow(0, 0, 5)));
+  EXPECT_EQ(counts.replays, 3);
+}
+
 TEST(RecordedLearner, LearnsOnAGpuAsAPlainOne) {
   const at::Device device = resolve_device("auto");
   if (!device.is_cuda()) GTEST_SKIP() << "no CUDA device";

@@ -2,6 +2,8 @@
 // libcdm-graphs.so: see graph_library.h.
 #include "graph_library.h"
 
+#include <ATen/core/CachingHostAllocator.h>
+#include <ATen/cuda/CUDAGeneratorImpl.h>
 #include <ATen/cuda/CUDAGraph.h>
 #include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/cuda/CUDAFunctions.h>
@@ -12,6 +14,36 @@
 
 namespace cdm {
 namespace {
+
+class Graph final : public at::cuda::CUDAGraph {
+ public:
+  /// Ends a capture in which something failed. Where that made the capture invalid, capture_end()
+  /// throws before it takes back what capture_begin() has set up, and later steps would trip over
+  /// it: so that is done here.
+  void abandon() {
+    bool ended = true;
+    const auto quietly = [&](const auto& work) {
+      try {
+        work();
+      } catch (const std::exception&) {  // the first error is the one to tell
+        ended = false;
+      }
+    };
+    quietly([&] { capture_end(); });
+    if (ended || capture_ended_) return;
+    quietly([&] {
+      c10::cuda::CUDACachingAllocator::endAllocateToPool(capture_dev_, mempool_id_);
+      c10::cuda::CUDACachingAllocator::releasePool(capture_dev_, mempool_id_);
+    });
+    quietly([&] {
+      at::getHostAllocator(at::kCUDA)->end_allocate_to_pool(mempool_id_);
+      at::getHostAllocator(at::kCUDA)->release_pool(mempool_id_);
+    });
+    for (const auto& [generator, increment] : captured_generator_states_) {
+      generator->capturing_ = false;
+    }
+  }
+};
 
 class CudaGraph final : public GraphRecorder {
  public:
@@ -27,11 +59,11 @@ class CudaGraph final : public GraphRecorder {
     graph_.capture_begin();
     try {
       work();
+      graph_.capture_end();
     } catch (...) {
-      end_after_failure();
+      graph_.abandon();
       throw;
     }
-    graph_.capture_end();
   }
 
   void replay() override {
@@ -40,16 +72,8 @@ class CudaGraph final : public GraphRecorder {
   }
 
  private:
-  /// The capture must end, and says once more that it failed.
-  void end_after_failure() {
-    try {
-      graph_.capture_end();
-    } catch (const std::exception&) {
-    }
-  }
-
   at::Device device_;
-  at::cuda::CUDAGraph graph_;
+  Graph graph_;
 };
 
 }  // namespace

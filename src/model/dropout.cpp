@@ -28,12 +28,10 @@ at::Tensor numbers(std::uint64_t seed, std::int64_t first_row, std::uint64_t lay
   return at::empty(shape, options).uniform_();
 }
 
+/// Whether each element is kept: bool [B, C, H, W].
 at::Tensor mask(std::uint64_t seed, std::int64_t first_row, std::uint64_t layer,
                 const DropoutMasks::Request& request) {
-  return numbers(seed, first_row, layer, request)
-      .ge_(request.rate)
-      .mul_(1.0 / (1.0 - request.rate))
-      .permute({0, 3, 1, 2});
+  return numbers(seed, first_row, layer, request).ge(request.rate).permute({0, 3, 1, 2});
 }
 
 }  // namespace
@@ -41,12 +39,14 @@ at::Tensor mask(std::uint64_t seed, std::int64_t first_row, std::uint64_t layer,
 at::Tensor DropoutMasks::apply(const at::Tensor& x, double rate) {
   const std::size_t layer = requests_.size();
   requests_.push_back({x.sizes().vec(), rate, x.device()});
-  if (drawn_.empty()) {
-    return x * mask(seed_, first_row_, layer, requests_.back()).to(x.scalar_type());
-  }
-  TORCH_CHECK(layer < drawn_.size() && drawn_[layer].sizes() == x.sizes(), "dropout: no mask ",
-              layer, " of ", x.sizes(), " was drawn");
-  return x * drawn_[layer].to(x.scalar_type());
+  TORCH_CHECK(drawn_.empty() || (layer < drawn_.size() && drawn_[layer].sizes() == x.sizes()),
+              "dropout: no mask ", layer, " of ", x.sizes(), " was drawn");
+  const at::Tensor kept =
+      drawn_.empty() ? mask(seed_, first_row_, layer, requests_.back()) : drawn_[layer];
+  const double scale = 1.0 / (1.0 - rate);
+  // bfloat16 would round the scale.
+  if (x.scalar_type() == at::kBFloat16) return (x * kept).mul(scale);
+  return x * kept.to(x.scalar_type()).mul_(scale);
 }
 
 std::vector<at::Tensor> DropoutMasks::draw(std::uint64_t seed, std::int64_t first_row,

@@ -15,14 +15,10 @@
 namespace cdm {
 
 Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed)
-    : ClassifierNetwork(shape, config.num_classes) {
+    : ClassifierNetwork(shape, config.num_classes), octaves_(config.fourier_features) {
   ParameterMaker make(parameters_, seed);
   std::int64_t in = shape.channels * shape.image_size * shape.image_size;
-  if (config.fourier_features > 0) {
-    frequencies_ =
-        at::arange(config.fourier_features, at::kFloat).exp2().mul(std::numbers::pi_v<float>);
-    in *= 1 + 2 * config.fourier_features;
-  }
+  in *= 1 + 2 * octaves_;
   for (std::int64_t i = 0; i < config.res_blocks; ++i) {
     hidden_.emplace_back(make, concat("hidden.", i), in, config.channels);
     in = config.channels;
@@ -35,8 +31,11 @@ Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t see
 
 at::Tensor Mlp::features(const at::Tensor& images) const {
   const at::Tensor pixels = images.flatten(1);
-  if (!frequencies_.defined()) return pixels;
-  const at::Tensor angles = (pixels.unsqueeze(2) * frequencies_.to(pixels.options())).flatten(1);
+  if (octaves_ == 0) return pixels;
+  // Made where they are used: a copy from the host would make a GPU's host wait.
+  const at::Tensor frequencies =
+      at::arange(octaves_, pixels.options()).exp2().mul(std::numbers::pi_v<float>);
+  const at::Tensor angles = (pixels.unsqueeze(2) * frequencies).flatten(1);
   return at::cat({pixels, angles.sin(), angles.cos()}, 1);
 }
 

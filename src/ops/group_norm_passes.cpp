@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
+#include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <vector>
@@ -94,8 +95,9 @@ NormSecondGradient<T> image_of(const NormSecondGradient<T>& all, NormShape s, st
 /// Calls body(T{}, layout, stream) in the call's type, for a launch on its GPU.
 template <class Body>
 void on_gpu(const NormCall& call, const Body& body) {
-  const c10::impl::VirtualGuardImpl guard(call.x.device().type());
-  void* const stream = guard.getStream(call.x.device()).native_handle();
+  const c10::DeviceGuard on_device(call.x.device());
+  const c10::impl::VirtualGuardImpl streams(call.x.device().type());
+  void* const stream = streams.getStream(call.x.device()).native_handle();
   const cuda::NormLayout layout = cuda::norm_layout(call.x.size(0), shape_of(call));
   if (call.x.scalar_type() == at::kFloat) {
     body(float{}, layout, stream);

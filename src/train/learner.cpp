@@ -96,7 +96,7 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
     : config_(config),
       device_(device),
       model_(training_model(config, shape, device, type)),
-      average_(recorded_if_asked(training_model(config, shape, device, type), config, device)),
+      average_(training_model(config, shape, device, type)),
       adam_(model_->network().parameters(), config.train),
       group_(group) {
   model_->network().set_requires_grad(true);
@@ -106,8 +106,9 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
   if (config.cuda_graphs && device.is_cuda()) {
     if (group.is_alone()) {
       record_with(cuda_graphs(device));
+      average_ = std::make_shared<RecordedDenoiser>(average_, cuda_graphs(device));
     } else {
-      log_warning("cuda_graphs: training is recorded in one process only; going on without");
+      log_warning("cuda_graphs: a run of several processes is not recorded; going on without");
     }
   }
 }
@@ -177,8 +178,13 @@ void Learner::record_with(MakeRecorder make_recorder) {
 }
 
 LossGradients Learner::recorded_loss_gradients(const StepInputs& inputs) {
-  const std::vector<Piece> pieces = pieces_of(inputs.x0.size(0));
-  if (requests_.size() != pieces.size()) {  // the first step says what masks are asked for
+  const std::int64_t rows = inputs.x0.size(0);
+  if (inputs.first_row != 0 || (inputs.all_rows != 0 && inputs.all_rows != rows)) {
+    return loss_gradients(inputs);  // a part of a batch, which a recording knows nothing of
+  }
+  const std::vector<Piece> pieces = pieces_of(rows);
+  if (requests_rows_ != rows) {  // the first step says what masks are asked for
+    requests_rows_ = rows;
     std::vector<DropoutMasks> masks;
     for (const Piece& piece : pieces) masks.emplace_back(dropout_seed(), piece.first);
     LossGradients loss = loss_gradients(inputs, masks);

@@ -31,7 +31,8 @@ class DropoutMasks {
   /// All requests until now, in order.
   const std::vector<Request>& requests() const { return requests_; }
 
-  /// The masks for these requests, in order: those of DropoutMasks(seed, first_row).
+  /// The masks for these requests, in order, true where x is kept: those of DropoutMasks(seed,
+  /// first_row).
   static std::vector<at::Tensor> draw(std::uint64_t seed, std::int64_t first_row,
                                       const std::vector<Request>& requests);
 

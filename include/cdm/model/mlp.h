@@ -22,7 +22,7 @@ class Mlp final : public ClassifierNetwork {
  private:
   at::Tensor features(const at::Tensor& images) const;  // [N, (1 + 2 octaves) d]
 
-  at::Tensor frequencies_;  // [octaves], radians a unit of pixel value; undefined without any
+  std::int64_t octaves_;  // of the input's sines and cosines: pi, 2 pi, 4 pi, ... a unit of pixels
   std::vector<Linear> hidden_;
   Linear output_;
   at::Tensor label_embedding_;  // [num_classes + 1, width], added after the first layer

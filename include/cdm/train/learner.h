@@ -90,8 +90,9 @@ class Learner {
   LossGradients loss_gradients(const StepInputs& inputs) const;
 
   /// Has step() compute loss and gradients by a recording (recorded.h) from now on; what follows
-  /// them is a few operations on all tensors together. A learner on a GPU does so by itself where
-  /// the configuration says cuda_graphs, unless it is one of several.
+  /// them is a few operations on all tensors together. Parts of a batch run as they are. A learner
+  /// on a GPU does so by itself where the configuration says cuda_graphs, unless it is one of
+  /// several.
   void record_with(MakeRecorder make_recorder);
 
   /// The model under training, and that of the moving average.
@@ -122,6 +123,7 @@ class Learner {
   std::unique_ptr<GradientBuckets> buckets_;                  // null when alone
   std::unique_ptr<Recorded> recorded_;                        // null where nothing is recorded
   std::vector<std::vector<DropoutMasks::Request>> requests_;  // for the recording, of each piece
+  std::int64_t requests_rows_ = -1;                           // of a batch of so many rows
   std::int64_t step_ = 0;
   std::int64_t skipped_ = 0;
 };
