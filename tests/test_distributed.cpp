@@ -233,6 +233,21 @@ TEST(Nccl, SumsOverGpusOrSaysWhyNot) {
   EXPECT_EQ(tensors[0].sum().item<double>(), 5.0);
 }
 
+TEST(Nccl, ItsAbsenceIsToldOnce) {
+  if (resolve_device("auto").is_cuda()) GTEST_SKIP() << "there is a CUDA device";
+  testing::internal::CaptureStderr();
+  run_group(3, [](const ProcessGroup& group) {
+    // Not on the CPU, hence a tensor for NCCL; it has no values to send in another way.
+    const at::Tensor elsewhere = at::ones({2}, at::Device(at::kMeta));
+    EXPECT_ANY_THROW(group.start_sum(elsewhere));
+  });
+  const std::string told = testing::internal::GetCapturedStderr();
+  const std::string what = "NCCL is not used";
+  const std::size_t first = told.find(what);
+  EXPECT_NE(first, std::string::npos) << told;
+  EXPECT_EQ(told.find(what, first + 1), std::string::npos) << told;
+}
+
 TEST(Buckets, AreBegunWhileTheBackwardPassRuns) {
   run_group(2, [](const ProcessGroup& group) {
     const std::vector<at::Tensor> mine = parameters();

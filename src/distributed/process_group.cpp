@@ -141,12 +141,17 @@ void ProcessGroup::Backend::try_nccl(const ProcessGroup& group) {
                     group.size(), kNcclTimeout, made);
   }
   // All processes or none.
-  if (group.any_of(made.backend == nullptr ? 1 : 0) == 0) {
+  const bool failed = made.backend == nullptr;
+  if (group.any_of(failed ? 1 : 0) == 0) {
     nccl = std::move(made.backend);
-  } else {
+    return;
+  }
+  // All have one reason, as a rule: the first tells it, or where that could, those that could not.
+  const bool first_failed = group.any_of(group.is_first() && failed ? 1 : 0) != 0;
+  if (failed && (group.is_first() || !first_failed)) {
     log_warning(concat(
         "GPUs exchange gradients through the host's memory, which is slow: NCCL is not used: ",
-        made.error.empty() ? "another process cannot" : first_line(made.error)));
+        first_line(made.error)));
   }
 }
 
