@@ -3,7 +3,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
+#include <ATen/ops/rand.h>
 #include <c10/util/Exception.h>
 
 #include "cdm/cuda_kernels.h"
@@ -25,7 +25,7 @@ at::Tensor numbers(std::uint64_t seed, std::int64_t first_row, std::uint64_t lay
   }
   at::manual_seed(derived_seed(
       {derived_seed(stream), Purpose::dropout, static_cast<std::uint64_t>(first_row)}));
-  return at::empty(shape, options).uniform_();
+  return at::rand(shape, options);
 }
 
 /// Whether each element is kept: bool [B, C, H, W].
