@@ -3,8 +3,6 @@
 
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros_like.h>
-#include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -14,8 +12,8 @@
 #include "cdm/log.h"
 #include "cdm/text.h"
 #include "cuda/group_norm_launch.h"
+#include "cuda/on_device.h"
 #include "cuda/random_launch.h"
-#include "message_of.h"
 
 namespace cdm {
 namespace {
@@ -24,16 +22,15 @@ std::atomic<bool> in_use = false;
 
 /// One launch of each kind, whose results are known. Throws where they cannot run or are wrong.
 void try_kernels(at::Device device) {
-  const c10::DeviceGuard on_device(device);
-  const c10::impl::VirtualGuardImpl streams(device.type());
-  void* const stream = streams.getStream(device).native_handle();
+  const cuda::OnDevice on_device(device);
   const auto constant = [&](at::IntArrayRef shape, double value) {
     return at::full(shape, value, at::TensorOptions().dtype(at::kFloat).device(device));
   };
 
   const PhiloxRow row = {1, 2};
   const at::Tensor drawn = constant({kNumbersPerBlock}, 0.0);
-  cuda::fill_rows(drawn.data_ptr<float>(), 1, kNumbersPerBlock, row, Distribution::uniform, stream);
+  cuda::fill_rows(drawn.data_ptr<float>(), 1, kNumbersPerBlock, row, Distribution::uniform,
+                  on_device.stream());
   float expected[kNumbersPerBlock];
   philox_block(row, 0, Distribution::uniform, expected);
   const at::Tensor numbers = drawn.cpu();
@@ -53,7 +50,7 @@ void try_kernels(at::Device device) {
   cuda::norm_forward<float>(cuda::norm_layout(1, {4, kChannels, kGroups, /*silu=*/false}),
                             {x.data_ptr<float>(), gamma.data_ptr<float>(), beta.data_ptr<float>(),
                              mean.data_ptr<float>(), rstd.data_ptr<float>()},
-                            1e-6, y.data_ptr<float>(), stream);
+                            1e-6, y.data_ptr<float>(), on_device.stream());
   TORCH_CHECK(y.eq(kBeta).all().item<bool>(), "group normalisation is wrong");
 }
 
@@ -66,7 +63,8 @@ void use_own_cuda_kernels(bool on, at::Device device) {
     try_kernels(device);
     in_use = true;
   } catch (const std::exception& error) {
-    log_warning(concat("own_cuda_kernels: ", message_of(error), "; plain operations stand in"));
+    log_warning(
+        concat("own_cuda_kernels: ", first_line(error.what()), "; plain operations stand in"));
   }
 }
 

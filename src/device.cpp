@@ -17,7 +17,7 @@
 #include "cdm/error.h"
 #include "cdm/log.h"
 #include "cdm/text.h"
-#include "dl_error.h"
+#include "shared_library.h"
 
 namespace cdm {
 namespace {

@@ -5,13 +5,12 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/randperm.h>
-#include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
 
 #include "cdm/cuda_kernels.h"
+#include "cuda/on_device.h"
 #include "cuda/random_launch.h"
 #include "philox_numbers.h"
 
@@ -60,10 +59,9 @@ at::Tensor draw(const RandomStream& stream, at::IntArrayRef shape, const at::Ten
     const PhiloxRow first = row_of(stream, first_row);
     row_of(stream, first_row + rows - 1);  // the last row must be legal too
     if (on_device) {
-      const c10::DeviceGuard there(out.device());
-      const c10::impl::VirtualGuardImpl streams(device.type());
+      const cuda::OnDevice there(out.device());
       cuda::fill_rows(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution,
-                      streams.getStream(out.device()).native_handle());
+                      there.stream());
     } else {
       fill_rows_cpu(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution);
     }

@@ -7,7 +7,6 @@
 
 #include "cdm/log.h"
 #include "cdm/text.h"
-#include "message_of.h"
 
 namespace cdm {
 namespace {
@@ -67,7 +66,7 @@ void Recorded::record() {
     failed_ = true;
     inputs_.clear();
     results_.clear();
-    log_warning(concat("cuda_graphs: ", message_of(error), "; going on without"));
+    log_warning(concat("cuda_graphs: ", first_line(error.what()), "; going on without"));
   }
 }
 

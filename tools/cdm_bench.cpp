@@ -46,8 +46,8 @@ struct Timing {
 };
 
 void wait_for(at::Device device) {
-  if (!device.is_cpu())
-    c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+  if (device.is_cpu()) return;
+  c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
 }
 
 /// Milliseconds of `work`, the median of several runs after a warm-up.

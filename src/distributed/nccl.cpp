@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "nccl.h"
 
-#include <dlfcn.h>
-
-#include "../dl_error.h"
+#include "../shared_library.h"
 
 namespace cdm {
 
 void make_nccl_group(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
                      std::chrono::milliseconds timeout, NcclGroup& group) {
-  void* const library = ::dlopen("libcdm-nccl.so", RTLD_NOW);
-  void* const function = library == nullptr ? nullptr : ::dlsym(library, "cdm_make_nccl_group");
+  void* const function = dl_function("libcdm-nccl.so", "cdm_make_nccl_group");
   if (function == nullptr) {
     group.error = dl_error();
     return;

@@ -4,12 +4,11 @@
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <vector>
 
 #include "../cuda/group_norm_launch.h"
+#include "../cuda/on_device.h"
 #include "group_norm_kernels.h"
 
 namespace cdm::ops {
@@ -95,9 +94,8 @@ NormSecondGradient<T> image_of(const NormSecondGradient<T>& all, NormShape s, st
 /// Calls body(T{}, layout, stream) in the call's type, for a launch on its GPU.
 template <class Body>
 void on_gpu(const NormCall& call, const Body& body) {
-  const c10::DeviceGuard on_device(call.x.device());
-  const c10::impl::VirtualGuardImpl streams(call.x.device().type());
-  void* const stream = streams.getStream(call.x.device()).native_handle();
+  const cuda::OnDevice on_device(call.x.device());
+  void* const stream = on_device.stream();
   const cuda::NormLayout layout = cuda::norm_layout(call.x.size(0), shape_of(call));
   if (call.x.scalar_type() == at::kFloat) {
     body(float{}, layout, stream);

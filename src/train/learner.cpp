@@ -106,7 +106,7 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
   if (config.cuda_graphs && device.is_cuda()) {
     if (group.is_alone()) {
       record_with(cuda_graphs(device));
-      average_ = std::make_shared<RecordedDenoiser>(average_, cuda_graphs(device));
+      average_ = recorded_if_asked(average_, config, device);
     } else {
       log_warning("cuda_graphs: a run of several processes is not recorded; going on without");
     }
@@ -123,11 +123,16 @@ std::uint64_t Learner::dropout_seed() const {
 }
 
 LossGradients Learner::loss_gradients(const StepInputs& inputs) const {
+  std::vector<DropoutMasks> masks = masks_of(inputs);
+  return loss_gradients(inputs, masks);
+}
+
+std::vector<DropoutMasks> Learner::masks_of(const StepInputs& inputs) const {
   std::vector<DropoutMasks> masks;
   for (const Piece& piece : pieces_of(inputs.x0.size(0))) {
     masks.emplace_back(dropout_seed(), inputs.first_row + piece.first);
   }
-  return loss_gradients(inputs, masks);
+  return masks;
 }
 
 LossGradients Learner::loss_gradients(const StepInputs& inputs,
@@ -182,16 +187,15 @@ LossGradients Learner::recorded_loss_gradients(const StepInputs& inputs) {
   if (inputs.first_row != 0 || (inputs.all_rows != 0 && inputs.all_rows != rows)) {
     return loss_gradients(inputs);  // a part of a batch, which a recording knows nothing of
   }
-  const std::vector<Piece> pieces = pieces_of(rows);
   if (requests_rows_ != rows) {  // the first step says what masks are asked for
     requests_rows_ = rows;
-    std::vector<DropoutMasks> masks;
-    for (const Piece& piece : pieces) masks.emplace_back(dropout_seed(), piece.first);
+    std::vector<DropoutMasks> masks = masks_of(inputs);
     LossGradients loss = loss_gradients(inputs, masks);
     requests_.clear();
     for (const DropoutMasks& piece_masks : masks) requests_.push_back(piece_masks.requests());
     return loss;
   }
+  const std::vector<Piece> pieces = pieces_of(rows);
   Recorded::Tensors in = {inputs.x0, inputs.t, inputs.noise, inputs.labels};
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     const std::vector<at::Tensor> drawn =

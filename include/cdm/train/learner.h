@@ -110,6 +110,8 @@ class Learner {
   /// The pieces that a batch of `rows` is worked on in.
   std::vector<Piece> pieces_of(std::int64_t rows) const;
   std::uint64_t dropout_seed() const;
+  /// One for each piece, which draws its masks as they are asked for.
+  std::vector<DropoutMasks> masks_of(const StepInputs& inputs) const;
   /// loss_gradients() with one DropoutMasks for each piece. Depends on nothing that changes from
   /// step to step, but its arguments.
   LossGradients loss_gradients(const StepInputs& inputs, std::vector<DropoutMasks>& masks) const;
