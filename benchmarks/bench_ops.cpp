@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
-#include "cdm/device.h"
+#include "cdm/device/device.h"
+#include "cdm/device/random.h"
 #include "cdm/ops/ops.h"
-#include "cdm/random.h"
 
 namespace {
 

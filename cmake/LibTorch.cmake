@@ -2,7 +2,7 @@
 #
 # find_package(Torch) is not used: it enables CUDA by itself, overrides CMAKE_CUDA_ARCHITECTURES and
 # fails on a machine without nvcc. Programs link libtorch_cpu and libc10 only; the CUDA libraries are
-# loaded at run time (src/device.cpp), so one binary serves machines with and without a GPU.
+# loaded at run time (src/device/device.cpp), so one binary serves machines with and without a GPU.
 #
 # Searched in this order: CDM_LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH, CDM_LIBTORCH_FALLBACK.
 # This file is installed, too: the package cdm finds LibTorch in the same way.

@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
 
 namespace cdm::fuzz {
 

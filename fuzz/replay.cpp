@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "cdm/io/file.h"
+#include "cdm/core/file.h"
 #include "cifar10.cpp"
 #include "idx.cpp"
 #include "npy.cpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // A configuration file.
-#include "cdm/config.h"
+#include "cdm/config/config.h"
 #include "fuzz.h"
 
 CDM_FUZZ_TARGET(yaml)(const std::uint8_t* data, std::size_t size) {

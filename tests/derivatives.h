@@ -13,11 +13,12 @@
 #include <string>
 #include <vector>
 
-#include "cdm/cuda_kernels.h"
-#include "cdm/device.h"
+#include "cdm/core/text.h"
+#include "cdm/device/cuda_kernels.h"
+#include "cdm/device/device.h"
+#include "cdm/device/precision.h"
+#include "cdm/ops/cuda_kernels.h"
 #include "cdm/ops/ops.h"
-#include "cdm/precision.h"
-#include "cdm/text.h"
 #include "support.h"
 
 namespace cdm::test {

@@ -7,8 +7,8 @@
 
 #include <cstddef>
 
-#include "cdm/tensors.h"
-#include "cdm/train/checkpoint.h"
+#include "cdm/core/tensors.h"
+#include "cdm/run/checkpoint.h"
 
 namespace cdm::test {
 
@@ -21,7 +21,7 @@ inline void expect_equal(const NamedTensors& a, const NamedTensors& b) {
   }
 }
 
-inline void expect_equal(const Checkpoint& a, const Checkpoint& b) {
+inline void expect_equal(const TrainingState& a, const TrainingState& b) {
   EXPECT_EQ(a.step, b.step);
   expect_equal(a.model, b.model);
   expect_equal(a.ema, b.ema);

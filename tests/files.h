@@ -11,8 +11,8 @@
 #include <string>
 #include <string_view>
 
-#include "cdm/error.h"
-#include "cdm/text.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 
 namespace cdm::test {
 

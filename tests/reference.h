@@ -14,13 +14,13 @@
 #include <string>
 #include <vector>
 
-#include "cdm/config.h"
+#include "cdm/config/config.h"
+#include "cdm/core/text.h"
 #include "cdm/io/npy.h"
 #include "cdm/io/npz.h"
 #include "cdm/io/safetensors.h"
-#include "cdm/text.h"
-#include "cdm/train/import_weights.h"
-#include "cdm/train/official_checkpoint.h"
+#include "cdm/weights/import_weights.h"
+#include "cdm/weights/official_checkpoint.h"
 #include "support.h"
 
 namespace cdm::test {
@@ -48,7 +48,7 @@ struct ReferenceCase {
   explicit ReferenceCase(std::filesystem::path where)
       : folder(std::move(where)), loss(tensors("loss.safetensors")) {
     const std::string source = file("checkpoint.pth").string();
-    const Checkpoint read = read_official_checkpoint(source).state;
+    const TrainingState read = read_official_checkpoint(source).state;
     config = fit_to_weights(load_config(file("config.yaml")), read.model, source);
     checkpoint = fit_to_network(config, read, source);
     if (has("nll.safetensors")) nll = tensors("nll.safetensors");
@@ -75,7 +75,7 @@ struct ReferenceCase {
   std::filesystem::path folder;
   std::map<std::string, at::Tensor> loss, nll;
   RunConfig config;
-  Checkpoint checkpoint;
+  TrainingState checkpoint;
 };
 
 /// What a case may have sampled with. It need not say, but only one setting comes as close as is

@@ -10,9 +10,9 @@
 #include <memory>
 #include <string>
 
-#include "cdm/classifier.h"
-#include "cdm/config.h"
-#include "cdm/random.h"
+#include "cdm/config/config.h"
+#include "cdm/device/random.h"
+#include "cdm/diffusion/classifier.h"
 
 namespace cdm::test {
 

@@ -12,8 +12,8 @@
 #include <numeric>
 #include <vector>
 
+#include "cdm/core/error.h"
 #include "cdm/data/batches.h"
-#include "cdm/error.h"
 #include "support.h"
 
 namespace cdm {

@@ -9,9 +9,9 @@
 #include <iomanip>
 #include <sstream>
 
+#include "cdm/core/text.h"
 #include "cdm/io/image.h"
 #include "cdm/io/npz.h"
-#include "cdm/text.h"
 #include "tiny_run.h"
 
 namespace cdm {

@@ -9,9 +9,9 @@
 #include <functional>
 #include <thread>
 
-#include "cdm/config.h"
+#include "cdm/config/config.h"
 #include "cdm/io/image.h"
-#include "cdm/train/checkpoint.h"
+#include "cdm/run/checkpoint.h"
 #include "tiny_run.h"
 
 namespace cdm {
@@ -65,7 +65,7 @@ TEST(CdmTrain, WritesTheWholeRun) {
   EXPECT_THAT(
       test::names_in(newest_checkpoint(run)),
       ElementsAre("ema.safetensors", "model.safetensors", "optimizer.safetensors", "state.json"));
-  const Checkpoint checkpoint = read_checkpoint(newest_checkpoint(run));
+  const TrainingState checkpoint = read_checkpoint(newest_checkpoint(run));
   EXPECT_EQ(checkpoint.step, 20);
   EXPECT_GT(checkpoint.seconds, 0.0);
 

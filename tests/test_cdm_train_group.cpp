@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "cdm/text.h"
-#include "cdm/train/checkpoint.h"
+#include "cdm/core/text.h"
+#include "cdm/run/checkpoint.h"
 #include "tiny_run.h"
 
 namespace cdm {
@@ -66,8 +66,8 @@ TEST_P(CdmTrainGroup, LearnsWhatOneProcessLearns) {
         EXPECT_NEAR(found[i][name], value, 1e-4 * std::abs(value)) << name << " of line " << i;
       }
     }
-    const Checkpoint a = read_checkpoint(tiny / "one/checkpoints/step-00000020");
-    const Checkpoint b = read_checkpoint(tiny / run + "/checkpoints/step-00000020");
+    const TrainingState a = read_checkpoint(tiny / "one/checkpoints/step-00000020");
+    const TrainingState b = read_checkpoint(tiny / run + "/checkpoints/step-00000020");
     expect_close(a.model, b.model);
     expect_close(a.ema, b.ema);
   }
@@ -89,8 +89,8 @@ TEST(CdmTrainGroup, GoesOnInAnotherNumberOfProcesses) {
   const Finished last = tiny.train("tiny", "run");
   ASSERT_EQ(last.exit_code, 0);
   EXPECT_THAT(last.err, HasSubstr("going on from step 15"));
-  const Checkpoint a = read_checkpoint(tiny / "one/checkpoints/step-00000020");
-  const Checkpoint b = read_checkpoint(tiny / "run/checkpoints/step-00000020");
+  const TrainingState a = read_checkpoint(tiny / "one/checkpoints/step-00000020");
+  const TrainingState b = read_checkpoint(tiny / "run/checkpoints/step-00000020");
   expect_close(a.model, b.model);
   expect_close(a.exp_avg, b.exp_avg);
 }

@@ -15,10 +15,10 @@
 #include <string>
 #include <vector>
 
-#include "cdm/error.h"
-#include "cdm/io/file.h"
-#include "cdm/text.h"
-#include "cdm/train/checkpoint.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/text.h"
+#include "cdm/run/checkpoint.h"
 #include "support.h"
 
 namespace cdm {
@@ -37,7 +37,7 @@ NamedTensors tensors(std::uint64_t seed) {
           {"a.name before the others", numbers(seed + 2, {2, 5}, at::kDouble)}};
 }
 
-Checkpoint some_checkpoint(std::int64_t step = 1000) {
+TrainingState some_checkpoint(std::int64_t step = 1000) {
   return {step, 12.25, tensors(10), tensors(20), tensors(30), tensors(40)};
 }
 
@@ -82,7 +82,7 @@ class CheckpointTest : public testing::Test {
 };
 
 TEST_F(CheckpointTest, ComesBackAsItWas) {
-  Checkpoint written = some_checkpoint();
+  TrainingState written = some_checkpoint();
   // As layers keep them: channels side by side.
   written.model[0].second = written.model[0].second.contiguous(at::MemoryFormat::ChannelsLast);
   const fs::path path = write_checkpoint(folder_ / "deep" / "er", written);
@@ -90,7 +90,7 @@ TEST_F(CheckpointTest, ComesBackAsItWas) {
   EXPECT_THAT(names_in(path), testing::UnorderedElementsAreArray(kFiles));
   EXPECT_EQ(names_in(path.parent_path()).size(), 1U);
 
-  const Checkpoint read = read_checkpoint(path);
+  const TrainingState read = read_checkpoint(path);
   EXPECT_EQ(read.step, 1000);
   EXPECT_EQ(read.seconds, 12.25);
   expect_equal(read.model, written.model);
@@ -116,7 +116,7 @@ TEST_F(CheckpointTest, ListsOldestFirstAndOnlyWholeOnes) {
 
 TEST_F(CheckpointTest, ReplacesOneOfTheSameStep) {
   write_checkpoint(folder_, some_checkpoint());
-  Checkpoint newer = some_checkpoint();
+  TrainingState newer = some_checkpoint();
   newer.model = tensors(99);
   const fs::path path = write_checkpoint(folder_, newer);
   expect_equal(read_checkpoint(path).model, newer.model);
@@ -168,10 +168,10 @@ TEST_F(CheckpointTest, RefusesWhatIsNotAFolder) {
 }
 
 TEST_F(CheckpointTest, AFailedWriteLeavesTheOldOneAndNothingElse) {
-  const Checkpoint old = some_checkpoint();
+  const TrainingState old = some_checkpoint();
   const fs::path path = write_checkpoint(folder_, old);
 
-  Checkpoint large = some_checkpoint();
+  TrainingState large = some_checkpoint();
   large.ema[0].second = at::zeros({100, 100});
   // No file may grow beyond 8 kB for a moment: as if the disk were full.
   rlimit limit = {};

@@ -9,8 +9,8 @@
 #include <cmath>
 #include <numbers>
 
-#include "cdm/classifier.h"
-#include "cdm/loss.h"
+#include "cdm/diffusion/classifier.h"
+#include "cdm/diffusion/loss.h"
 #include "support.h"
 
 namespace cdm {

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "../src/config_keys.h"
-#include "cdm/config.h"
-#include "cdm/io/file.h"
+#include "cdm/config/config.h"
+#include "cdm/core/file.h"
+#include "config/config_keys.h"
 #include "files.h"
 
 namespace cdm {

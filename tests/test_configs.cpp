@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "cdm/core/file.h"
 #include "cdm/data/batches.h"
 #include "cdm/eval/nll.h"
-#include "cdm/io/file.h"
 #include "cdm/sample/sampler.h"
 #include "cdm/train/learner.h"
 #include "support.h"

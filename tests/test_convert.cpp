@@ -5,9 +5,9 @@
 
 #include "cdm/io/npz.h"
 #include "cdm/io/safetensors.h"
-#include "cdm/train/checkpoint.h"
+#include "cdm/run/checkpoint.h"
 #include "cdm/train/learner.h"
-#include "cdm/train/official_checkpoint.h"
+#include "cdm/weights/official_checkpoint.h"
 #include "equal_checkpoints.h"
 #include "process.h"
 #include "support.h"
@@ -37,7 +37,7 @@ class Convert : public testing::Test {
 
     config.model.head_channels = head_channels;
     Learner learner(config, {1, 8, 22}, at::kCPU);
-    state_ = learner.checkpoint();
+    state_ = learner.state();
     state_.step = 3;
     std::uint64_t index = 10;
     for (NamedTensors* const part : {&state_.ema, &state_.exp_avg, &state_.exp_avg_sq}) {
@@ -58,12 +58,12 @@ class Convert : public testing::Test {
     return convert(work_ / "official.pth", out, more);
   }
 
-  static Checkpoint checkpoint_of(const std::string& run, const std::string& name) {
+  static TrainingState checkpoint_of(const std::string& run, const std::string& name) {
     return read_checkpoint(std::filesystem::path(run) / "checkpoints" / name);
   }
 
   test::TemporaryFolder work_;
-  Checkpoint state_;
+  TrainingState state_;
 };
 
 TEST_F(Convert, RoundTripKeepsEveryTensor) {
@@ -103,7 +103,7 @@ TEST_F(Convert, TrainingGoesOnAtTheImportedStep) {
   EXPECT_THAT(metrics, testing::StartsWith("{\"step\":4,"));
   EXPECT_THAT(metrics, HasSubstr("\n{\"step\":5,"));
   // Two steps of Adam move a weight by about the learning rate each, from where it was.
-  const Checkpoint after = checkpoint_of(run, "step-00000005");
+  const TrainingState after = checkpoint_of(run, "step-00000005");
   for (std::size_t i = 0; i < state_.model.size(); ++i) {
     const double moved =
         (after.model[i].second - state_.model[i].second).abs().max().item<double>();

@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "cdm/core/file.h"
 #include "cdm/data/dataset.h"
 #include "cdm/data/subset.h"
-#include "cdm/io/file.h"
 #include "cdm/io/npz.h"
 #include "dataset_test.h"
 #include "files.h"

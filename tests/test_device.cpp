@@ -5,8 +5,8 @@
 #include <cstdlib>
 #include <memory>
 
-#include "cdm/device.h"
-#include "cdm/error.h"
+#include "cdm/core/error.h"
+#include "cdm/device/device.h"
 
 namespace cdm {
 namespace {

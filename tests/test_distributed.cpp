@@ -15,13 +15,13 @@
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
-#include "../src/distributed/nccl.h"
-#include "cdm/device.h"
+#include "cdm/core/error.h"
+#include "cdm/device/device.h"
+#include "cdm/device/random.h"
 #include "cdm/distributed/gradient_buckets.h"
 #include "cdm/distributed/place.h"
 #include "cdm/distributed/process_group.h"
-#include "cdm/error.h"
-#include "cdm/random.h"
+#include "distributed/nccl.h"
 #include "group.h"
 
 namespace cdm {

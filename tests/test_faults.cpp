@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "cdm/train/run_dir.h"
+#include "cdm/run/run_dir.h"
 #include "tiny_run.h"
 
 namespace cdm {
@@ -58,7 +58,7 @@ TEST(Faults, AKilledRunGoesOnAndEndsAsIfItHadNot) {
     ASSERT_TRUE(killed.exit_code == 0 || killed.exit_code == 128 + SIGKILL) << killed.err;
     EXPECT_THAT(killed.err, Not(HasSubstr("damaged")));
 
-    const std::optional<Checkpoint> newest = run.newest_checkpoint();
+    const std::optional<TrainingState> newest = run.newest_checkpoint();
     const std::int64_t step = newest ? newest->step : 0;
     EXPECT_GE(step, reached) << "kill " << kill;
     // No step that was logged is lost, but the one whose checkpoint was being written.

@@ -13,11 +13,11 @@
 #include <filesystem>
 #include <string>
 
-#include "../src/io/sha256.h"
+#include "cdm/core/file.h"
+#include "cdm/device/random.h"
 #include "cdm/eval/feature_network.h"
-#include "cdm/io/file.h"
-#include "cdm/random.h"
 #include "files.h"
+#include "io/sha256.h"
 
 namespace cdm {
 namespace {

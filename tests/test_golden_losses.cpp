@@ -11,10 +11,10 @@
 #include <string>
 #include <tuple>
 
-#include "cdm/config.h"
+#include "cdm/config/config.h"
+#include "cdm/core/text.h"
 #include "cdm/io/safetensors.h"
 #include "cdm/ops/ops.h"
-#include "cdm/text.h"
 #include "cdm/train/learner.h"
 #include "support.h"
 
@@ -71,7 +71,7 @@ TEST_P(GoldenLosses, TenStepsAgree) {
   const at::Tensor& x0 = golden.at("x0");  // [steps, B, C, H, W]
   const NoiseSchedule schedule(config.diffusion);
   Learner learner(config, {x0.size(2), x0.size(3), schedule.levels()}, at::kCPU, type);
-  Checkpoint start = learner.checkpoint();
+  TrainingState start = learner.state();
   for (auto* const weights : {&start.model, &start.ema}) {
     for (auto& [key, value] : *weights) value = initial_value(key, value.sizes());
   }
@@ -93,7 +93,7 @@ TEST_P(GoldenLosses, TenStepsAgree) {
   }
 
   std::size_t compared = 0;
-  const Checkpoint end = learner.checkpoint();
+  const TrainingState end = learner.state();
   for (const auto& [prefix, weights] : {std::pair("weights.", &end.model), {"ema.", &end.ema}}) {
     for (const auto& [key, value] : *weights) {
       const auto expected = golden.find(prefix + key);

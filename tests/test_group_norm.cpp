@@ -5,8 +5,8 @@
 
 #include <string>
 
+#include "cdm/core/text.h"
 #include "cdm/ops/ops.h"
-#include "cdm/text.h"
 #include "derivatives.h"
 
 namespace cdm {

@@ -15,10 +15,10 @@
 #include <thread>
 #include <vector>
 
-#include "../src/cuda/group_norm_block.h"
+#include "cdm/core/text.h"
 #include "cdm/ops/ops.h"
-#include "cdm/text.h"
 #include "derivatives.h"
+#include "ops/group_norm/block.h"
 
 namespace cdm {
 namespace {

@@ -10,7 +10,7 @@
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
 
-#include "../src/distributed/heartbeat.h"
+#include "distributed/heartbeat.h"
 
 namespace cdm {
 namespace {

@@ -16,7 +16,7 @@
 #include <filesystem>
 #include <string>
 
-#include "cdm/io/file.h"
+#include "cdm/core/file.h"
 #include "cdm/io/image.h"
 #include "cdm/io/npz.h"
 #include "files.h"

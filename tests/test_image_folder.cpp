@@ -12,8 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "cdm/core/file.h"
 #include "cdm/data/dataset.h"
-#include "cdm/io/file.h"
 #include "cdm/io/image.h"
 #include "dataset_test.h"
 #include "files.h"

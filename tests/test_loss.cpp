@@ -12,7 +12,7 @@
 #include <set>
 #include <vector>
 
-#include "cdm/loss.h"
+#include "cdm/diffusion/loss.h"
 #include "cdm/model/ddm_unet.h"
 #include "support.h"
 

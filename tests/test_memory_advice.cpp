@@ -9,7 +9,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "cdm/memory_advice.h"
+#include "cdm/device/memory_advice.h"
 
 namespace cdm {
 namespace {

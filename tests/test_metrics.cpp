@@ -19,8 +19,8 @@
 #include <variant>
 #include <vector>
 
-#include "cdm/io/file.h"
-#include "cdm/train/metrics.h"
+#include "cdm/core/file.h"
+#include "cdm/run/metrics.h"
 #include "files.h"
 
 namespace cdm {

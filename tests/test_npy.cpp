@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "cdm/io/file.h"
+#include "cdm/core/file.h"
 #include "cdm/io/npy.h"
 #include "files.h"
 

@@ -15,10 +15,10 @@
 #include <stdexcept>
 #include <string>
 
-#include "../src/io/zip.h"
-#include "cdm/io/file.h"
+#include "cdm/core/file.h"
 #include "cdm/io/npz.h"
 #include "files.h"
+#include "io/zip.h"
 
 namespace cdm {
 namespace {

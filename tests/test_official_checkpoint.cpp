@@ -6,9 +6,9 @@
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
 #include "cdm/io/torch_file.h"
-#include "cdm/train/official_checkpoint.h"
+#include "cdm/weights/official_checkpoint.h"
 #include "equal_checkpoints.h"
 #include "support.h"
 
@@ -30,7 +30,7 @@ TEST(OfficialCheckpoint, ReadsWhatPyTorchWrote) {
   const OfficialCheckpoint read = read_official_checkpoint(kData / "official.pth");
   EXPECT_EQ(read.epoch, 5);
   EXPECT_EQ(read.loss, 0.75);
-  const Checkpoint& state = read.state;
+  const TrainingState& state = read.state;
   EXPECT_EQ(state.step, 2);
   std::vector<std::string> names;
   for (const auto& [name, tensor] : state.model) names.push_back(name);
@@ -56,7 +56,7 @@ TEST(OfficialCheckpoint, ReadsWhatPyTorchWrote) {
 }
 
 TEST(OfficialCheckpoint, ReadsWrappedNames) {
-  const Checkpoint whole = read_official_checkpoint(kData / "official.pth").state;
+  const TrainingState whole = read_official_checkpoint(kData / "official.pth").state;
   const OfficialCheckpoint read = read_official_checkpoint(kData / "official_prefixed.pth");
   EXPECT_EQ(read.epoch, 5);
   EXPECT_EQ(read.loss, 0.75);

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "cdm/core/text.h"
 #include "cdm/ops/ops.h"
-#include "cdm/text.h"
 #include "derivatives.h"
 
 namespace cdm {

@@ -12,8 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "cdm/device/parallel.h"
 #include "cdm/ops/flops.h"
-#include "cdm/parallel.h"
 #include "cdm/train/learner.h"
 #include "support.h"
 

@@ -4,8 +4,8 @@
 
 #include <cstdlib>
 
+#include "cdm/core/file.h"
 #include "cdm/eval/plot.h"
-#include "cdm/io/file.h"
 #include "cdm/io/image.h"
 #include "files.h"
 

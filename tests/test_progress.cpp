@@ -11,8 +11,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "cdm/log.h"
-#include "cdm/progress.h"
+#include "cdm/core/log.h"
+#include "cdm/core/progress.h"
 
 namespace cdm {
 namespace {

@@ -7,9 +7,10 @@
 #include <cmath>
 #include <set>
 
-#include "cdm/cuda_kernels.h"
-#include "cdm/device.h"
-#include "cdm/random.h"
+#include "cdm/device/cuda_kernels.h"
+#include "cdm/device/device.h"
+#include "cdm/device/random.h"
+#include "cdm/ops/cuda_kernels.h"
 
 namespace cdm {
 namespace {

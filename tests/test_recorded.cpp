@@ -13,10 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "cdm/device.h"
-#include "cdm/precision.h"
-#include "cdm/recorded.h"
-#include "cdm/recorded_denoiser.h"
+#include "cdm/device/device.h"
+#include "cdm/device/precision.h"
+#include "cdm/device/recorded.h"
+#include "cdm/inference/recorded_denoiser.h"
 #include "cdm/sample/sampler.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/make_model.h"

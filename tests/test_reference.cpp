@@ -22,7 +22,7 @@ class Reference : public testing::TestWithParam<at::ScalarType> {
     RunConfig config = reference.config;
     config.model.dropout = 0.0;
     auto learner = std::make_unique<Learner>(config, network_shape(config), at::kCPU, type());
-    Checkpoint start = reference.checkpoint;
+    TrainingState start = reference.checkpoint;
     start.model = start.ema;
     learner->restore(start, reference.folder.string());
     return learner;

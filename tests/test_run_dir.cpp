@@ -11,11 +11,11 @@
 #include <set>
 #include <string>
 
-#include "../src/config_keys.h"
-#include "cdm/io/file.h"
-#include "cdm/log.h"
-#include "cdm/random.h"
-#include "cdm/train/run_dir.h"
+#include "cdm/core/file.h"
+#include "cdm/core/log.h"
+#include "cdm/device/random.h"
+#include "cdm/run/run_dir.h"
+#include "config/config_keys.h"
 #include "equal_checkpoints.h"
 #include "files.h"
 
@@ -118,7 +118,7 @@ TEST_F(RunFolder, FindsTheNewestCheckpointBeforeAStep) {
 TEST_F(RunFolder, PassesOverACheckpointDamagedAnywhere) {
   for (const std::int64_t step : {1, 2}) save(step);
   const fs::path newest = run_.checkpoints() / "step-00000002";
-  const Checkpoint whole = read_checkpoint(newest);
+  const TrainingState whole = read_checkpoint(newest);
   std::vector<std::string> files;
   for (const auto& entry : fs::directory_iterator(newest)) {
     files.push_back(entry.path().filename().string());

@@ -13,7 +13,7 @@
 #include <map>
 #include <string>
 
-#include "cdm/io/file.h"
+#include "cdm/core/file.h"
 #include "cdm/io/safetensors.h"
 #include "files.h"
 

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
 #include "cdm/sample/sampler.h"
 #include "support.h"
 

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "cdm/core/error.h"
 #include "cdm/diffusion/schedule.h"
-#include "cdm/error.h"
 #include "files.h"
 #include "support.h"
 

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "cdm/core/file.h"
 #include "cdm/eval/table.h"
-#include "cdm/io/file.h"
 #include "files.h"
 
 namespace cdm {

@@ -4,7 +4,7 @@
 #include <limits>
 #include <string>
 
-#include "cdm/text.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 namespace {

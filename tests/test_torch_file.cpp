@@ -13,12 +13,12 @@
 #include <limits>
 #include <optional>
 
-#include "../src/io/pickle.h"
-#include "../src/io/zip.h"
-#include "cdm/error.h"
-#include "cdm/io/file.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/text.h"
 #include "cdm/io/torch_file.h"
-#include "cdm/text.h"
+#include "io/pickle.h"
+#include "io/zip.h"
 
 namespace cdm {
 namespace {

@@ -19,7 +19,7 @@
 #include <numbers>
 #include <vector>
 
-#include "cdm/text.h"
+#include "cdm/core/text.h"
 #include "cdm/train/learner.h"
 #include "equal_checkpoints.h"
 #include "support.h"
@@ -257,7 +257,7 @@ TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
   {
     Learner first = small.learner();
     for (std::int64_t k = 0; k < kStop; ++k) first.step(small.inputs(k));
-    saved = write_checkpoint(folder, first.checkpoint());
+    saved = write_checkpoint(folder, first.state());
   }
   at::rand({17});  // other random numbers drawn meanwhile change nothing
   Learner second = small.learner();
@@ -268,8 +268,8 @@ TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
     const double loss = second.step(small.inputs(k)).loss.total.item<double>();
     EXPECT_EQ(loss, losses[static_cast<std::size_t>(k)]) << "step " << k;
   }
-  const Checkpoint end = whole.checkpoint();
-  const Checkpoint resumed = second.checkpoint();
+  const TrainingState end = whole.state();
+  const TrainingState resumed = second.state();
   for (std::size_t i = 0; i < end.model.size(); ++i) {
     EXPECT_TRUE(at::equal(resumed.model[i].second, end.model[i].second)) << end.model[i].first;
     EXPECT_TRUE(at::equal(resumed.ema[i].second, end.ema[i].second)) << end.ema[i].first;
@@ -289,29 +289,32 @@ TEST(Training, LeavesOutAStepThatIsNotFiniteAndGoesOn) {
     for (const auto& [name, tensor] : tensors) copies.emplace_back(name, tensor.clone());
     return copies;
   };
-  const Checkpoint now = learner.checkpoint();
-  const Checkpoint before = {now.step,      now.seconds,       copy(now.model),
-                             copy(now.ema), copy(now.exp_avg), copy(now.exp_avg_sq)};
+  const TrainingState now = learner.state();
+  TrainingState before = now;
+  before.model = copy(now.model);
+  before.ema = copy(now.ema);
+  before.exp_avg = copy(now.exp_avg);
+  before.exp_avg_sq = copy(now.exp_avg_sq);
   StepInputs bad = small.inputs(1);
   bad.noise = bad.noise.clone();
   bad.noise[0][0][0][0].fill_(std::numeric_limits<double>::quiet_NaN());
   learner.step(bad);
   EXPECT_EQ(learner.steps_done(), 2);
   EXPECT_EQ(learner.steps_skipped(), 1);
-  Checkpoint after = learner.checkpoint();
+  TrainingState after = learner.state();
   after.step = before.step;
   test::expect_equal(after, before);
 
   // Adam's count of updates goes on rightly after a resume, too.
   const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "skipped";
   std::filesystem::remove_all(folder);
-  const std::filesystem::path saved = write_checkpoint(folder, learner.checkpoint());
+  const std::filesystem::path saved = write_checkpoint(folder, learner.state());
   Learner resumed = small.learner();
   resumed.restore(read_checkpoint(saved), saved.string());
   EXPECT_EQ(resumed.steps_skipped(), 1);
   EXPECT_FALSE(learner.step(small.inputs(2)).left_out);
   resumed.step(small.inputs(2));
-  test::expect_equal(resumed.checkpoint(), learner.checkpoint());
+  test::expect_equal(resumed.checkpoint(), learner.state());
   std::filesystem::remove_all(folder);
 }
 

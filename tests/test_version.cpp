@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cdm/version.h"
+#include "cdm/core/version.h"
 
 namespace cdm {
 namespace {

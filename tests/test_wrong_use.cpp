@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Wrong calls of the programs that start from a configuration or from foreign weights.
-#include "cdm/text.h"
+#include "cdm/core/text.h"
 #include "wrong_use.h"
 
 namespace cdm::test {

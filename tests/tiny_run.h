@@ -16,9 +16,9 @@
 #include <thread>
 #include <vector>
 
+#include "cdm/device/random.h"
 #include "cdm/io/npz.h"
-#include "cdm/random.h"
-#include "cdm/train/checkpoint.h"
+#include "cdm/run/checkpoint.h"
 #include "group.h"
 #include "process.h"
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "cdm/device.h"
+#include "cdm/device/device.h"
 #include "cdm/io/npy.h"
 #include "cdm/io/npz.h"
 #include "support.h"

@@ -16,18 +16,18 @@
 #include <string>
 #include <vector>
 
-#include "cdm/classifier.h"
-#include "cdm/config.h"
-#include "cdm/cuda_kernels.h"
-#include "cdm/device.h"
-#include "cdm/error.h"
-#include "cdm/log.h"
-#include "cdm/memory_advice.h"
+#include "cdm/config/config.h"
+#include "cdm/core/error.h"
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
+#include "cdm/device/device.h"
+#include "cdm/device/memory_advice.h"
+#include "cdm/device/precision.h"
+#include "cdm/device/random.h"
+#include "cdm/diffusion/classifier.h"
+#include "cdm/ops/cuda_kernels.h"
 #include "cdm/ops/flops.h"
 #include "cdm/ops/ops.h"
-#include "cdm/precision.h"
-#include "cdm/random.h"
-#include "cdm/text.h"
 #include "cdm/train/learner.h"
 #include "program.h"
 

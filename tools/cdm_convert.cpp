@@ -5,14 +5,14 @@
 #include <string>
 #include <vector>
 
-#include "cdm/config.h"
-#include "cdm/error.h"
+#include "cdm/config/config.h"
+#include "cdm/core/error.h"
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
 #include "cdm/io/safetensors.h"
-#include "cdm/log.h"
-#include "cdm/text.h"
-#include "cdm/train/import_weights.h"
-#include "cdm/train/official_checkpoint.h"
-#include "cdm/train/run_dir.h"
+#include "cdm/run/run_dir.h"
+#include "cdm/weights/import_weights.h"
+#include "cdm/weights/official_checkpoint.h"
 #include "program.h"
 
 namespace {
@@ -44,7 +44,7 @@ void import_run(const Options& options) {
         options.out, ": is a run already, which is not overwritten; name another folder"));
   }
   const cdm::RunConfig given = cdm::load_config(options.config, options.set);
-  const cdm::Checkpoint state = cdm::read_official_checkpoint(options.input).state;
+  const cdm::TrainingState state = cdm::read_official_checkpoint(options.input).state;
   const cdm::RunConfig config = cdm::fit_to_weights(given, state.model, options.input);
   run.save(cdm::fit_to_network(config, state, options.input), 0);
   run.save_config(config);
@@ -64,8 +64,8 @@ void import_run(const Options& options) {
 /// A run's checkpoint -> the authors' file. A run counts no epochs, and keeps no loss.
 void export_torch(const cdm::ModelFiles& files, const fs::path& out) {
   const cdm::RunConfig config = cdm::load_config(files.config);
-  const cdm::Checkpoint state = cdm::fit_to_network(config, cdm::read_checkpoint(files.checkpoint),
-                                                    files.checkpoint.string());
+  const cdm::TrainingState state = cdm::fit_to_network(
+      config, cdm::read_checkpoint(files.checkpoint), files.checkpoint.string());
   cdm::write_official_checkpoint(out, {state, /*epoch=*/0, /*loss=*/0.0}, config.train);
 }
 

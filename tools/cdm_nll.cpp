@@ -6,14 +6,14 @@
 #include <ostream>
 #include <string>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/log.h"
+#include "cdm/core/progress.h"
+#include "cdm/core/text.h"
+#include "cdm/device/memory_advice.h"
 #include "cdm/eval/nll.h"
-#include "cdm/io/file.h"
-#include "cdm/log.h"
-#include "cdm/memory_advice.h"
-#include "cdm/progress.h"
-#include "cdm/text.h"
-#include "cdm/train/load_model.h"
+#include "cdm/run/load_model.h"
 #include "data_options.h"
 #include "model_options.h"
 #include "program.h"

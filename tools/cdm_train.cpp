@@ -6,18 +6,18 @@
 #include <string>
 #include <vector>
 
-#include "cdm/config.h"
-#include "cdm/cuda_kernels.h"
+#include "cdm/config/config.h"
+#include "cdm/core/error.h"
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
 #include "cdm/data/dataset.h"
-#include "cdm/device.h"
-#include "cdm/error.h"
-#include "cdm/log.h"
+#include "cdm/device/device.h"
+#include "cdm/device/precision.h"
+#include "cdm/device/random.h"
 #include "cdm/model/network.h"
-#include "cdm/precision.h"
-#include "cdm/random.h"
-#include "cdm/text.h"
-#include "cdm/train/replay.h"
-#include "cdm/train/trainer.h"
+#include "cdm/ops/cuda_kernels.h"
+#include "cdm/run/replay.h"
+#include "cdm/run/trainer.h"
 #include "program.h"
 
 namespace {

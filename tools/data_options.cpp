@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "data_options.h"
 
+#include "cdm/core/error.h"
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
 #include "cdm/data/subset.h"
-#include "cdm/error.h"
-#include "cdm/log.h"
-#include "cdm/text.h"
 
 namespace cdm {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "model_options.h"
 
-#include "cdm/error.h"
-#include "cdm/text.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cdm/model/network.h"
-#include "cdm/train/load_model.h"
+#include "cdm/run/load_model.h"
 
 namespace cdm {
 

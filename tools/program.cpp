@@ -10,12 +10,12 @@
 #include <map>
 #include <system_error>
 
-#include "cdm/device.h"
-#include "cdm/error.h"
-#include "cdm/io/file.h"
-#include "cdm/log.h"
-#include "cdm/text.h"
-#include "cdm/version.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
+#include "cdm/core/version.h"
+#include "cdm/device/device.h"
 
 namespace cdm {
 namespace {

@@ -9,9 +9,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "cdm/error.h"
-#include "cdm/log.h"
-#include "cdm/text.h"
+#include "cdm/core/error.h"
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include <ATen/core/Tensor.h>
 
-#include "cdm/error.h"
-#include "cdm/text.h"
-#include "sources.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "data/sources.h"
 
 namespace cdm {
 

@@ -8,10 +8,10 @@
 #include <sstream>
 #include <vector>
 
-#include "cdm/error.h"
-#include "cdm/io/file.h"
-#include "cdm/text.h"
-#include "sources.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/text.h"
+#include "data/sources.h"
 
 namespace cdm {
 namespace {

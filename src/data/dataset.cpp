@@ -3,9 +3,9 @@
 
 #include <ATen/TensorOperators.h>
 
-#include "cdm/error.h"
-#include "cdm/text.h"
-#include "sources.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "data/sources.h"
 
 namespace cdm {
 namespace {

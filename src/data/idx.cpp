@@ -11,9 +11,9 @@
 #include <memory>
 #include <vector>
 
-#include "cdm/error.h"
-#include "cdm/text.h"
-#include "sources.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "data/sources.h"
 
 namespace cdm {
 namespace {

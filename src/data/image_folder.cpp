@@ -9,10 +9,10 @@
 #include <cctype>
 #include <vector>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 #include "cdm/io/image.h"
-#include "cdm/text.h"
-#include "sources.h"
+#include "data/sources.h"
 
 namespace cdm {
 namespace {

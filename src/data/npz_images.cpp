@@ -7,10 +7,10 @@
 #include <string>
 #include <vector>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 #include "cdm/io/npz.h"
-#include "cdm/text.h"
-#include "sources.h"
+#include "data/sources.h"
 
 namespace cdm {
 

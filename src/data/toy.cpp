@@ -18,11 +18,11 @@
 #include <utility>
 #include <vector>
 
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 #include "cdm/data/batches.h"
-#include "cdm/error.h"
-#include "cdm/random.h"
-#include "cdm/text.h"
-#include "sources.h"
+#include "cdm/device/random.h"
+#include "data/sources.h"
 
 namespace cdm {
 namespace {

@@ -12,8 +12,8 @@
 #include <algorithm>
 #include <numbers>
 
-#include "cdm/error.h"
-#include "cdm/text.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 namespace {

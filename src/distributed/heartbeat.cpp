@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "heartbeat.h"
+#include "distributed/heartbeat.h"
 
 #include <condition_variable>
 #include <cstdint>
@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "cdm/text.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 namespace {

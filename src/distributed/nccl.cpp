@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-#include "nccl.h"
+#include "distributed/nccl.h"
 
-#include "../shared_library.h"
+#include "core/shared_library.h"
 
 namespace cdm {
 

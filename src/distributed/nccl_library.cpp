@@ -7,7 +7,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 #include <type_traits>
 
-#include "nccl.h"
+#include "distributed/nccl.h"
 
 extern "C" __attribute__((visibility("default"))) void cdm_make_nccl_group(
     const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,

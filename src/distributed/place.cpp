@@ -6,8 +6,8 @@
 #include <limits>
 #include <string_view>
 
-#include "cdm/error.h"
-#include "cdm/text.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 namespace {

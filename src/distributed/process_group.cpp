@@ -14,11 +14,11 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #include <utility>
 
-#include "cdm/error.h"
-#include "cdm/log.h"
-#include "cdm/text.h"
-#include "heartbeat.h"
-#include "nccl.h"
+#include "cdm/core/error.h"
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
+#include "distributed/heartbeat.h"
+#include "distributed/nccl.h"
 
 namespace cdm {
 namespace {

@@ -14,10 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include "../io/sha256.h"
-#include "cdm/error.h"
-#include "cdm/io/file.h"
-#include "cdm/text.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/text.h"
+#include "io/sha256.h"
 
 namespace cdm {
 namespace {

@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 #include "cdm/io/npz.h"
-#include "cdm/text.h"
 
 namespace cdm {
 namespace {

@@ -11,9 +11,9 @@
 #include <tuple>
 #include <vector>
 
-#include "cdm/error.h"
-#include "cdm/random.h"
-#include "cdm/text.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "cdm/device/random.h"
 
 namespace cdm {
 namespace {

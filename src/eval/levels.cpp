@@ -11,9 +11,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "cdm/classifier.h"
 #include "cdm/data/batches.h"
-#include "cdm/random.h"
+#include "cdm/device/random.h"
+#include "cdm/diffusion/classifier.h"
 
 namespace cdm {
 namespace {

@@ -16,7 +16,7 @@
 #include <numbers>
 
 #include "cdm/data/batches.h"
-#include "cdm/random.h"
+#include "cdm/device/random.h"
 
 namespace cdm {
 Scores score_images(const Classifier& classifier, const ScoreOptions& options,

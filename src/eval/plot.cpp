@@ -9,9 +9,9 @@
 #include <cerrno>
 #include <ostream>
 
-#include "cdm/io/file.h"
-#include "cdm/log.h"
-#include "cdm/text.h"
+#include "cdm/core/file.h"
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 namespace {

@@ -10,7 +10,7 @@
 #include <ostream>
 #include <sstream>
 
-#include "cdm/io/file.h"
+#include "cdm/core/file.h"
 
 namespace cdm {
 namespace {

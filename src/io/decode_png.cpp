@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // PNG through libpng's low-level interface: the simple one would apply gamma.
-#include "decode_png.h"
+#include "io/decode_png.h"
 
 #include <ATen/ops/empty.h>
 #include <png.h>
@@ -10,8 +10,8 @@
 #include <stdexcept>
 #include <vector>
 
-#include "cdm/error.h"
-#include "cdm/text.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 namespace {

@@ -14,10 +14,10 @@
 #include <stdexcept>
 #include <string_view>
 
-#include "cdm/error.h"
-#include "cdm/io/file.h"
-#include "cdm/text.h"
-#include "decode_png.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/text.h"
+#include "io/decode_png.h"
 
 namespace cdm {
 namespace {

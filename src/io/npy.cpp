@@ -11,11 +11,11 @@
 #include <ostream>
 #include <utility>
 
-#include "cdm/error.h"
-#include "cdm/io/file.h"
-#include "cdm/text.h"
-#include "npy_format.h"
-#include "raw_array.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/text.h"
+#include "io/npy_format.h"
+#include "io/raw_array.h"
 
 static_assert(std::endian::native == std::endian::little);
 

@@ -3,11 +3,11 @@
 
 #include <utility>
 
-#include "cdm/error.h"
-#include "cdm/io/file.h"
-#include "cdm/text.h"
-#include "npy_format.h"
-#include "zip.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/text.h"
+#include "io/npy_format.h"
+#include "io/zip.h"
 
 namespace cdm {
 namespace {

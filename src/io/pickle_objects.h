@@ -12,7 +12,7 @@
 #include <variant>
 #include <vector>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
 #include "cdm/io/torch_file.h"
 
 namespace cdm::pickle {

@@ -8,10 +8,10 @@
 #include <bit>
 #include <unordered_map>
 
-#include "cdm/error.h"
-#include "cdm/text.h"
-#include "pickle.h"
-#include "pickle_objects.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "io/pickle.h"
+#include "io/pickle_objects.h"
 
 namespace cdm {
 namespace {

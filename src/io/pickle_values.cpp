@@ -5,7 +5,7 @@
 #include <set>
 #include <unordered_map>
 
-#include "pickle_objects.h"
+#include "io/pickle_objects.h"
 
 namespace cdm::pickle {
 namespace {

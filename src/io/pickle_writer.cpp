@@ -8,7 +8,7 @@
 #include <limits>
 #include <string>
 
-#include "pickle.h"
+#include "io/pickle.h"
 
 namespace cdm {
 namespace {

@@ -15,10 +15,10 @@
 #include <string_view>
 #include <vector>
 
-#include "cdm/error.h"
-#include "cdm/io/file.h"
-#include "cdm/text.h"
-#include "raw_array.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/text.h"
+#include "io/raw_array.h"
 
 static_assert(std::endian::native == std::endian::little);
 

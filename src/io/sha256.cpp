@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "sha256.h"
+#include "io/sha256.h"
 
 #include <array>
 #include <bit>

@@ -10,12 +10,12 @@
 #include <cstring>
 #include <unordered_map>
 
-#include "cdm/error.h"
-#include "cdm/io/file.h"
-#include "cdm/text.h"
-#include "pickle.h"
-#include "raw_array.h"
-#include "zip.h"
+#include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/text.h"
+#include "io/pickle.h"
+#include "io/raw_array.h"
+#include "io/zip.h"
 
 static_assert(std::endian::native == std::endian::little);
 

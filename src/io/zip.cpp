@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "zip.h"
+#include "io/zip.h"
 
 #include <zlib.h>
 
@@ -8,8 +8,8 @@
 #include <stdexcept>
 #include <utility>
 
-#include "cdm/error.h"
-#include "cdm/text.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 namespace {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "cdm/io/file.h"
+#include "cdm/core/file.h"
 
 namespace cdm {
 

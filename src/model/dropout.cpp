@@ -6,8 +6,8 @@
 #include <ATen/ops/rand.h>
 #include <c10/util/Exception.h>
 
-#include "cdm/cuda_kernels.h"
-#include "cdm/random.h"
+#include "cdm/device/cuda_kernels.h"
+#include "cdm/device/random.h"
 
 namespace cdm {
 namespace {

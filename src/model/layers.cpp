@@ -10,9 +10,9 @@
 #include <numeric>
 #include <utility>
 
+#include "cdm/device/random.h"
 #include "cdm/ops/flops.h"
 #include "cdm/ops/ops.h"
-#include "cdm/random.h"
 
 namespace cdm {
 namespace {

@@ -10,7 +10,7 @@
 
 #include <numbers>
 
-#include "cdm/text.h"
+#include "cdm/core/text.h"
 
 namespace cdm {
 

@@ -6,11 +6,11 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 #include "cdm/model/ddm_unet.h"
 #include "cdm/model/mlp.h"
 #include "cdm/model/unet.h"
-#include "cdm/text.h"
 
 namespace cdm {
 

@@ -8,9 +8,9 @@
 
 #include <algorithm>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 #include "cdm/ops/ops.h"
-#include "cdm/text.h"
 
 namespace cdm {
 

@@ -8,7 +8,7 @@
 #include <ATen/ops/cat.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "fused.h"
+#include "ops/fused.h"
 
 namespace cdm::ops {
 namespace {

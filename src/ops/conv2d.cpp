@@ -9,7 +9,7 @@
 #include <ATen/ops/convolution_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include "fused.h"
+#include "ops/fused.h"
 
 namespace cdm::ops {
 namespace {

@@ -13,10 +13,10 @@
 #include <cstdlib>
 #include <string_view>
 
-#include "../cuda/group_norm_launch.h"
-#include "cdm/cuda_kernels.h"
+#include "cdm/device/cuda_kernels.h"
 #include "cdm/ops/flops.h"
-#include "fused.h"
+#include "ops/fused.h"
+#include "ops/group_norm/launch.h"
 
 namespace cdm::ops {
 namespace {

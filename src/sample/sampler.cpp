@@ -8,10 +8,10 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cdm/config_choices.h"
-#include "cdm/error.h"
-#include "cdm/random.h"
-#include "cdm/text.h"
+#include "cdm/config/config_choices.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "cdm/device/random.h"
 
 namespace cdm {
 namespace {

@@ -11,9 +11,9 @@
 #include <utility>
 #include <vector>
 
-#include "cdm/log.h"
-#include "cdm/random.h"
-#include "cdm/recorded_denoiser.h"
+#include "cdm/core/log.h"
+#include "cdm/device/random.h"
+#include "cdm/inference/recorded_denoiser.h"
 #include "cdm/train/make_model.h"
 
 namespace cdm {
@@ -234,8 +234,8 @@ StepReport Learner::step(const StepInputs& inputs) {
   return report;
 }
 
-Checkpoint Learner::checkpoint() const {
-  Checkpoint checkpoint;
+TrainingState Learner::state() const {
+  TrainingState checkpoint;
   checkpoint.step = step_;
   checkpoint.skipped = skipped_;
   checkpoint.model = model_->network().parameters();
@@ -245,7 +245,7 @@ Checkpoint Learner::checkpoint() const {
   return checkpoint;
 }
 
-void Learner::restore(const Checkpoint& checkpoint, const std::string& source) {
+void Learner::restore(const TrainingState& checkpoint, const std::string& source) {
   model_->network().load(checkpoint.model, source);
   average_->network().load(checkpoint.ema, source);
   adam_.load(checkpoint.exp_avg, checkpoint.exp_avg_sq, checkpoint.step - checkpoint.skipped);
@@ -257,14 +257,14 @@ void Learner::share_state() {
   if (group_.is_alone()) return;
   const at::Tensor counts = at::tensor({step_, skipped_}, at::kLong);
   group_.broadcast(counts);
-  Checkpoint state = checkpoint();
+  TrainingState shared = state();
   for (const NamedTensors* tensors :
-       {&state.model, &state.ema, &state.exp_avg, &state.exp_avg_sq}) {
+       {&shared.model, &shared.ema, &shared.exp_avg, &shared.exp_avg_sq}) {
     for (const auto& [name, tensor] : *tensors) group_.broadcast(tensor.detach());
   }
-  state.step = counts[0].item<std::int64_t>();
-  state.skipped = counts[1].item<std::int64_t>();
-  restore(state, "the state of rank 0");
+  shared.step = counts[0].item<std::int64_t>();
+  shared.skipped = counts[1].item<std::int64_t>();
+  restore(shared, "the state of rank 0");
 }
 
 }  // namespace cdm

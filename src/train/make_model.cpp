@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
 
 namespace cdm {
 

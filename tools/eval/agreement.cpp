@@ -8,12 +8,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 #include "cdm/data/batches.h"
 #include "cdm/data/subset.h"
-#include "cdm/error.h"
 #include "cdm/eval/neighbours.h"
 #include "cdm/eval/plot.h"
-#include "cdm/text.h"
 #include "command.h"
 
 namespace cdm::eval {

@@ -14,10 +14,10 @@
 #include <system_error>
 
 #include "../program.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
 #include "cdm/data/batches.h"
-#include "cdm/error.h"
-#include "cdm/memory_advice.h"
-#include "cdm/text.h"
+#include "cdm/device/memory_advice.h"
 
 namespace cdm::eval {
 namespace {

@@ -15,7 +15,7 @@
 #include "../model_options.h"
 #include "cdm/eval/levels.h"
 #include "cdm/eval/table.h"
-#include "cdm/train/load_model.h"
+#include "cdm/run/load_model.h"
 
 namespace cdm::eval {
 

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <iostream>
 
-#include "cdm/classifier.h"
-#include "cdm/error.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "cdm/diffusion/classifier.h"
 #include "cdm/eval/levels.h"
 #include "cdm/eval/plot.h"
-#include "cdm/text.h"
 #include "command.h"
 
 namespace cdm::eval {

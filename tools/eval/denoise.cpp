@@ -8,14 +8,14 @@
 #include <cmath>
 #include <iostream>
 
+#include "cdm/core/error.h"
+#include "cdm/core/progress.h"
+#include "cdm/core/text.h"
 #include "cdm/data/batches.h"
 #include "cdm/data/subset.h"
-#include "cdm/error.h"
 #include "cdm/eval/levels.h"
 #include "cdm/eval/plot.h"
 #include "cdm/io/image.h"
-#include "cdm/progress.h"
-#include "cdm/text.h"
 #include "command.h"
 
 namespace cdm::eval {

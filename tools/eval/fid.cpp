@@ -9,18 +9,18 @@
 #include <optional>
 
 #include "../program.h"
+#include "cdm/core/error.h"
+#include "cdm/core/log.h"
+#include "cdm/core/progress.h"
+#include "cdm/core/text.h"
 #include "cdm/data/batches.h"
 #include "cdm/data/subset.h"
-#include "cdm/device.h"
-#include "cdm/error.h"
+#include "cdm/device/device.h"
+#include "cdm/device/random.h"
 #include "cdm/eval/feature_network.h"
 #include "cdm/eval/frechet.h"
 #include "cdm/eval/plot.h"
-#include "cdm/log.h"
-#include "cdm/progress.h"
-#include "cdm/random.h"
 #include "cdm/sample/generate.h"
-#include "cdm/text.h"
 #include "command.h"
 
 namespace cdm::eval {

@@ -8,11 +8,11 @@
 #include <iostream>
 #include <limits>
 
-#include "cdm/error.h"
+#include "cdm/core/error.h"
+#include "cdm/core/progress.h"
+#include "cdm/core/text.h"
 #include "cdm/eval/nll.h"
 #include "cdm/eval/plot.h"
-#include "cdm/progress.h"
-#include "cdm/text.h"
 #include "command.h"
 
 namespace cdm::eval {

@@ -8,7 +8,7 @@
 #include <string>
 
 #include "cdm/data/dataset.h"
-#include "cdm/random.h"
+#include "cdm/device/random.h"
 
 namespace cdm {
 

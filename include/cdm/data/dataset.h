@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "cdm/config.h"
+#include "cdm/config/config.h"
 
 namespace cdm {
 

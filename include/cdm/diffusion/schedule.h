@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "cdm/config.h"
+#include "cdm/config/config.h"
 
 namespace cdm {
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cdm/data/batches.h"
-#include "cdm/denoiser.h"
+#include "cdm/diffusion/denoiser.h"
 
 namespace cdm {
 

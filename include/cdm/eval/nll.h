@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <functional>
 
-#include "cdm/classifier.h"
 #include "cdm/data/batches.h"
+#include "cdm/diffusion/classifier.h"
 #include "cdm/distributed/process_group.h"
 
 namespace cdm {

@@ -8,7 +8,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "cdm/io/file.h"
+#include "cdm/core/file.h"
 
 namespace cdm {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "cdm/tensors.h"
+#include "cdm/core/tensors.h"
 
 namespace cdm {
 

@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <string>
 
+#include "cdm/core/tensors.h"
 #include "cdm/model/dropout.h"
-#include "cdm/tensors.h"
 
 namespace cdm {
 

@@ -9,8 +9,8 @@
 #include <memory>
 #include <string>
 
-#include "cdm/config.h"
-#include "cdm/tensors.h"
+#include "cdm/config/config.h"
+#include "cdm/core/tensors.h"
 
 namespace cdm {
 

@@ -8,8 +8,8 @@
 #include <functional>
 #include <vector>
 
-#include "cdm/config.h"
-#include "cdm/denoiser.h"
+#include "cdm/config/config.h"
+#include "cdm/diffusion/denoiser.h"
 #include "cdm/distributed/process_group.h"
 #include "cdm/sample/sampler.h"
 

@@ -27,8 +27,8 @@
 #include <string>
 #include <vector>
 
-#include "cdm/config.h"
-#include "cdm/denoiser.h"
+#include "cdm/config/config.h"
+#include "cdm/diffusion/denoiser.h"
 
 namespace cdm {
 

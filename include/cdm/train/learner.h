@@ -8,17 +8,17 @@
 #include <memory>
 #include <vector>
 
-#include "cdm/config.h"
+#include "cdm/config/config.h"
 #include "cdm/data/batches.h"
-#include "cdm/denoiser.h"
+#include "cdm/device/parallel.h"
+#include "cdm/device/recorded.h"
+#include "cdm/diffusion/denoiser.h"
+#include "cdm/diffusion/loss.h"
 #include "cdm/distributed/gradient_buckets.h"
 #include "cdm/distributed/process_group.h"
-#include "cdm/loss.h"
 #include "cdm/model/dropout.h"
-#include "cdm/parallel.h"
-#include "cdm/recorded.h"
-#include "cdm/train/checkpoint.h"
 #include "cdm/train/optimizer.h"
+#include "cdm/train/training_state.h"
 
 namespace cdm {
 
@@ -100,9 +100,9 @@ class Learner {
   const Denoiser& average() const { return *average_; }
 
   /// Tensors of a checkpoint are those of the learner, not copies.
-  Checkpoint checkpoint() const;
+  TrainingState state() const;
   /// Throws UserError, naming `source`, when the checkpoint does not fit the network.
-  void restore(const Checkpoint& checkpoint, const std::string& source);
+  void restore(const TrainingState& checkpoint, const std::string& source);
   /// Gives every process of the group the training state of rank 0.
   void share_state();
 

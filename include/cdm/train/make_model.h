@@ -7,9 +7,9 @@
 #include <cstdint>
 #include <memory>
 
-#include "cdm/config.h"
-#include "cdm/denoiser.h"
-#include "cdm/precision.h"
+#include "cdm/config/config.h"
+#include "cdm/device/precision.h"
+#include "cdm/diffusion/denoiser.h"
 
 namespace cdm {
 

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "cdm/config.h"
-#include "cdm/tensors.h"
+#include "cdm/config/config.h"
+#include "cdm/core/tensors.h"
 
 namespace cdm {
 

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// The only file that is compiled again when the revision changes.
+#include "cdm/core/version.h"
+
+#include "revision.h"
+
+namespace cdm {
+
+std::string version_text() {
+  return "cdm " CDM_VERSION "\nrevision " CDM_REVISION "\nLibTorch " CDM_LIBTORCH_VERSION
+         "\nCUDA " CDM_CUDA_TEXT;
+}
+
+std::string revision() { return CDM_REVISION; }
+
+}  // namespace cdm

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// The arithmetic of random.h, shared by the CPU loop and the CUDA kernels. LibTorch's own Philox
+// engine would need warnings switched off, and half of c10, in each .cu file.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "device/host_device.h"
+
+namespace cdm {
+
+/// Where a row's numbers start: the Philox key, and the subsequence of the stream's first row.
+struct PhiloxRow {
+  std::uint64_t key;
+  std::uint64_t subsequence;
+};
+
+constexpr int kNumbersPerBlock = 4;
+
+enum class Distribution { normal, uniform };
+
+/// Philox4x32-10 (Salmon et al., 2011) of the counter (block, subsequence).
+CDM_HOST_DEVICE inline void philox_words(const PhiloxRow& row, std::uint64_t block,
+                                         std::uint32_t (&words)[kNumbersPerBlock]) {
+  constexpr int kRounds = 10;
+  constexpr std::uint64_t kMultiply0 = 0xD2511F53;
+  constexpr std::uint64_t kMultiply1 = 0xCD9E8D57;
+  constexpr std::uint32_t kBump0 = 0x9E3779B9;
+  constexpr std::uint32_t kBump1 = 0xBB67AE85;
+  auto key0 = static_cast<std::uint32_t>(row.key);
+  auto key1 = static_cast<std::uint32_t>(row.key >> 32);
+  words[0] = static_cast<std::uint32_t>(block);
+  words[1] = static_cast<std::uint32_t>(block >> 32);
+  words[2] = static_cast<std::uint32_t>(row.subsequence);
+  words[3] = static_cast<std::uint32_t>(row.subsequence >> 32);
+  for (int round = 0; round < kRounds; ++round) {
+    const std::uint64_t product0 = kMultiply0 * words[0];
+    const std::uint64_t product1 = kMultiply1 * words[2];
+    words[0] = static_cast<std::uint32_t>(product1 >> 32) ^ words[1] ^ key0;
+    words[1] = static_cast<std::uint32_t>(product1);
+    words[2] = static_cast<std::uint32_t>(product0 >> 32) ^ words[3] ^ key1;
+    words[3] = static_cast<std::uint32_t>(product0);
+    key0 += kBump0;
+    key1 += kBump1;
+  }
+}
+
+/// Numbers 4*block .. 4*block+3 of a row.
+CDM_HOST_DEVICE inline void philox_block(const PhiloxRow& row, std::uint64_t block,
+                                         Distribution distribution,
+                                         float (&out)[kNumbersPerBlock]) {
+  constexpr float kUnit = 1.0F / (1 << 24);
+  std::uint32_t words[kNumbersPerBlock];
+  philox_words(row, block, words);
+  for (int pair = 0; pair < kNumbersPerBlock; pair += 2) {
+    const auto a = static_cast<float>(words[pair] >> 8);
+    const auto b = static_cast<float>(words[pair + 1] >> 8);
+    if (distribution == Distribution::uniform) {
+      out[pair] = a * kUnit;
+      out[pair + 1] = b * kUnit;
+    } else {  // Box and Muller; the radius takes a number in (0, 1], so its logarithm is finite.
+      const float radius = ::sqrtf(-2.0F * ::logf((a + 1.0F) * kUnit));
+      const float angle = 6.283185307179586F * (b * kUnit);
+      out[pair] = radius * ::cosf(angle);
+      out[pair + 1] = radius * ::sinf(angle);
+    }
+  }
+}
+
+}  // namespace cdm

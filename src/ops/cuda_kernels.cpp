@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/ops/cuda_kernels.h"
+
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros_like.h>
+#include <c10/util/Exception.h>
+
+#include <algorithm>
+#include <exception>
+
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
+#include "cdm/device/cuda_kernels.h"
+#include "device/on_device.h"
+#include "device/random_launch.h"
+#include "ops/group_norm/launch.h"
+
+namespace cdm {
+namespace {
+
+/// One launch of each kind, whose results are known. Throws where they cannot run or are wrong.
+void try_kernels(at::Device device) {
+  const cuda::OnDevice on_device(device);
+  const auto constant = [&](at::IntArrayRef shape, double value) {
+    return at::full(shape, value, at::TensorOptions().dtype(at::kFloat).device(device));
+  };
+
+  const PhiloxRow row = {1, 2};
+  const at::Tensor drawn = constant({kNumbersPerBlock}, 0.0);
+  cuda::fill_rows(drawn.data_ptr<float>(), 1, kNumbersPerBlock, row, Distribution::uniform,
+                  on_device.stream());
+  float expected[kNumbersPerBlock];
+  philox_block(row, 0, Distribution::uniform, expected);
+  const at::Tensor numbers = drawn.cpu();
+  TORCH_CHECK(std::equal(expected, expected + kNumbersPerBlock, numbers.data_ptr<float>()),
+              "random numbers are not those of the host");
+
+  // Of an image without contrast, beta is left.
+  constexpr std::int64_t kChannels = 32;
+  constexpr std::int64_t kGroups = 8;
+  constexpr double kBeta = 0.75;
+  const at::Tensor x = constant({1, 2, 2, kChannels}, 3.0);
+  const at::Tensor gamma = constant({kChannels}, 1.0);
+  const at::Tensor beta = constant({kChannels}, kBeta);
+  const at::Tensor mean = constant({1, kGroups}, 0.0);
+  const at::Tensor rstd = constant({1, kGroups}, 0.0);
+  const at::Tensor y = at::zeros_like(x);
+  cuda::norm_forward<float>(cuda::norm_layout(1, {4, kChannels, kGroups, /*silu=*/false}),
+                            {x.data_ptr<float>(), gamma.data_ptr<float>(), beta.data_ptr<float>(),
+                             mean.data_ptr<float>(), rstd.data_ptr<float>()},
+                            1e-6, y.data_ptr<float>(), on_device.stream());
+  TORCH_CHECK(y.eq(kBeta).all().item<bool>(), "group normalisation is wrong");
+}
+
+}  // namespace
+
+void use_own_cuda_kernels(bool on, at::Device device) {
+  set_own_cuda_kernels(false);
+  if (!on || !device.is_cuda()) return;
+  try {
+    try_kernels(device);
+    set_own_cuda_kernels(true);
+  } catch (const std::exception& error) {
+    log_warning(
+        concat("own_cuda_kernels: ", first_line(error.what()), "; plain operations stand in"));
+  }
+}
+
+}  // namespace cdm

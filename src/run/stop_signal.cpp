@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/run/stop_signal.h"
+
+#include <array>
+#include <csignal>
+
+namespace cdm {
+namespace {
+
+volatile std::sig_atomic_t stop_signal = 0;
+volatile std::sig_atomic_t save_signal = 0;
+
+constexpr std::array<int, 3> kSignals = {SIGINT, SIGTERM, SIGUSR1};
+std::array<struct sigaction, kSignals.size()> former;
+
+void handle(int signal) {
+  if (signal == SIGUSR1) {
+    save_signal = 1;
+    return;
+  }
+  if (signal == SIGINT && stop_signal == SIGINT) {
+    std::signal(SIGINT, SIG_DFL);
+    std::raise(SIGINT);
+  }
+  stop_signal = signal;
+}
+
+}  // namespace
+
+StopSignal::StopSignal() {
+  stop_signal = 0;
+  save_signal = 0;
+  struct sigaction action = {};
+  action.sa_handler = handle;
+  action.sa_flags = SA_RESTART;
+  for (std::size_t i = 0; i < kSignals.size(); ++i) {
+    ::sigaction(kSignals[i], &action, &former[i]);
+  }
+}
+
+StopSignal::~StopSignal() {
+  for (std::size_t i = 0; i < kSignals.size(); ++i) ::sigaction(kSignals[i], &former[i], nullptr);
+}
+
+const char* StopSignal::stop_requested() {
+  if (stop_signal == SIGINT) return "SIGINT";
+  return stop_signal == SIGTERM ? "SIGTERM" : nullptr;
+}
+
+bool StopSignal::take_save_request() {
+  const bool asked = save_signal != 0;
+  save_signal = 0;
+  return asked;
+}
+
+}  // namespace cdm

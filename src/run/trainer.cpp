@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/run/trainer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "cdm/core/error.h"
+#include "cdm/core/log.h"
+#include "cdm/core/text.h"
+#include "cdm/data/subset.h"
+#include "cdm/device/device.h"
+#include "cdm/device/memory_advice.h"
+#include "cdm/eval/nll.h"
+#include "cdm/io/image.h"
+#include "cdm/run/replay.h"
+#include "cdm/run/stop_signal.h"
+#include "cdm/sample/generate.h"
+
+namespace cdm {
+namespace {
+
+constexpr std::int64_t kScoreBatch = 128;
+
+// Bits of Trainer::requests.
+constexpr std::int64_t kStop = 1;
+constexpr std::int64_t kSave = 2;
+
+std::string what_is_wrong(std::int64_t step) {
+  return concat("step ", step + 1, ": the loss or the gradient is NaN or infinite");
+}
+
+/// What is scored in the loop; nothing when that never happens, as with a model without a density.
+std::optional<Dataset> test_images(const RunConfig& config) {
+  if (config.train.nll_every == 0 || config.model.kind == "ddm_unet") return std::nullopt;
+  Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
+  resolve(config, test);  // labels that suit the model?
+  return test;
+}
+
+std::string metrics_line(const Metrics& metrics) {
+  std::vector<std::string> parts;
+  for (const auto& [name, value] : metrics) {
+    std::ostringstream number;
+    number.precision(4);
+    number << value;
+    parts.push_back(concat(name, " ", number.str()));
+  }
+  return join(parts, ", ");
+}
+
+}  // namespace
+
+RunConfig resolve(const RunConfig& config, const Dataset& dataset) {
+  RunConfig resolved = config;
+  resolved.data.image_size = dataset.image_size();
+  resolved.data.channels = dataset.channels();
+  if (config.train.sample_every > 0) {
+    check_sampling(NoiseSchedule(config.diffusion), config.sample);
+  }
+  const std::int64_t classes = config.model.num_classes;
+  if (classes > 0 && !dataset.labels.defined()) {
+    throw UserError(concat("model.num_classes = ", classes, ": ", dataset.description,
+                           " has no labels; set it to 0"));
+  }
+  if (classes > 0 && dataset.labels.max().item<std::int64_t>() >= classes) {
+    throw UserError(concat("model.num_classes = ", classes, ": ", dataset.description,
+                           " has labels up to ", dataset.labels.max().item<std::int64_t>(),
+                           ", so at least ", dataset.labels.max().item<std::int64_t>() + 1,
+                           " classes are needed"));
+  }
+  return resolved;
+}
+
+Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
+                 const ProcessGroup& group)
+    : Trainer(config, run, device, group, load_dataset(config.data, Split::train)) {}
+
+Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
+                 const ProcessGroup& group, const Dataset& train)
+    : config_(resolve(config, train)),
+      device_(device),
+      group_(group),
+      test_(test_images(config_)),
+      learner_(config_, network_shape(config_), device, at::kFloat, group),
+      batches_(train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
+               config_.data.horizontal_flip, device),
+      run_(run) {
+  if (config_.train.batch_size < group.size()) {
+    throw UserError(concat("train.batch_size = ", config_.train.batch_size,
+                           ": is shared by all processes, so at least ", group.size(),
+                           " are needed, one image for each"));
+  }
+  group.require_equal(concat(to_yaml(config_), train.size()), "the configuration or the data");
+  if (group.is_first()) {
+    open_run();
+    log_info(concat("training on ", train.description, ", ", train.size(), " images of ",
+                    config_.data.channels, " x ", config_.data.image_size, " x ",
+                    config_.data.image_size));
+    log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",
+                    learner_.model().schedule().levels(), " noise levels, on ", device_.str(),
+                    " in ", config_.precision,
+                    group.is_alone() ? "" : concat(", in ", group.size(), " processes")));
+    if (const std::optional<TrainingState> checkpoint = run_.newest_checkpoint()) {
+      learner_.restore(*checkpoint, run_.checkpoints().string());
+      seconds_before_ = checkpoint->seconds;
+      saved_step_ = checkpoint->step;
+      log_info(concat("going on from step ", checkpoint->step, " of ", run_.root().string()));
+    }
+    run_.clear_away(learner_.steps_done());
+    run_.save_config(config_);
+    metrics_.emplace(run_, learner_.steps_done());
+  }
+  learner_.share_state();
+}
+
+void Trainer::open_run() {
+  std::filesystem::create_directories(run_.root());
+  lock_.emplace(run_);
+  if (run_.has_config()) require_same_run(run_, config_);
+  log_to_file(run_.log().string());
+}
+
+void Trainer::run() {
+  const StopSignal signals;
+  const std::int64_t total = config_.train.iterations;
+  progress_.emplace("training", total, "steps", learner_.steps_done());
+  if (config_.train.max_minutes > 0.0) {
+    progress_->end_after(60.0 * config_.train.max_minutes - seconds_before_);
+  }
+  logged_step_ = learner_.steps_done();
+  logged_seconds_ = 0.0;
+  bool stopped = false;
+  while (learner_.steps_done() < total) {
+    const std::int64_t asked = group_.any_of(requests());
+    stopped = (asked & kStop) != 0;
+    if (stopped) break;
+    take_step();
+    if (is_due(config_.train.log_every)) log(*progress_);
+    if (is_due(config_.train.checkpoint_every) || (asked & kSave) != 0) pause(&Trainer::save);
+    if (is_due(config_.train.sample_every)) pause(&Trainer::draw_samples);
+    if (test_ && is_due(config_.train.nll_every)) pause(&Trainer::score_test_images);
+    progress_->update(learner_.steps_done());
+  }
+  save();
+  const char* const signal = StopSignal::stop_requested();
+  if (signal != nullptr || (stopped && !time_is_up())) {
+    log_info(concat(signal != nullptr ? signal : "asked to stop by another process",
+                    ": saved step ", learner_.steps_done(), " of ", total,
+                    "; the same command goes on from there"));
+  } else {
+    log_info(concat(learner_.steps_done() < total ? "train.max_minutes reached" : "done", ": ",
+                    learner_.steps_done(), " steps in ", format_duration(seconds())));
+  }
+  progress_.reset();
+}
+
+std::int64_t Trainer::requests() const {
+  std::int64_t bits = 0;
+  if (time_is_up() || StopSignal::stop_requested()) bits |= kStop;
+  const double minutes = config_.train.checkpoint_minutes;
+  const bool is_time = minutes > 0.0 && group_.is_first() &&
+                       progress_->elapsed_seconds() - saved_seconds_ >= 60.0 * minutes;
+  if (StopSignal::take_save_request() || is_time) bits |= kSave;
+  return bits;
+}
+
+void Trainer::take_step() {
+  const std::int64_t step = learner_.steps_done();
+  const Share share = share_of(config_.train.batch_size, group_.rank(), group_.size());
+  const StepInputs inputs =
+      inputs_of_step(config_, learner_.model().schedule(), batches_, step, share);
+  StepReport report;
+  const auto take = [&] { report = learner_.step(inputs); };
+  if (group_.is_alone()) {
+    const std::int64_t at_a_time = config_.train.micro_batch_size;
+    explain_memory(
+        {"train.micro_batch_size", at_a_time == 0 ? share.count : at_a_time}, memory_meter(device_),
+        take, [&](std::int64_t images) { learner_.loss_gradients(rows_of(inputs, 0, images)); });
+  } else {
+    take();  // a trial of one process alone would wait for the others
+  }
+  if (report.left_out) return count_bad_step(step, report);
+  means_.add(report, step);
+}
+
+void Trainer::count_bad_step(std::int64_t step, const StepReport& report) {
+  if (group_.is_first()) {
+    write_bad_step(run_.bad_steps(), config_, learner_.model().schedule(), step, report);
+  }
+  if (learner_.steps_skipped() > config_.train.skip_bad_steps) end_with_bad_step(step);
+  log_warning(concat(what_is_wrong(step), "; left out, ", learner_.steps_skipped(),
+                     " of train.skip_bad_steps = ", config_.train.skip_bad_steps));
+}
+
+void Trainer::end_with_bad_step(std::int64_t step) const {
+  throw std::runtime_error(
+      concat(what_is_wrong(step), "; ",
+             saved_step_ < 0 ? "there is no checkpoint yet"
+                             : concat("the last good checkpoint is ",
+                                      (run_.checkpoints() / checkpoint_name(saved_step_)).string()),
+             ". --replay-step ", step + 1,
+             " shows that step again; a lower train.learning_rate or train.clip_grad_norm = 1 may "
+             "help"));
+}
+
+bool Trainer::is_due(std::int64_t every) const {
+  return every > 0 && learner_.steps_done() % every == 0;
+}
+
+double Trainer::seconds() const {
+  return seconds_before_ + (progress_ ? progress_->elapsed_seconds() : 0.0);
+}
+
+bool Trainer::time_is_up() const {
+  return config_.train.max_minutes > 0.0 && seconds() >= 60.0 * config_.train.max_minutes;
+}
+
+void Trainer::refuse_bad_numbers() {
+  const std::optional<std::int64_t> bad = means_.first_bad_step();
+  if (!bad) return;
+  if (group_.is_first()) {
+    write_bad_step(run_.bad_steps(), config_, learner_.model().schedule(), *bad, {});
+  }
+  end_with_bad_step(*bad);
+}
+
+void Trainer::log(const Progress& progress) {
+  refuse_bad_numbers();
+  Metrics metrics = means_.take();
+  if (!group_.is_first()) return;
+  const std::int64_t step = learner_.steps_done();
+  if (config_.train.skip_bad_steps > 0) {
+    metrics.emplace_back("skipped_steps", static_cast<double>(learner_.steps_skipped()));
+  }
+  metrics.emplace_back("learning_rate", learning_rate_at(config_.train, step - 1));
+  const double steps = static_cast<double>(step - logged_step_);
+  metrics.emplace_back("images_per_second", steps * static_cast<double>(config_.train.batch_size) /
+                                                (progress.elapsed_seconds() - logged_seconds_));
+  metrics.emplace_back("seconds_left", progress.seconds_left());
+  metrics.emplace_back("memory_bytes", static_cast<double>(peak_memory_bytes(device_)));
+  metrics_->write(step, metrics);
+  log_info(concat("step ", step, ": ", metrics_line({metrics.begin(), metrics.end() - 2}),
+                  ", peak memory ", format_bytes(peak_memory_bytes(device_)), ", ",
+                  format_duration(progress.seconds_left()), " left"));
+  logged_step_ = step;
+  logged_seconds_ = progress.elapsed_seconds();
+}
+
+void Trainer::pause(void (Trainer::*work)()) {
+  const double begin = progress_->elapsed_seconds();
+  (this->*work)();
+  logged_seconds_ += progress_->elapsed_seconds() - begin;
+}
+
+void Trainer::save() {
+  refuse_bad_numbers();
+  if (!group_.is_first() || saved_step_ == learner_.steps_done()) return;
+  TrainingState checkpoint = learner_.state();
+  checkpoint.seconds = seconds();
+  run_.save(checkpoint, config_.train.keep_checkpoints);
+  saved_step_ = checkpoint.step;
+  saved_seconds_ = progress_->elapsed_seconds();
+}
+
+void Trainer::draw_samples() {
+  const std::int64_t step = learner_.steps_done();
+  GenerateOptions options;
+  options.count = config_.train.sample_count;
+  options.seed = static_cast<std::uint64_t>(config_.seed);
+  options.classes.resize(static_cast<std::size_t>(config_.model.num_classes));
+  std::iota(options.classes.begin(), options.classes.end(), std::int64_t{0});
+  std::vector<at::Tensor> images;
+  generate(
+      learner_.average(), config_.sample, options,
+      [&](const at::Tensor& batch) { images.push_back(to_pixels(batch).to(at::kCPU)); }, {},
+      group_);
+  if (!group_.is_first()) return;
+  const auto columns = static_cast<std::int64_t>(
+      std::ceil(std::sqrt(static_cast<double>(config_.train.sample_count))));
+  const at::Tensor grid = make_grid(at::cat(images), columns);
+  const std::filesystem::path file = run_.samples() / (checkpoint_name(step) + ".png");
+  std::filesystem::create_directories(run_.samples());
+  write_png(file, grid);
+  metrics_->image(step, "samples", file, grid.sizes());
+  log_info(concat("step ", step, ": samples in ", file.string()));
+}
+
+void Trainer::score_test_images() {
+  const std::int64_t step = learner_.steps_done();
+  ScoreOptions options;
+  options.batch_size = kScoreBatch;
+  options.dequantization = parse_dequantization(config_.data.dequantize);
+  const at::Tensor log_prob = score_images(*learner_.average().as_classifier(), options,
+                                           test_->images, test_->labels, {}, group_)
+                                  .log_prob;
+  if (!group_.is_first()) return;
+  // Where there are no 8-bit steps to count in, nats.
+  const bool in_bits = test_->has_pixels();
+  const MeanEstimate score =
+      estimate_mean(in_bits ? bits_per_dim(log_prob, test_->images[0].numel(),
+                                           bits_offset(options.dequantization))
+                            : log_prob);
+  const std::string name = in_bits ? "test_bits_per_dim" : "test_log_prob_nats";
+  Metrics metrics = {{name, score.mean}};
+  std::string spread;
+  if (test_->size() > 1) {
+    metrics.emplace_back(name + "_standard_error", score.standard_error);
+    spread = concat(" +- ", fixed(score.standard_error, 4));
+  }
+  metrics_->write(step, metrics);
+  log_info(concat("step ", step, ": ", fixed(score.mean, 4), spread,
+                  in_bits ? " bits/dim on " : " nats of log p on ", test_->size(), " test images"));
+}
+
+}  // namespace cdm

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/weights/import_weights.h"
+
+#include <ATen/core/Tensor.h>
+
+#include <algorithm>
+#include <cstdint>
+
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "cdm/train/learner.h"
+
+namespace cdm {
+namespace {
+
+/// The weight of that name, or an undefined tensor when there is none with so many dimensions.
+at::Tensor find(const NamedTensors& weights, const std::string& name, std::int64_t dimensions) {
+  const auto found = std::find_if(weights.begin(), weights.end(),
+                                  [&](const auto& entry) { return entry.first == name; });
+  return found != weights.end() && found->second.dim() == dimensions ? found->second : at::Tensor();
+}
+
+/// Pixels a side of a data set that comes in one size only; 0 for others.
+std::int64_t only_image_size(const std::string& kind) {
+  if (kind == "fashion_mnist" || kind == "mnist") return 28;
+  return kind == "cifar10" ? 32 : 0;
+}
+
+NamedTensors fit(Network& network, const NamedTensors& tensors, const std::string& source) {
+  network.load(tensors, source);
+  NamedTensors out;
+  for (const auto& [name, tensor] : network.parameters()) out.emplace_back(name, tensor.clone());
+  return out;
+}
+
+}  // namespace
+
+RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
+                         const std::string& source) {
+  RunConfig fitted = config;
+  if (config.data.image_size == 0) {
+    fitted.data.image_size = only_image_size(config.data.kind);
+  }
+  if (fitted.data.image_size == 0) {
+    throw UserError(concat(source,
+                           ": weights do not say how large the images are: data.image_size is "
+                           "needed in the configuration"));
+  }
+  if (const at::Tensor in = find(weights, "conv_in.weight", 4);
+      in.defined() && config.data.channels == 0) {
+    fitted.data.channels = in.size(1);
+  }
+  const at::Tensor classes = find(weights, "label_emb.weight", 2);
+  if (const std::int64_t known = classes.defined() ? classes.size(0) - 1 : 0;
+      known != config.model.num_classes) {
+    throw UserError(concat(source, ": its label_emb.weight ",
+                           classes.defined() ? "has a row for each class and the null class"
+                                             : "is missing, so it is unconditional",
+                           ": model.num_classes must be ", known, ", not ",
+                           config.model.num_classes));
+  }
+  if (const at::Tensor head = find(weights, "linear_layer.weight", 2); head.defined()) {
+    const std::int64_t missing = head.size(0) - NoiseSchedule(config.diffusion).levels();
+    if (missing != 0) {
+      throw UserError(concat(source, ": linear_layer.weight tells ", head.size(0),
+                             " noise levels apart: diffusion.steps must be ",
+                             config.diffusion.steps + missing, ", not ", config.diffusion.steps));
+    }
+    const std::int64_t usual = 2 * config.model.channels * config.model.channel_mult.front();
+    if (config.model.kind == "unet" && config.model.head_channels == 0 && head.size(1) != usual) {
+      fitted.model.head_channels = head.size(1);
+    }
+  }
+  return fitted;
+}
+
+TrainingState fit_to_network(const RunConfig& config, const TrainingState& checkpoint,
+                             const std::string& source) {
+  const std::unique_ptr<Network> network = make_network(config.model, network_shape(config), 0);
+  TrainingState fitted = checkpoint;
+  for (NamedTensors* const tensors :
+       {&fitted.model, &fitted.ema, &fitted.exp_avg, &fitted.exp_avg_sq}) {
+    *tensors = fit(*network, *tensors, source);
+  }
+  return fitted;
+}
+
+}  // namespace cdm
