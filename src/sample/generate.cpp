@@ -18,12 +18,12 @@ at::Tensor classes_of_images(const std::vector<std::int64_t>& classes, std::int6
   return at::tensor(labels, at::kLong);
 }
 
-void generate(const Denoiser& model, const SampleConfig& config, const GenerateOptions& options,
+void generate(const Model& model, const SampleConfig& config, const GenerateOptions& options,
               const std::function<void(const at::Tensor&)>& take,
               const std::function<void(std::int64_t first, const SampleStep&)>& on_step,
               const ProcessGroup& group) {
   const NetworkShape& shape = model.network().shape();
-  const at::TensorOptions network = model.network().parameters().front().second.options();
+  const at::TensorOptions network = model.network().options();
   const auto size_of_batch = [&](std::int64_t first) {
     return std::min(options.batch_size, options.count - first);
   };

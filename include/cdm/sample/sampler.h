@@ -28,7 +28,7 @@
 #include <vector>
 
 #include "cdm/config/config.h"
-#include "cdm/diffusion/denoiser.h"
+#include "cdm/diffusion/model.h"
 
 namespace cdm {
 
@@ -50,8 +50,7 @@ using StepCallback = std::function<void(const SampleStep&)>;
 ///   trailing: T, T-k, T-2k, ... with k = T / count, rounded to the nearest level
 ///   linspace: `count` levels evenly from 1 to T, rounded to the nearest
 /// Throws UserError unless 1 <= count <= T and the spacing is one of these.
-std::vector<std::int64_t> sampling_levels(std::int64_t T, std::int64_t count,
-                                          const std::string& spacing);
+std::vector<std::int64_t> sampling_levels(std::int64_t T, std::int64_t count, Spacing spacing);
 
 /// Whether the sampler draws noise in its steps.
 bool draws_noise(const SampleConfig& config);
@@ -62,7 +61,7 @@ void check_sampling(const NoiseSchedule& schedule, const SampleConfig& config);
 
 /// Runs config.sampler from x_T [B, C, H, W] down to x_0, which is returned without clamping.
 /// Labels are int64 [B], or undefined. Throws as check_sampling does.
-at::Tensor sample(const Denoiser& model, const SampleConfig& config, const at::Tensor& x_T,
+at::Tensor sample(const Model& model, const SampleConfig& config, const at::Tensor& x_T,
                   const at::Tensor& labels, const NoiseSource& noise,
                   const StepCallback& on_step = {});
 
