@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What holds for all samplers: levels, random numbers, what the context offers, what traits say.
+#include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
