@@ -64,8 +64,8 @@ TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
   const at::Tensor x0 = to_unit_range(pixels, at::kFloat);
   const at::Tensor labels = at::zeros({2}, at::kLong);
   const NoiseSchedule& schedule = learner.model().schedule();
-  const StepReport report = learner.step(draw_inputs(config, schedule, 0, x0, labels));
-  EXPECT_TRUE(std::isfinite(report.loss.total.item<float>()));
+  const StepReport report = learner.step(test::step_inputs(config, 0, x0, labels));
+  EXPECT_TRUE(std::isfinite(report["loss"].item<float>()));
   EXPECT_GT(report.gradient_norm.item<float>(), 0.0f);
   if (schedule.levels() > 2) {
     const at::Tensor classes = config.model.num_classes > 0 ? labels : at::Tensor();
@@ -73,8 +73,8 @@ TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
         sample(learner.average(), config.sample, x0, classes, step_noise(0, 0, x0));
     EXPECT_EQ(images.sizes(), x0.sizes());
   }
-  if (const Classifier* const classifier = learner.average().as_classifier()) {
-    EXPECT_EQ(score_images(*classifier, {}, pixels, {}).log_prob.size(0), 2);
+  if (learner.average().has_density()) {
+    EXPECT_EQ(score_images(learner.average(), {}, pixels, {}).log_prob.size(0), 2);
   }
 }
 

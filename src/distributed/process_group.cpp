@@ -212,7 +212,7 @@ void ProcessGroup::require_equal(const std::string& text, const std::string& wha
   throw UserError(concat(what, " differs between processes", differs ? ", here from rank 0" : ""));
 }
 
-Share share_of(std::int64_t rows, int rank, int size) {
+RowRange rows_of_rank(std::int64_t rows, int rank, int size) {
   const std::int64_t each = rows / size;
   const std::int64_t larger = rows % size;
   return {rank * each + std::min<std::int64_t>(rank, larger), each + (rank < larger ? 1 : 0)};

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "cdm/device/parallel.h"
 #include "cdm/distributed/place.h"
 
 namespace cdm {
@@ -68,11 +69,8 @@ class ProcessGroup {
   std::unique_ptr<Backend> backend_;  // null when alone
 };
 
-/// Rows of a batch of `rows` that are the share of `rank` among `size`: first, and how many. Shares
-/// follow one another and differ by one row at most.
-struct Share {
-  std::int64_t first, count;
-};
-Share share_of(std::int64_t rows, int rank, int size);
+/// The rows of a batch of `rows` that process `rank` of `size` works on. The ranges of the ranks
+/// follow one another, and their sizes differ by one row at most.
+RowRange rows_of_rank(std::int64_t rows, int rank, int size);
 
 }  // namespace cdm

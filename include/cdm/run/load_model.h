@@ -2,12 +2,11 @@
 // A trained model, ready for sampling and scoring.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "cdm/config/config.h"
-#include "cdm/diffusion/classifier.h"
+#include "cdm/diffusion/model.h"
 #include "cdm/run/run_dir.h"
 
 namespace cdm {
@@ -21,16 +20,16 @@ struct LoadOptions {
   bool average = true;                 // the moving average of the weights, or the last ones
 };
 
-struct Model {
+struct LoadedModel {
   RunConfig config;
   ModelFiles files;
-  std::shared_ptr<Denoiser> denoiser;
+  Model model;
 
-  /// The same as a classifier. Throws UserError, naming the model, when it is a plain denoiser.
-  const Classifier& classifier() const;
+  /// Its density. Throws UserError, naming the checkpoint, when it is a plain denoiser.
+  const Density& density() const;
 };
 
 /// Throws UserError for what is not a model, is damaged, or does not fit its configuration.
-Model load_model(const LoadOptions& options);
+LoadedModel load_model(const LoadOptions& options);
 
 }  // namespace cdm
