@@ -161,7 +161,7 @@ TEST(Sampler, AsksForOneDrawAStepAndReportsEach) {
 
 // Two steps, as far as a multistep method needs to differ from euler.
 TEST(Sampler, NoKindIsAnotherOne) {
-  const Model model = narrow_model(Prediction::noise);
+  const Model model = narrow_model(Prediction::logits);
   const auto two_steps = [&](SamplerKind kind, double eta) {
     std::vector<at::Tensor> x;
     sample(model, config_of(kind, 5, eta), test::numbers(1, {2, 1, 2, 2}), {}, {},
