@@ -32,8 +32,8 @@ TEST(LevelStatistics, FollowTheirDefinitions) {
   options.repeats = 2;
   options.seed = 6;
   std::int64_t reported = 0;
-  const LevelStatistics s = level_statistics(model, options, pixels, {},
-                                             [&](std::int64_t done) { reported = done; });
+  const LevelStatistics s =
+      level_statistics(model, options, pixels, {}, [&](std::int64_t done) { reported = done; });
   EXPECT_EQ(reported, 2 * kImages);
 
   std::vector<double> ce(K), mse(K), right(K), count(K);
@@ -103,8 +103,7 @@ TEST(LevelStatistics, OfManyLevelsTakeNeighboursTogetherInTheConfusion) {
   at::Tensor confusion = at::zeros({68, 68}, at::kLong);
   for (std::int64_t t = 0; t < 8; ++t) {
     const at::Tensor x0 = to_unit_range(pixels.narrow(0, t, 1), at::kDouble);
-    const at::Tensor x =
-        model.schedule().add_noise(x0, level_of(t), evaluation_noise(0, t, x0));
+    const at::Tensor x = model.schedule().add_noise(x0, level_of(t), evaluation_noise(0, t, x0));
     confusion[t / 3][model.network()(x, {}, {})[0].argmax().item<std::int64_t>() / 3] += 1;
   }
   EXPECT_TRUE(s.confusion.equal(confusion));
@@ -145,8 +144,7 @@ TEST(LevelStatistics, OfFloat32ModelsKeepNeighbouringLevelsApart) {
   const LevelStatistics s = level_statistics(model, {}, pixels, {});
   for (std::int64_t t = 0; t < 5; ++t) {
     const at::Tensor x0 = to_unit_range(pixels.narrow(0, t, 1), at::kFloat);
-    const at::Tensor x =
-        model.schedule().add_noise(x0, level_of(t), evaluation_noise(0, t, x0));
+    const at::Tensor x = model.schedule().add_noise(x0, level_of(t), evaluation_noise(0, t, x0));
     const at::Tensor log_p = at::log_softmax(model.network()(x, {}, {}).to(at::kDouble), 1)[0];
     EXPECT_NEAR(s.ce[t].item<double>(), -log_p[t].item<double>(), 1e-5) << t;
   }
@@ -162,7 +160,7 @@ TEST(LevelStatistics, OfLevelsThatNoImageWasSeenAtAreLeftOut) {
 
 TEST(LevelStatistics, OfAPlainDenoiserAreItsErrors) {
   RunConfig config = test::small_config(3);
-  config.model.kind = "ddm_unet";
+  config.model.predicts = Prediction::noise;
   const NoiseSchedule schedule(config.diffusion);
   const Model model(make_network(config.model, {1, 8, 5}, 7), schedule);
   const LevelStatistics s = level_statistics(*model, {}, some_pixels(6), {});

@@ -208,6 +208,12 @@ TEST(ForbiddenChanges, NameKeyOldAndNewValue) {
 }
 
 void change(std::string& value) { value += "x"; }
+template <class Kind>
+requires std::is_enum_v<Kind>
+void change(Kind& value) {
+  value = value == KindNames<Kind>::all[0].first ? KindNames<Kind>::all[1].first
+                                                 : KindNames<Kind>::all[0].first;
+}
 void change(bool& value) { value = !value; }
 void change(std::int64_t& value) { ++value; }
 void change(double& value) { value += 0.5; }
@@ -215,6 +221,8 @@ void change(std::vector<std::int64_t>& value) { value.push_back(1); }
 
 TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
   const std::set<std::string> free = {"device",
+                                      "operations",
+                                      "collectives",
                                       "precision",
                                       "own_cuda_kernels",
                                       "cuda_graphs",

@@ -8,6 +8,7 @@
 #include "cdm/device/device.h"
 #include "cdm/device/precision.h"
 #include "cdm/ops/cuda_kernels.h"
+#include "cdm/ops/ops.h"
 #include "cdm/run/checkpoint.h"
 #include "cdm/train/make_model.h"
 
@@ -16,15 +17,15 @@ namespace cdm {
 const Density& LoadedModel::density() const {
   if (model.has_density()) return model.density();
   throw UserError(concat(files.checkpoint.string(),
-                         ": model.predicts = noise: it is a plain denoiser, which has no density"));
+                         ": model.predicts = ", name_of(config.model.predicts),
+                         ": it is a plain denoiser, which has no density"));
 }
 
 LoadedModel load_model(const LoadOptions& options) {
   const ModelFiles files = find_model(options.path);
   RunConfig config = load_config(files.config, options.overrides);
   if (!options.device.empty()) config.device = options.device;
-  const Precision precision =
-      parse_precision(options.precision.empty() ? config.precision : options.precision);
+  const Precision precision = precision_of(options.precision.value_or(config.precision));
   if (config.data.image_size == 0 || config.data.channels == 0) {
     throw UserError(concat(files.config.string(),
                            ": data.image_size and data.channels must say what the model was made "
@@ -32,6 +33,7 @@ LoadedModel load_model(const LoadOptions& options) {
   }
   const at::Device device = resolve_device(config.device, options.local_rank);
   allow_tf32(precision.tf32);
+  ops::set_fused(config.operations == Operations::fused);
   use_own_cuda_kernels(config.own_cuda_kernels, device);
   Model model = make_model(config, network_shape(config), device, precision, 0);
   model.network().load(read_weights(files.checkpoint, options.average), files.checkpoint.string());

@@ -39,7 +39,8 @@ std::string what_is_wrong(std::int64_t step) {
 
 /// What is scored in the loop; nothing when that never happens, as with a model without a density.
 std::optional<Dataset> test_images(const RunConfig& config) {
-  if (config.train.nll_every == 0 || config.model.predicts == Prediction::noise) return std::nullopt;
+  if (config.train.nll_every == 0 || config.model.predicts == Prediction::noise)
+    return std::nullopt;
   Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
   resolve(config, test);  // labels that suit the model?
   return test;
@@ -63,7 +64,7 @@ RunConfig resolve(const RunConfig& config, const Dataset& dataset) {
   resolved.data.image_size = dataset.image_size();
   resolved.data.channels = dataset.channels();
   if (config.train.sample_every > 0) {
-    check_sampling(NoiseSchedule(config.diffusion), config.sample);
+    check_sampling(NoiseSchedule(config.diffusion), config.model.predicts, config.sample);
   }
   const std::int64_t classes = config.model.num_classes;
   if (classes > 0 && !dataset.labels.defined()) {
@@ -106,7 +107,7 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                     config_.data.image_size));
     log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",
                     learner_.model().schedule().levels(), " noise levels, on ", device_.str(),
-                    " in ", config_.precision,
+                    " in ", name_of(config_.precision),
                     group.is_alone() ? "" : concat(", in ", group.size(), " processes")));
     if (const std::optional<TrainingState> checkpoint = run_.newest_checkpoint()) {
       learner_.restore(*checkpoint, run_.checkpoints().string());
@@ -175,8 +176,7 @@ std::int64_t Trainer::requests() const {
 
 void Trainer::take_step() {
   const std::int64_t step = learner_.steps_done();
-  const RowRange rows =
-      rows_of_rank(config_.train.batch_size, group_.rank(), group_.size());
+  const RowRange rows = rows_of_rank(config_.train.batch_size, group_.rank(), group_.size());
   const StepInputs inputs = inputs_of_step(config_, learner_.objective(),
                                            learner_.model().schedule(), batches_, step, rows);
   StepReport report;
@@ -296,9 +296,8 @@ void Trainer::score_test_images() {
   ScoreOptions options;
   options.batch_size = kScoreBatch;
   options.dequantization = config_.data.dequantize;
-  const at::Tensor log_prob = score_images(learner_.average(), options,
-                                           test_->images, test_->labels, {}, group_)
-                                  .log_prob;
+  const at::Tensor log_prob =
+      score_images(learner_.average(), options, test_->images, test_->labels, {}, group_).log_prob;
   if (!group_.is_first()) return;
   // Where there are no 8-bit steps to count in, nats.
   const bool in_bits = test_->has_pixels();

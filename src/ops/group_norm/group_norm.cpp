@@ -16,8 +16,8 @@ using torch::autograd::variable_list;
 
 const char* name(bool silu) { return silu ? "group_norm_silu" : "group_norm"; }
 
-/// group_norm_double_backward as an op, so that whoever differentiates its results is told, instead of
-/// getting a zero.
+/// group_norm_double_backward as an op, so that whoever differentiates its results is told, instead
+/// of getting a zero.
 struct DoubleBackward : Function<DoubleBackward> {
   static variable_list forward(AutogradContext* context, const at::Tensor& grad_y,
                                const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
@@ -25,14 +25,14 @@ struct DoubleBackward : Function<DoubleBackward> {
                                const at::Tensor& v_x, const at::Tensor& v_gamma,
                                const at::Tensor& v_beta, bool silu) {
     context->saved_data["silu"] = silu;
-    const DoubleBackwardResult g =
-        group_norm_double_backward({x, gamma, beta, mean, rstd, silu}, grad_y, v_x, v_gamma, v_beta);
+    const DoubleBackwardResult g = group_norm_double_backward({x, gamma, beta, mean, rstd, silu},
+                                                              grad_y, v_x, v_gamma, v_beta);
     return {g.to_grad_y, g.to_x, g.to_gamma, g.to_beta};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& /*grads*/) {
     TORCH_CHECK(false, name(context->saved_data.at("silu").toBool()),
-                " has no third derivative; CDM_OPS=reference has one");
+                " has no third derivative; operations = plain has one");
   }
 };
 
@@ -67,9 +67,8 @@ struct GroupNorm : Function<GroupNorm> {
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
-    variable_list out =
-        Backward::apply(grads[0], saved[0], saved[1], saved[2], saved[3].detach(),
-                             saved[4].detach(), context->saved_data.at("silu").toBool());
+    variable_list out = Backward::apply(grads[0], saved[0], saved[1], saved[2], saved[3].detach(),
+                                        saved[4].detach(), context->saved_data.at("silu").toBool());
     out.resize(6);
     return out;
   }
