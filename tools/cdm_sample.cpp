@@ -368,7 +368,7 @@ int main(int argc, char** argv) {
     cdm::add_kind_option(app, "--spacing", options.spacing, "default: the configuration's");
     app.add_option(
         "--steps", options.steps,
-        "steps per image (one evaluation of the network each, two for heun); default: the "
+        "steps per image (most samplers evaluate the network once in each); default: the "
         "configuration's");
     app.add_option("--eta", options.eta,
                    "of ddim: 0 = no noise, 1 = as much as ddpm; default: the configuration's")
