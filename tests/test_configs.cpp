@@ -13,7 +13,7 @@
 #include "cdm/core/file.h"
 #include "cdm/data/batches.h"
 #include "cdm/eval/nll.h"
-#include "cdm/sample/sampler.h"
+#include "cdm/sample/sample.h"
 #include "cdm/train/learner.h"
 #include "support.h"
 #include "tiny_run.h"
@@ -69,8 +69,7 @@ TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
   EXPECT_GT(report.gradient_norm.item<float>(), 0.0f);
   if (schedule.levels() > 2) {
     const at::Tensor classes = config.model.num_classes > 0 ? labels : at::Tensor();
-    const at::Tensor images =
-        sample(learner.average(), config.sample, x0, classes, step_noise(0, 0, x0));
+    const at::Tensor images = sample(learner.average(), config.sample, x0, classes, {});
     EXPECT_EQ(images.sizes(), x0.sizes());
   }
   if (learner.average().has_density()) {

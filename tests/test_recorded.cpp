@@ -17,7 +17,7 @@
 #include "cdm/device/precision.h"
 #include "cdm/device/recorded.h"
 #include "cdm/inference/evaluators.h"
-#include "cdm/sample/sampler.h"
+#include "cdm/sample/sample.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/make_model.h"
 #include "support.h"
@@ -85,9 +85,7 @@ TEST(Recorded, InputsOfOtherShapesRunPlainly) {
 TEST(Recorded, UndefinedInputsStaySo) {
   Counts counts;
   Recorded recorded(
-      [](const Tensors& in) -> Tensors {
-        return {in[1].defined() ? in[0] + in[1] : in[0]};
-      },
+      [](const Tensors& in) -> Tensors { return {in[1].defined() ? in[0] + in[1] : in[0]}; },
       again(counts));
   for (int call = 1; call <= 5; ++call) {
     EXPECT_TRUE(at::equal(recorded({of(call), at::Tensor()})[0], of(call)));
@@ -247,14 +245,14 @@ TEST_P(RecordedSampler, DrawsTheImagesOfThePlainModel) {
   sampling.steps = 10;
   const at::Tensor labels = at::tensor({0, 2}, at::kLong);
   const at::Tensor x_T = numbers(2, {2, 1, 8, 8});
-  const NoiseSource noise = step_noise(3, 0, x_T);
+  const SampleDraws draws = {.seed = 3};
   for (const double guidance : {0.0, 1.5}) {
     SCOPED_TRACE(guidance);
     sampling.guidance = guidance;
     Counts counts;
     const Model recorded = plain.with_evaluator(recorded_evaluator(again(counts)));
-    EXPECT_TRUE(at::equal(sample(recorded, sampling, x_T, labels, noise),
-                          sample(plain, sampling, x_T, labels, noise)));
+    EXPECT_TRUE(at::equal(sample(recorded, sampling, x_T, labels, draws),
+                          sample(plain, sampling, x_T, labels, draws)));
     EXPECT_GE(counts.replays, 7);
   }
 }

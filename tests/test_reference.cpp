@@ -9,7 +9,7 @@
 
 #include "cdm/eval/nll.h"
 #include "cdm/ops/ops.h"
-#include "cdm/sample/sampler.h"
+#include "cdm/sample/sample.h"
 #include "cdm/train/learner.h"
 #include "reference.h"
 
@@ -116,15 +116,16 @@ TEST_P(Reference, Samples) {
     const test::ReferenceCase reference(folder);
     const std::unique_ptr<Learner> learned = learner(reference);
     const Learner& model = *learned;
-    at::Tensor draws;  // [steps, N, C, H, W]
-    if (reference.has("sample_ddpm_noise.npy")) {
-      draws = in_type(read_npy(reference.file("sample_ddpm_noise.npy")));
+    SampleDraws draws;
+    if (reference.has("sample_ddpm_noise.npy")) {  // [steps, N, C, H, W]
+      const at::Tensor noise = in_type(read_npy(reference.file("sample_ddpm_noise.npy")));
+      draws.noise = [noise](std::int64_t step) { return noise[step]; };
     }
-    test::expect_samples(
-        reference, tolerance(), [&](const test::SampleSetting& setting, const std::string& start) {
-          return sample(model.average(), setting.config, in_type(read_npy(start)), setting.labels,
-                        [&](std::int64_t step) { return draws[step]; });
-        });
+    test::expect_samples(reference, tolerance(),
+                         [&](const test::SampleSetting& setting, const std::string& start) {
+                           return sample(model.average(), setting.config, in_type(read_npy(start)),
+                                         setting.labels, draws);
+                         });
   }
 }
 

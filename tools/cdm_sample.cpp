@@ -29,7 +29,7 @@
 #include "cdm/io/npz.h"
 #include "cdm/run/load_model.h"
 #include "cdm/sample/generate.h"
-#include "cdm/sample/sampler.h"
+#include "cdm/sample/sample.h"
 #include "model_options.h"
 #include "program.h"
 
@@ -50,6 +50,25 @@ struct Options {
   std::optional<double> guidance, eta;
 };
 
+bool draws_noise(const cdm::SampleConfig& sampling) {
+  return cdm::make_sampler(sampling)->traits().draws_noise;
+}
+
+/// The samplers that use --step-noise.
+std::string samplers_that_draw_noise(cdm::SampleConfig sampling) {
+  std::vector<std::string> names;
+  for (const auto& [kind, name] : cdm::KindNames<cdm::SamplerKind>::all) {
+    sampling.sampler = kind;
+    for (const double eta : {0.0, 1.0}) {
+      sampling.eta = eta;
+      if (!draws_noise(sampling)) continue;
+      names.push_back(cdm::concat(name, eta > 0.0 ? " with --eta above 0" : ""));
+      break;
+    }
+  }
+  return cdm::join(names, ", ");
+}
+
 cdm::SampleConfig sampling_of(const Options& options, const cdm::LoadedModel& loaded) {
   cdm::SampleConfig sampling = loaded.config.sample;
   sampling.sampler = options.sampler.value_or(sampling.sampler);
@@ -61,10 +80,11 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::LoadedModel& lo
     throw cdm::UserError(cdm::concat("--guidance ", sampling.guidance, ": must be a number in 0..",
                                      kLargestGuidance));
   }
-  cdm::check_sampling(loaded.model.schedule(), sampling);
-  if (!cdm::draws_noise(sampling) && !options.step_noise.empty()) {
+  cdm::check_sampling(loaded.model.schedule(), loaded.model.network().predicts(), sampling);
+  if (!draws_noise(sampling) && !options.step_noise.empty()) {
     throw cdm::UserError(cdm::concat("--step-noise: the sampler ", cdm::name_of(sampling.sampler),
-                                     " draws no noise; ddpm does, and ddim with --eta"));
+                                     " draws no noise; it must be one of ",
+                                     samplers_that_draw_noise(sampling)));
   }
   return sampling;
 }
@@ -306,9 +326,10 @@ void draw(Options& options) {
     };
     cdm::explain_memory({"--batch", std::min(generate.batch_size, generate.count)},
                         cdm::memory_meter(network.options().device()), run, trial);
-    cdm::log_info(cdm::concat("sampled ", generate.count, " images by ",
-                              cdm::name_of(sampling.sampler), " in ", sampling.steps, " steps, in ",
-                              cdm::format_duration(progress.elapsed_seconds())));
+    cdm::log_info(cdm::concat(
+        "sampled ", generate.count, " images by ", cdm::name_of(sampling.sampler), " in ",
+        sampling.steps, " steps (", cdm::evaluations_per_image(sampling),
+        " network evaluations per image), in ", cdm::format_duration(progress.elapsed_seconds())));
   }
   if (!group.is_first()) return;
   if (trajectory) trajectory->write();
@@ -345,9 +366,10 @@ int main(int argc, char** argv) {
         "H, W], float32");
     cdm::add_kind_option(app, "--sampler", options.sampler, "default: the configuration's");
     cdm::add_kind_option(app, "--spacing", options.spacing, "default: the configuration's");
-    app.add_option("--steps", options.steps,
-                   "steps per image (one network evaluation each, of heun two); default: the "
-                   "configuration's");
+    app.add_option(
+        "--steps", options.steps,
+        "steps per image (most samplers evaluate the network once in each); default: the "
+        "configuration's");
     app.add_option("--eta", options.eta,
                    "of ddim: 0 = no noise, 1 = as much as ddpm; default: the configuration's")
         ->check(CLI::Range(0.0, 1.0));
@@ -367,7 +389,7 @@ int main(int argc, char** argv) {
     app.add_option("--init-noise", options.init_noise,
                    "FILE.npy: x_T in place of drawn noise, float32 or float64 [N, C, H, W]");
     app.add_option("--step-noise", options.step_noise,
-                   "FILE.npy: every later draw in the order used, [steps, N, C, H, W]");
+                   "FILE.npy: the noise of each step in place of drawn noise, [steps, N, C, H, W]");
   };
   program.body = [&] { draw(options); };
   return cdm::run_program(program, argc, argv);

@@ -64,7 +64,7 @@ RunConfig resolve(const RunConfig& config, const Dataset& dataset) {
   resolved.data.image_size = dataset.image_size();
   resolved.data.channels = dataset.channels();
   if (config.train.sample_every > 0) {
-    check_sampling(NoiseSchedule(config.diffusion), config.sample);
+    check_sampling(NoiseSchedule(config.diffusion), config.model.predicts, config.sample);
   }
   const std::int64_t classes = config.model.num_classes;
   if (classes > 0 && !dataset.labels.defined()) {

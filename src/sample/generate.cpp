@@ -32,14 +32,13 @@ void generate(const Model& model, const SampleConfig& config, const GenerateOpti
     const std::int64_t count = size_of_batch(first);
     const std::int64_t number = options.first_image + first;
     const at::Tensor like =
-        at::empty({count, shape.channels, shape.image_size, shape.image_size},
-                  at::TensorOptions().dtype(network.dtype()).device(network.device()));
+        at::empty({count, shape.channels, shape.image_size, shape.image_size}, network);
     const at::Tensor x_T = options.start.defined()
                                ? options.start.narrow(0, first, count).to(like.options())
                                : start_noise(options.seed, number, like);
-    NoiseSource draws = step_noise(options.seed, number, like);
+    SampleDraws draws = {options.seed, number};
     if (options.draws.defined()) {
-      draws = [&, first, count](std::int64_t step) {
+      draws.noise = [&, first, count](std::int64_t step) {
         return options.draws[step].narrow(0, first, count).to(like.options());
       };
     }
@@ -60,7 +59,7 @@ void generate(const Model& model, const SampleConfig& config, const GenerateOpti
       if (next >= options.count) break;
       const at::Tensor received =
           at::empty({size_of_batch(next), shape.channels, shape.image_size, shape.image_size},
-                    at::TensorOptions().dtype(network.dtype()));
+                    network.device(at::kCPU));
       group.receive(received, rank);
       take(received);
     }

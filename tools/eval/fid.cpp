@@ -140,7 +140,8 @@ void run(const Options& options) {
   std::optional<Dataset> samples;
   if (options.samples.empty()) {
     model = load_model(options.model);
-    check_sampling(model->model.schedule(), model->config.sample);
+    check_sampling(model->model.schedule(), model->model.network().predicts(),
+                   model->config.sample);
     check_classes(options.classes, model->model.network(), model->config.sample.guidance,
                   /*is_option=*/false);
   } else {

@@ -11,7 +11,7 @@
 #include "cdm/config/config.h"
 #include "cdm/diffusion/model.h"
 #include "cdm/distributed/process_group.h"
-#include "cdm/sample/sampler.h"
+#include "cdm/sample/sample.h"
 
 namespace cdm {
 
@@ -22,7 +22,7 @@ struct GenerateOptions {
   std::uint64_t seed = 0;
   std::vector<std::int64_t> classes;  // used in turn, image i has classes[i % size]; empty = none
   at::Tensor start;                   // [count, C, H, W], x_T given from outside; or undefined
-  at::Tensor draws;                   // [steps, count, C, H, W], each step's draw; or undefined
+  at::Tensor draws;                   // [steps, count, C, H, W], each step's noise; or undefined
 };
 
 /// The class of image i, int64 [count] for images first .. first + count - 1; undefined when
