@@ -163,7 +163,7 @@ TEST(LevelStatistics, OfAPlainDenoiserAreItsErrors) {
   config.model.predicts = Prediction::noise;
   const NoiseSchedule schedule(config.diffusion);
   const Model model(make_network(config.model, {1, 8, 5}, 7), schedule);
-  const LevelStatistics s = level_statistics(*model, {}, some_pixels(6), {});
+  const LevelStatistics s = level_statistics(model, {}, some_pixels(6), {});
   EXPECT_FALSE(s.ce.defined());
   EXPECT_TRUE(std::isfinite(s.mean_mse()));
 }

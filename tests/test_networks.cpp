@@ -88,15 +88,16 @@ TEST_P(AnyNetwork, DeclaresTheDropoutLayersThatItsForwardPassReaches) {
   EXPECT_ANY_THROW(model.network()(x, t, {}, &too_few));
 }
 
+std::string case_name(const testing::TestParamInfo<Case>& info) {
+  const auto& [kind, predicts, classes] = info.param;
+  return name_of(kind) + "_" + name_of(predicts) + (classes > 0 ? "_conditional" : "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Networks, AnyNetwork,
                          testing::Combine(testing::Values(NetworkKind::unet, NetworkKind::mlp),
                                           testing::Values(Prediction::logits, Prediction::noise),
                                           testing::Values(0, 3)),
-                         [](const auto& info) {
-                           const auto& [kind, predicts, classes] = info.param;
-                           return name_of(kind) + "_" + name_of(predicts) +
-                                  (classes > 0 ? "_conditional" : "");
-                         });
+                         case_name);
 
 TEST(UNet, WidthOfTheHeadCanBeSet) {
   RunConfig config = test::small_config();

@@ -123,7 +123,7 @@ void update_average(const NamedTensors& average, const NamedTensors& weights, do
   }
   // The difference is multiplied by 1 - decay, or by 0, as the device finds out.
   const std::vector<at::Tensor> change = at::_foreach_sub(from, into);
-  at::_foreach_mul_(change, (1.0 - skipped) * (1.0 - decay));
+  at::_foreach_mul_(change, (1.0 - skipped).to(into.front().scalar_type()) * (1.0 - decay));
   at::_foreach_add_(into, change);
 }
 
