@@ -1,5 +1,6 @@
 # cmake -DBUILD=... -DSOURCE=... -DCXX=... -DLAUNCHER=... -P check.cmake: installs BUILD, runs
-# an installed program, and builds and runs a project that uses the installed package, below /tmp.
+# an installed program, and builds and runs a project that uses the installed package and the example
+# toy_density, below /tmp.
 string(RANDOM LENGTH 8 name)
 set(work "/tmp/cdm-install-${name}")
 set(prefix "${work}/prefix")
@@ -25,4 +26,6 @@ set(expected "55 parameters\n${version}")
 if(NOT output STREQUAL expected)
   message(FATAL_ERROR "the consumer printed\n${output}\ninstead of\n${expected}")
 endif()
+run("${work}/build/examples/toy_density")  # fails where the density or the samples are wrong
+message(STATUS "${output}")
 file(REMOVE_RECURSE "${work}")
