@@ -292,7 +292,7 @@ def main():
     pixels, labels = arrays["arr_0"].permute(0, 3, 1, 2), arrays.get("arr_1")
     # One 8-bit step is 1 / 127.5 of a unit of x; 1 / 128 where noise of one step is added, and the
     # mean then differs a little from call to call.
-    noisy = model.config["data"]["dequantize"] == "uniform"
+    noisy = model.config["data"].get("dequantize") == "uniform"
     nats = []
     for first in range(0, len(pixels), 64):
         u = pixels[first:first + 64].float()
