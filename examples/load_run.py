@@ -17,14 +17,10 @@ that gives the density at every other level, its gradient, and the noise in the 
     score      = grad log p_t(x) = -grad F(x, t) - x
     eps(x, t)  = sigma_t (grad F(x, t) + x)            (Theorem 3.1), which is -sigma_t score
 
-    from load_run import load_run
     model = load_run("runs/first")
-    log_p = model.log_prob(x, 0)         # x [B, C, H, W] in [-1, 1] -> nats, float64 [B]
-    x_0 = model.denoise(x_t, 300)        # t: one int, or int64 [B]
+    model.log_prob(x, 0)         # x [B, C, H, W] in [-1, 1] -> nats, float64 [B]
 
-    python3 examples/load_run.py runs/first --data images.npz    # the mean, as cdm-nll prints it
-
-Needs PyTorch and PyYAML (pip install torch pyyaml).
+Needs PyTorch and PyYAML (pip install torch pyyaml). As a program it prints the mean log p_0.
 """
 import argparse
 import ast
@@ -59,18 +55,17 @@ class CDM(nn.Module):
         if self.predicts_noise:
             raise TypeError("the run has model.predicts = noise: a network that predicts the noise "
                             "has no logits and no density; they need model.predicts = logits")
-        if self.config["model"]["kind"] == "mlp":
-            octaves = self.config["model"]["fourier_features"]
-            return mlp(self.network, x, self._labels_or_null(x, labels), octaves).cumsum(1)
-        return unet(self.network, x, self._labels_or_null(x, labels)).cumsum(1)
+        labels, model = self._labels_or_null(x, labels), self.config["model"]
+        if model["kind"] == "mlp":
+            return mlp(self.network, x, labels, model["fourier_features"]).cumsum(1)
+        return unet(self.network, x, labels).cumsum(1)
 
     def log_prob(self, x, t=0, labels=None):
         """log p_t(x) in nats, float64 [B], differentiable."""
         f = self.logits(x, labels).double()
         log_ratio = f[:, -1] - f.gather(1, self._levels(x, t)[:, None])[:, 0]  # F(x, t)
-        pixels = x.double().flatten(1)
-        log_normal = -0.5 * (pixels.square() + math.log(2 * math.pi)).sum(1)  # log N(x; 0, I)
-        return log_normal - log_ratio
+        log_normal = -0.5 * (x.double().square() + math.log(2 * math.pi)).flatten(1).sum(1)
+        return log_normal - log_ratio  # log N(x; 0, I) - F(x, t)
 
     def score(self, x, t, labels=None):
         """grad log p_t(x), [B, C, H, W], detached."""
@@ -88,8 +83,7 @@ class CDM(nn.Module):
             return (1 + guidance) * conditional - guidance * self.predict_noise(x, t)
         if self.predicts_noise:
             with torch.no_grad():
-                labels = self._labels_or_null(x, labels)
-                return unet(self.network, x, labels, self._levels(x, t))
+                return unet(self.network, x, self._labels_or_null(x, labels), self._levels(x, t))
         return -self._at(self.sigma, x, t) * self.score(x, t, labels)
 
     def denoise(self, x_t, t, labels=None, guidance=0.0):
@@ -129,8 +123,7 @@ def noise_schedule(config):
         g = ((u + 0.008) / 1.008 * math.pi / 2).cos() ** 2
         abar = g[1:] / g[0]
     else:
-        raise ValueError(f"diffusion.schedule = {kind}: must be linear, cosine, uniform or "
-                         "flow_matching")
+        raise ValueError(f"diffusion.schedule = {kind}: this file does not know it")
     abar = F.pad(F.pad(abar, (1, 0), value=1.0), (0, 1), value=0.0)
     return abar.sqrt(), (1 - abar).sqrt()
 
@@ -234,9 +227,7 @@ def layer_of(name, shape):
         return nn.Embedding(*shape)
     if len(shape) == 2:
         return nn.Linear(shape[1], shape[0])
-    # Group normalisation with 32 groups; where 32 does not divide the channels, fewer groups, of
-    # four channels or more where that is possible.
-    (channels,) = shape
+    (channels,) = shape  # 32 groups, or where 32 does not divide them, fewer, of about 4 or more
     groups = 32 if channels % 32 == 0 else math.gcd(32, channels, max(channels // 4, 1))
     return nn.GroupNorm(groups, channels, eps=1e-6)
 
