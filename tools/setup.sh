@@ -6,11 +6,12 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: tools/setup.sh [--cuda] [--data] [--fuzz] [--dev]
+usage: tools/setup.sh [--cuda] [--data] [--fuzz] [--dev] [--python]
   --cuda  also the CUDA libraries that LibTorch needs on an NVIDIA GPU (2.6 GB)
   --data  also the Fashion-MNIST images (Debian package, 31 MB)
   --fuzz  also clang with libFuzzer, for the preset fuzz
   --dev   also clang-format, clang-tidy and shellcheck
+  --python  also .deps/python/bin/python3, which imports the same PyTorch, for tests of examples/
 A LibTorch of your own is used instead of the wheel's when CDM_LIBTORCH names its folder.
 TEXT
 }
@@ -70,6 +71,12 @@ nvidia-cudnn-cu13==9.19.0.56
 nvidia-cusparselt-cu13==0.8.0
 nvidia-nccl-cu13==2.28.9
 nvidia-nvshmem-cu13==3.4.5
+'
+# What PyTorch's Python modules and the scripts in examples/ and tests/python/ import.
+python_wheels='
+typing-extensions==4.15.0
+numpy==2.4.6
+pyyaml==6.0.3
 '
 
 say() { echo "setup: $*"; }
@@ -142,13 +149,54 @@ install_libtorch() {
   say "LibTorch unpacked in $((SECONDS - started)) s"
 }
 
+# A Python environment in .deps/python whose module torch is LibTorch's wheel, unpacked already.
+install_python() {
+  local torch version python=.deps/python site started=$SECONDS
+  torch=$(realpath "${CDM_LIBTORCH:-.deps/libtorch/torch}")
+  # The wheel is for one version of Python: _C.cpython-311-x86_64-linux-gnu.so is for 3.11.
+  version=$(basename "$torch"/_C.cpython-3*.so | sed 's/.*cpython-3\([0-9]*\).*/3.\1/')
+  if ! command -v "python$version" >/dev/null; then
+    say "no PyTorch in Python: $torch has none, or one for another Python than those installed"
+    return
+  fi
+  site=$python/lib/python$version/site-packages
+  if [[ ! -x $python/bin/python3 ]]; then "python$version" -m venv --without-pip "$python"; fi
+  # shellcheck disable=SC2086  # several words
+  python3 -m pip --python "$python/bin/python3" install --quiet --disable-pip-version-check \
+    --no-deps $python_wheels </dev/null
+  # PyTorch's module is linked to CUDA libraries of 2 GB, whose functions are not called on a CPU.
+  # Those that are not installed are replaced by empty ones, so that the loader finds all it needs.
+  rm -rf "$site/empty_libraries"
+  mkdir "$site/empty_libraries"
+  local library
+  for library in $(ldd "$torch/lib/libtorch_python.so" | awk '/=> not found/ { print $1 }' | sort -u); do
+    c++ -shared -x c++ /dev/null "-Wl,-soname,$library" -o "$site/empty_libraries/$library"
+  done
+  cat >"$site/load_empty_libraries.py" <<'PYTHON'
+# Written by tools/setup.sh --python. Imported when Python starts, before PyTorch.
+import ctypes
+import os
+import sys
+
+folder = os.path.join(os.path.dirname(__file__), "empty_libraries")
+for library in os.listdir(folder):
+    ctypes.CDLL(os.path.join(folder, library))
+sys.setdlopenflags(os.RTLD_LAZY)  # look a function up when it is first called, not when loading
+PYTHON
+  printf '%s\nimport load_empty_libraries\n' "$(dirname "$torch")" >"$site/torch.pth"
+  "$python/bin/python3" -c 'import torch' || fail "$python/bin/python3 cannot import torch"
+  say "$python/bin/python3 imports PyTorch ($((SECONDS - started)) s)"
+}
+
 cd "$(dirname "$0")/.."
+python=
 for option in "$@"; do
   case $option in
     --cuda) wheels+=$cuda_wheels ;;
     --data) packages+=$data_packages ;;
     --fuzz) packages+=$fuzz_packages ;;
     --dev) packages+=$dev_packages ;;
+    --python) python=1 ;;
     -h | --help)
       usage
       exit 0
@@ -161,4 +209,6 @@ for option in "$@"; do
 done
 install_packages "$packages"
 if [[ -z ${CDM_LIBTORCH:-} ]]; then install_libtorch "$wheels"; fi
+# Again where it is there, since CUDA libraries may have been installed in the meantime.
+if [[ -n $python || -e .deps/python ]]; then install_python; fi
 say "everything is there (${SECONDS} s)"

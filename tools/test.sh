@@ -30,7 +30,7 @@ for argument in "$@"; do
 done
 if ((${#presets[@]} == 0)); then presets=(release asan fuzz); fi
 
-setup=(--data)
+setup=(--data --python)
 if [[ " ${presets[*]} " == *" fuzz "* ]]; then setup+=(--fuzz); fi
 tools/setup.sh "${setup[@]}"
 results=()

@@ -41,7 +41,7 @@ at::Tensor Mlp::features(const at::Tensor& x) const {
   if (octaves_ == 0) return pixels;
   // Made where they are used: a copy from the host would make a GPU's host wait.
   const at::Tensor frequencies =
-      at::arange(octaves_, pixels.options()).exp2().mul(std::numbers::pi_v<float>);
+      at::arange(octaves_, pixels.options()).exp2().mul(std::numbers::pi);
   const at::Tensor angles = (pixels.unsqueeze(2) * frequencies).flatten(1);
   return at::cat({pixels, angles.sin(), angles.cos()}, 1);
 }

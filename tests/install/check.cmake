@@ -1,11 +1,13 @@
 # cmake -DBUILD=... -DSOURCE=... -DCXX=... -DLAUNCHER=... -P check.cmake: installs BUILD, runs
-# an installed program, and builds and runs a project that uses the installed package, below /tmp.
+# an installed program, and builds and runs a project that uses the installed package and the example
+# toy_density, below /tmp.
 string(RANDOM LENGTH 8 name)
 set(work "/tmp/cdm-install-${name}")
 set(prefix "${work}/prefix")
 
 function(run)
-  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE out COMMAND_ECHO STDOUT COMMAND_ERROR_IS_FATAL ANY)
+  execute_process(COMMAND ${ARGN} OUTPUT_VARIABLE out ECHO_OUTPUT_VARIABLE COMMAND_ECHO STDOUT
+                  COMMAND_ERROR_IS_FATAL ANY)
   string(STRIP "${out}" out)
   set(output "${out}" PARENT_SCOPE)
 endfunction()
@@ -25,4 +27,5 @@ set(expected "55 parameters\n${version}")
 if(NOT output STREQUAL expected)
   message(FATAL_ERROR "the consumer printed\n${output}\ninstead of\n${expected}")
 endif()
+run("${work}/build/examples/toy_density")  # fails where the density or the samples are wrong
 file(REMOVE_RECURSE "${work}")

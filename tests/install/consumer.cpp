@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Reads a configuration, makes its network and prints the number of parameters and the version.
-#include <cdm/config.h>
-#include <cdm/log.h>
+#include <cdm/config/config.h>
+#include <cdm/core/log.h>
+#include <cdm/core/version.h>
 #include <cdm/train/learner.h>
-#include <cdm/version.h>
 
 #include <iostream>
 
