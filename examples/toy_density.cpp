@@ -5,8 +5,9 @@
 // The data are points of the plane, two Gaussians of equal weight:
 //   p(x) = 1/2 N(x; m, s^2 I) + 1/2 N(x; -m, s^2 I),   m = (0.6, 0.3), s = 0.15.
 #include <ATen/ATen.h>
-#include <cdm/sample/sampler.h>
+#include <cdm/sample/sample.h>
 #include <cdm/train/learner.h>
+#include <cdm/train/make_model.h>
 
 #include <cmath>
 #include <iostream>
@@ -41,7 +42,7 @@ int main() {
   config.data.image_size = 1;
   config.diffusion.steps = 50;  // T
   config.diffusion.beta_end = 0.25;
-  config.model.kind = "mlp";
+  config.model.kind = cdm::NetworkKind::mlp;
   config.model.channels = 64;
   config.model.res_blocks = 3;
   config.loss.ce_weight = 0.1;  // of the cross entropy, which the density comes from
@@ -55,21 +56,21 @@ int main() {
   cdm::Learner learner(config, cdm::network_shape(config), at::kCPU);
   const cdm::NoiseSchedule& schedule = learner.model().schedule();
   for (std::int64_t step = 0; step < 3000; ++step) {
-    learner.step(cdm::draw_inputs(config, schedule, step, draw_points(256), {}));
+    learner.step(
+        cdm::draw_inputs(config, learner.objective(), schedule, step, draw_points(256), {}));
   }
-  const cdm::Denoiser& model = learner.average();  // the moving average of the weights
+  const cdm::Model& model = learner.average();  // the moving average of the weights
 
   const at::Tensor x = draw_points(2000);
   const at::Tensor data_level = at::zeros({x.size(0)}, at::kLong);
-  const at::Tensor error =
-      model.as_classifier()->log_prob(x, data_level).to(at::kDouble) - exact_log_prob(x);
+  const at::Tensor error = model.density().log_prob(x, data_level) - exact_log_prob(x);
   const double mean_error = error.abs().mean().item<double>();
   std::cout << "mean error of log p_0: " << mean_error << " nats, " << mean_error / 2.0
             << " nats per dimension\n";
 
   config.sample.steps = 50;
   const at::Tensor samples =
-      cdm::sample(model, config.sample, at::randn_like(x), {}, cdm::step_noise(0, 0, x)).flatten(1);
+      cdm::sample(model, config.sample, at::randn_like(x), {}, {}).flatten(1);
   const at::Tensor moments = samples.t().mm(samples) / samples.size(0);  // E[x x^T], [2, 2]
   const at::Tensor m = centre().flatten(1);
   const at::Tensor expected = m.mm(m.t()) + kWidth * kWidth * at::eye(2);
