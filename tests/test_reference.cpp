@@ -11,6 +11,7 @@
 #include "cdm/ops/ops.h"
 #include "cdm/sample/sample.h"
 #include "cdm/train/learner.h"
+#include "cdm/train/make_model.h"
 #include "reference.h"
 
 namespace cdm {
