@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // DPM-Solver of second order (Lu et al., 2022, arXiv 2206.00927, section 3.2) as a multistep
-// method: the derivative of eps by lambda = log(signal / sigma) in the expansion there is the
-// change of eps since the step before. With h = lambda_s - lambda_t,
-//   x_s = (signal_s / signal_t) x_t - sigma_s (e^h - 1) eps - sigma_s (e^h - 1 - h) d eps / d lambda
+// method: the derivative eps' of eps by lambda = log(signal / sigma) in the expansion there is
+// approximated by the change of eps in the step before over that of lambda. With
+// h = lambda_s - lambda_t,
+//   x_s = (signal_s / signal_t) x_t - sigma_s (e^h - 1) eps - sigma_s (e^h - 1 - h) eps'
 // The first step, which has none before it, is of first order (DPM-Solver-1 there); the last one,
 // where h is infinite, returns x_0.
 #include <optional>
