@@ -59,7 +59,8 @@ def summary(build):
             else:
                 ran += 1
     total = sum(skipped.values())
-    yield f"{ran} tests ran, {len(failed)} of them failed; {total} skipped; {others} other checks"
+    yield (f"{ran} tests ran, {len(failed)} of them failed; {total} skipped; "
+           f"{others} checks without gtest")
     for reason, count in skipped.most_common():
         yield f"  {count} skipped: {reason}"
     for test in failed:
