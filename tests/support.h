@@ -10,11 +10,14 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "cdm/config/config.h"
 #include "cdm/core/tensors.h"
 #include "cdm/device/random.h"
-#include "cdm/diffusion/classifier.h"
+#include "cdm/diffusion/model.h"
+#include "cdm/diffusion/objective.h"
+#include "cdm/train/step_inputs.h"
 
 namespace cdm::test {
 
@@ -78,13 +81,35 @@ inline RunConfig small_config(std::int64_t T = 20, std::int64_t num_classes = 0)
   return config;
 }
 
-inline Classifier small_classifier(const RunConfig& config, std::int64_t channels = 1,
-                                   std::int64_t size = 8, at::ScalarType type = at::kDouble) {
+inline Model small_model(const RunConfig& config, std::int64_t channels = 1, std::int64_t size = 8,
+                         at::ScalarType type = at::kDouble) {
   const NoiseSchedule schedule(config.diffusion);
-  const std::shared_ptr<Network> network =
+  std::shared_ptr<Network> network =
       make_network(config.model, {channels, size, schedule.levels()}, 7);
   network->to(at::kCPU, type);
-  return {std::dynamic_pointer_cast<ClassifierNetwork>(network), schedule};
+  return {std::move(network), schedule};
+}
+
+/// Rows of given levels and noise, for objectives that draw these two.
+inline TrainingRows training_rows(const at::Tensor& x0, const at::Tensor& t,
+                                  const at::Tensor& noise, const at::Tensor& labels = {}) {
+  return {x0, labels, {{"t", t}, {"noise", noise}}};
+}
+
+/// The term of that name, as a number.
+inline double term(const NamedTensors& terms, const std::string& name) {
+  for (const auto& [key, value] : terms) {
+    if (key == name) return value.item<double>();
+  }
+  ADD_FAILURE() << "there is no term " << name;
+  return 1e300;
+}
+
+/// What a learner with this configuration learns from in step `step`.
+inline StepInputs step_inputs(const RunConfig& config, std::int64_t step, const at::Tensor& x0,
+                              const at::Tensor& labels = {}) {
+  const std::unique_ptr<Objective> objective = make_objective(config.loss);
+  return draw_inputs(config, *objective, NoiseSchedule(config.diffusion), step, x0, labels);
 }
 
 }  // namespace cdm::test

@@ -6,9 +6,12 @@
 #include <ATen/ops/mm.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros_like.h>
+#include <c10/core/GradMode.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <functional>
 #include <iostream>
@@ -24,11 +27,11 @@
 #include "cdm/device/memory_advice.h"
 #include "cdm/device/precision.h"
 #include "cdm/device/random.h"
-#include "cdm/diffusion/classifier.h"
 #include "cdm/ops/cuda_kernels.h"
 #include "cdm/ops/flops.h"
 #include "cdm/ops/ops.h"
 #include "cdm/train/learner.h"
+#include "cdm/train/make_model.h"
 #include "program.h"
 
 namespace {
@@ -80,7 +83,8 @@ double gemm_flop_per_s(at::Device device, at::ScalarType type) {
 
 /// What the configuration's data would be: given sizes, or the usual ones of the kind.
 cdm::RunConfig with_sizes(cdm::RunConfig config, const Options& options) {
-  const bool grey = config.data.kind == "fashion_mnist" || config.data.kind == "mnist";
+  const bool grey =
+      config.data.kind == cdm::DataKind::fashion_mnist || config.data.kind == cdm::DataKind::mnist;
   const auto choose = [](std::int64_t& value, std::int64_t given, std::int64_t usual) {
     if (given > 0) value = given;
     if (value == 0) value = usual;
@@ -107,43 +111,54 @@ class Bench {
                          at::TensorOptions().dtype(at::kLong).device(device))) {
     if (config.model.num_classes > 0) labels_ = at::zeros_like(levels_);
     const cdm::ops::FlopCounter counter;
-    if (classifier() != nullptr) {
-      classifier()->log_prob(images_, levels_, labels_);
-    } else {
-      learner_.average().predict_noise(images_, levels_, labels_);
-    }
+    const c10::NoGradGuard no_grad;
+    learner_.average().network()(images_, levels_, labels_);
     forward_flop_ = static_cast<double>(counter.flop());
-    gemm_ = gemm_flop_per_s(device, cdm::parse_precision(config.precision).body);
+    gemm_ = gemm_flop_per_s(device, cdm::precision_of(config.precision).body);
   }
 
   double gemm() const { return gemm_; }
 
   Timing measure(const std::string& what) {
-    return what == "train" ? train() : what == "nll" ? nll() : sample();
+    for (const Work& work : kWork) {
+      if (what == work.name) return (this->*work.measure)();
+    }
+    TORCH_CHECK(false, "no such kind of work: ", what);
+  }
+
+  /// The kinds of work that a configuration's model can do.
+  static std::vector<std::string> work_of(const cdm::RunConfig& config) {
+    std::vector<std::string> names;
+    for (const Work& work : kWork) {
+      if (config.model.predicts == cdm::Prediction::logits || !work.needs_density) {
+        names.emplace_back(work.name);
+      }
+    }
+    return names;
   }
 
  private:
-  // In forward passes' worth of arithmetic, a training step takes 6 (forward, input gradient, the
-  // adjoint of both, and two weight gradients), or 3 without the denoising loss; a sampler step 2.
-  // Those of a plain denoiser take 3 and 1.
+  struct Work {
+    const char* name;
+    bool needs_density;
+    Timing (Bench::*measure)();
+  };
+  static const std::array<Work, 3> kWork;
+
+  // How much arithmetic each kind takes is counted in forward passes.
   Timing train() {
     std::int64_t step = 0;
-    return timing(differentiates_twice() ? 6.0 : 3.0, [&] {
-      learner_.step(
-          cdm::draw_inputs(config_, learner_.model().schedule(), step++, images_, labels_));
+    return timing(learner_.objective().forward_passes(), [&] {
+      learner_.step(cdm::draw_inputs(config_, learner_.objective(), learner_.model().schedule(),
+                                     step++, images_, labels_));
     });
   }
-  Timing sample() {
-    return timing(classifier() != nullptr ? 2.0 : 1.0,
+  Timing sample() {  // a denoiser read off a density needs a forward pass and its backward pass
+    return timing(learner_.average().has_density() ? 2.0 : 1.0,
                   [&] { learner_.average().predict_noise(images_, levels_, labels_); });
   }
   Timing nll() {
-    return timing(1.0, [&] { classifier()->log_prob(images_, levels_, labels_); });
-  }
-
-  const cdm::Classifier* classifier() const { return learner_.average().as_classifier(); }
-  bool differentiates_twice() const {
-    return classifier() != nullptr && config_.loss.kind == "cdm" && config_.loss.mse_weight > 0.0;
+    return timing(1.0, [&] { learner_.average().density().log_prob(images_, levels_, labels_); });
   }
 
   Timing timing(double forwards, const std::function<void()>& work) {
@@ -163,16 +178,20 @@ class Bench {
   double forward_flop_, gemm_;
 };
 
-/// The kinds of work to time, before any is.
-std::vector<std::string> work_of(const Options& options, const cdm::RunConfig& config) {
-  const bool has_density = config.model.kind != "ddm_unet";
-  if (options.what.empty()) {
-    return has_density ? std::vector<std::string>{"train", "sample", "nll"}
-                       : std::vector<std::string>{"train", "sample"};
-  }
-  if (!has_density &&
-      std::find(options.what.begin(), options.what.end(), "nll") != options.what.end()) {
-    throw cdm::UserError("--what nll: model.kind = ddm_unet has no density");
+const std::array<Bench::Work, 3> Bench::kWork = {{{"train", false, &Bench::train},
+                                                  {"sample", false, &Bench::sample},
+                                                  {"nll", true, &Bench::nll}}};
+
+/// The kinds of work to time. Throws UserError, before any work, for one that the model cannot do.
+std::vector<std::string> chosen_work(const Options& options, const cdm::RunConfig& config) {
+  const std::vector<std::string> possible = Bench::work_of(config);
+  if (options.what.empty()) return possible;
+  for (const std::string& what : options.what) {
+    if (std::find(possible.begin(), possible.end(), what) == possible.end()) {
+      throw cdm::UserError(cdm::concat(
+          "--what ", what, ": a model with model.predicts = ", cdm::name_of(config.model.predicts),
+          " has no density; it has ", cdm::join(possible, ", ")));
+    }
   }
   return options.what;
 }
@@ -183,8 +202,8 @@ void report(const Options& options, const std::vector<std::string>& work,
   nlohmann::ordered_json json;
   if (!options.json) {
     std::cout << "batch " << config.train.batch_size << " on " << device.str() << ", "
-              << at::get_num_threads() << " threads, " << config.precision << ", "
-              << (cdm::ops::fused() ? "fused" : "reference") << " operations, matrix product "
+              << at::get_num_threads() << " threads, " << cdm::name_of(config.precision) << ", "
+              << cdm::name_of(config.operations) << " operations, matrix product "
               << cdm::fixed(bench.gemm() / 1e9, 0) << " GFLOP/s\n"
               << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
   }
@@ -206,9 +225,10 @@ void report(const Options& options, const std::vector<std::string>& work,
 void run(const Options& options) {
   cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
   if (!options.device.empty()) config.device = options.device;
-  const std::vector<std::string> work = work_of(options, config);
+  const std::vector<std::string> work = chosen_work(options, config);
   const at::Device device = cdm::resolve_device(config.device);
-  cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
+  cdm::allow_tf32(cdm::precision_of(config.precision).tf32);
+  cdm::ops::set_fused(config.operations == cdm::Operations::fused);
   cdm::use_own_cuda_kernels(config.own_cuda_kernels, device);
   const auto trial = [&](std::int64_t images) {
     cdm::RunConfig smaller = config;

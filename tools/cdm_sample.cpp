@@ -15,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "cdm/config/config_choices.h"
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
 #include "cdm/core/log.h"
@@ -30,7 +29,7 @@
 #include "cdm/io/npz.h"
 #include "cdm/run/load_model.h"
 #include "cdm/sample/generate.h"
-#include "cdm/sample/sampler.h"
+#include "cdm/sample/sample.h"
 #include "model_options.h"
 #include "program.h"
 
@@ -43,16 +42,37 @@ constexpr std::int64_t kImagesOfASeed = std::int64_t{1} << 32;
 struct Options {
   cdm::LoadOptions model;
   cdm::GenerateOptions generate;
-  std::string out, grid, raw, trajectory, init_noise, step_noise, sampler, spacing;
+  std::string out, grid, raw, trajectory, init_noise, step_noise;
+  std::optional<cdm::SamplerKind> sampler;
+  std::optional<cdm::Spacing> spacing;
   std::vector<std::int64_t> classes;
   std::optional<std::int64_t> steps, zoom;
   std::optional<double> guidance, eta;
 };
 
-cdm::SampleConfig sampling_of(const Options& options, const cdm::Model& model) {
-  cdm::SampleConfig sampling = model.config.sample;
-  if (!options.sampler.empty()) sampling.sampler = options.sampler;
-  if (!options.spacing.empty()) sampling.spacing = options.spacing;
+bool draws_noise(const cdm::SampleConfig& sampling) {
+  return cdm::make_sampler(sampling)->traits().draws_noise;
+}
+
+/// The samplers that use --step-noise.
+std::string samplers_that_draw_noise(cdm::SampleConfig sampling) {
+  std::vector<std::string> names;
+  for (const auto& [kind, name] : cdm::KindNames<cdm::SamplerKind>::all) {
+    sampling.sampler = kind;
+    for (const double eta : {0.0, 1.0}) {
+      sampling.eta = eta;
+      if (!draws_noise(sampling)) continue;
+      names.push_back(cdm::concat(name, eta > 0.0 ? " with --eta above 0" : ""));
+      break;
+    }
+  }
+  return cdm::join(names, ", ");
+}
+
+cdm::SampleConfig sampling_of(const Options& options, const cdm::LoadedModel& loaded) {
+  cdm::SampleConfig sampling = loaded.config.sample;
+  sampling.sampler = options.sampler.value_or(sampling.sampler);
+  sampling.spacing = options.spacing.value_or(sampling.spacing);
   sampling.steps = options.steps.value_or(sampling.steps);
   sampling.guidance = options.guidance.value_or(sampling.guidance);
   sampling.eta = options.eta.value_or(sampling.eta);
@@ -60,10 +80,11 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::Model& model) {
     throw cdm::UserError(cdm::concat("--guidance ", sampling.guidance, ": must be a number in 0..",
                                      kLargestGuidance));
   }
-  cdm::check_sampling(model.denoiser->schedule(), sampling);
-  if (!cdm::draws_noise(sampling) && !options.step_noise.empty()) {
-    throw cdm::UserError(cdm::concat("--step-noise: the sampler ", sampling.sampler,
-                                     " draws no noise; ddpm does, and ddim with --eta"));
+  cdm::check_sampling(loaded.model.schedule(), loaded.model.network().predicts(), sampling);
+  if (!draws_noise(sampling) && !options.step_noise.empty()) {
+    throw cdm::UserError(cdm::concat("--step-noise: the sampler ", cdm::name_of(sampling.sampler),
+                                     " draws no noise; it must be one of ",
+                                     samplers_that_draw_noise(sampling)));
   }
   return sampling;
 }
@@ -92,7 +113,7 @@ std::vector<std::string> output_files(const Options& options) {
 
 /// The type of the numbers in --raw.
 at::ScalarType raw_type(const cdm::Network& network) {
-  const bool is_double = network.parameters().front().second.scalar_type() == at::kDouble;
+  const bool is_double = network.options().dtype() == at::kDouble;
   return is_double ? at::kDouble : at::kFloat;
 }
 
@@ -233,14 +254,14 @@ class Trajectory {
 };
 
 /// What made the images, beside them: FILE.npz.json.
-void write_settings(const Options& options, const cdm::Model& model,
+void write_settings(const Options& options, const cdm::LoadedModel& loaded,
                     const cdm::SampleConfig& sampling) {
   nlohmann::ordered_json settings = {
-      {"checkpoint", model.files.checkpoint.string()},
+      {"checkpoint", loaded.files.checkpoint.string()},
       {"weights", options.model.average ? "ema" : "model"},
-      {"sampler", sampling.sampler},
+      {"sampler", cdm::name_of(sampling.sampler)},
       {"steps", sampling.steps},
-      {"spacing", sampling.spacing},
+      {"spacing", cdm::name_of(sampling.spacing)},
       {"eta", sampling.eta},
       {"guidance", sampling.guidance},
       {"seed", options.generate.seed},
@@ -260,10 +281,10 @@ void draw(Options& options) {
     throw cdm::UserError("--trajectory: is written by a single process only");
   }
   options.model.local_rank = group.local_rank();
-  const cdm::Model model = cdm::load_model(options.model);
-  const cdm::Network& network = model.denoiser->network();
+  const cdm::LoadedModel loaded = cdm::load_model(options.model);
+  const cdm::Network& network = loaded.model.network();
   const cdm::NetworkShape& shape = network.shape();
-  const cdm::SampleConfig sampling = sampling_of(options, model);
+  const cdm::SampleConfig sampling = sampling_of(options, loaded);
   cdm::GenerateOptions& generate = options.generate;
   generate.classes = options.classes;
   cdm::check_classes(generate.classes, network, sampling.guidance, options.guidance.has_value());
@@ -280,7 +301,7 @@ void draw(Options& options) {
 
   std::optional<Trajectory> trajectory;
   if (!options.trajectory.empty()) {
-    trajectory.emplace(options, model.denoiser->schedule(), sampling, shape);
+    trajectory.emplace(options, loaded.model.schedule(), sampling, shape);
   }
   std::optional<Outputs> outputs;
   if (group.is_first()) outputs.emplace(options, network);
@@ -289,7 +310,7 @@ void draw(Options& options) {
     std::int64_t done = 0;
     const auto run = [&] {
       cdm::generate(
-          *model.denoiser, sampling, generate,
+          loaded.model, sampling, generate,
           [&](const at::Tensor& images) { outputs->take(images); },
           [&](std::int64_t first, const cdm::SampleStep& step) {
             if (trajectory) trajectory->take(first, step);
@@ -301,19 +322,19 @@ void draw(Options& options) {
     const auto trial = [&](std::int64_t images) {
       cdm::GenerateOptions smaller = generate;
       smaller.count = smaller.batch_size = images;
-      cdm::generate(*model.denoiser, sampling, smaller, [](const at::Tensor&) {});
+      cdm::generate(loaded.model, sampling, smaller, [](const at::Tensor&) {});
     };
     cdm::explain_memory({"--batch", std::min(generate.batch_size, generate.count)},
-                        cdm::memory_meter(network.parameters().front().second.device()), run,
-                        trial);
-    cdm::log_info(cdm::concat("sampled ", generate.count, " images by ", sampling.sampler, " in ",
-                              sampling.steps, " steps, in ",
-                              cdm::format_duration(progress.elapsed_seconds())));
+                        cdm::memory_meter(network.options().device()), run, trial);
+    cdm::log_info(cdm::concat(
+        "sampled ", generate.count, " images by ", cdm::name_of(sampling.sampler), " in ",
+        sampling.steps, " steps (", cdm::evaluations_per_image(sampling),
+        " network evaluations per image), in ", cdm::format_duration(progress.elapsed_seconds())));
   }
   if (!group.is_first()) return;
   if (trajectory) trajectory->write();
   outputs->close(cdm::classes_of_images(generate.classes, generate.first_image, generate.count));
-  if (!options.out.empty()) write_settings(options, model, sampling);
+  if (!options.out.empty()) write_settings(options, loaded, sampling);
   for (const std::string& file : output_files(options)) std::cout << file << "\n";
 }
 
@@ -343,17 +364,12 @@ int main(int argc, char** argv) {
         "--trajectory", options.trajectory,
         "FILE.npz: levels [S+1], every x_t [N, S+1, C, H, W] and prediction x_0 [N, S, C, "
         "H, W], float32");
-    const auto choice = [&](const char* option, std::string& value, const char* key) {
-      const std::vector<std::string> names = cdm::choices_of(key);
-      app.add_option(option, value,
-                     cdm::concat(cdm::join(names, ", "), "; default: the configuration's"))
-          ->check(CLI::IsMember(names));
-    };
-    choice("--sampler", options.sampler, "sample.sampler");
-    choice("--spacing", options.spacing, "sample.spacing");
-    app.add_option("--steps", options.steps,
-                   "steps per image (one network evaluation each, of heun two); default: the "
-                   "configuration's");
+    cdm::add_kind_option(app, "--sampler", options.sampler, "default: the configuration's");
+    cdm::add_kind_option(app, "--spacing", options.spacing, "default: the configuration's");
+    app.add_option(
+        "--steps", options.steps,
+        "steps per image (most samplers evaluate the network once in each); default: the "
+        "configuration's");
     app.add_option("--eta", options.eta,
                    "of ddim: 0 = no noise, 1 = as much as ddpm; default: the configuration's")
         ->check(CLI::Range(0.0, 1.0));
@@ -373,7 +389,7 @@ int main(int argc, char** argv) {
     app.add_option("--init-noise", options.init_noise,
                    "FILE.npy: x_T in place of drawn noise, float32 or float64 [N, C, H, W]");
     app.add_option("--step-noise", options.step_noise,
-                   "FILE.npy: every later draw in the order used, [steps, N, C, H, W]");
+                   "FILE.npy: the noise of each step in place of drawn noise, [steps, N, C, H, W]");
   };
   program.body = [&] { draw(options); };
   return cdm::run_program(program, argc, argv);

@@ -10,6 +10,7 @@
 #include <ATen/ops/logaddexp.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cmath>
@@ -79,7 +80,7 @@ ToyDistribution::ToyDistribution(const DataConfig& config) : config_(config) {
                                    std::pair("data.channels", config.channels)}) {
     if (value == 0) throw UserError(concat(key, " = 0: data.kind = toy needs it"));
   }
-  if (config.toy != "gaussian") return;
+  if (config.toy != ToyKind::gaussian) return;
   const Dataset source = source_images(config);
   const auto n = static_cast<double>(source.size());
   const std::int64_t d = config.channels * config.image_size * config.image_size;
@@ -102,41 +103,50 @@ at::Tensor ToyDistribution::sample(std::int64_t count, Split split) const {
   const at::TensorOptions real = at::TensorOptions().dtype(at::kFloat);
   const std::vector<std::int64_t> shape = {count, c.channels, c.image_size, c.image_size};
   const RandomStream stream = stream_of(Purpose::noise, split);
-  if (c.toy == "uniform") return uniform(stream, shape, real).sub_(0.5).mul_(c.toy_width);
-  const at::Tensor z = normal(stream, shape, real);
-  if (c.toy == "peaks") {
-    const at::Tensor upper =
-        uniform(stream_of(Purpose::level, split), {count, 1, 1, 1}, real).lt(0.5);
-    const at::Tensor centre =
-        at::where(upper, at::full({}, kPeak, real), at::full({}, -kPeak, real));
-    return z * c.toy_width + centre;
+  switch (c.toy) {
+    case ToyKind::uniform:
+      return uniform(stream, shape, real).sub_(0.5).mul_(c.toy_width);
+    case ToyKind::peaks: {
+      const at::Tensor upper =
+          uniform(stream_of(Purpose::level, split), {count, 1, 1, 1}, real).lt(0.5);
+      const at::Tensor centre =
+          at::where(upper, at::full({}, kPeak, real), at::full({}, -kPeak, real));
+      return normal(stream, shape, real) * c.toy_width + centre;
+    }
+    case ToyKind::gaussian: {
+      const at::Tensor z = normal(stream, shape, real).flatten(1).to(at::kDouble);
+      return (z.mm(factor_.t()) + mean_).to(at::kFloat).view(shape);
+    }
   }
-  const at::Tensor rows = z.flatten(1).to(at::kDouble).mm(factor_.t()) + mean_;
-  return rows.to(at::kFloat).view(shape);
+  TORCH_CHECK(false, "no such toy distribution");
 }
 
 at::Tensor ToyDistribution::log_prob(const at::Tensor& x) const {
   const at::Tensor rows = x.flatten(1).to(at::kCPU, at::kDouble);
   const auto d = static_cast<double>(rows.size(1));
   const double width = config_.toy_width;
-  if (config_.toy == "uniform") {
-    // A float32 at the edge may lie a rounding beyond it.
-    const at::Tensor outside = rows.abs().amax(1).le(0.5 * width * (1.0 + 1e-6)).logical_not();
-    const at::Tensor inside = at::full({rows.size(0)}, -d * std::log(width), rows.options());
-    return inside.masked_fill(outside, -std::numeric_limits<double>::infinity());
+  switch (config_.toy) {
+    case ToyKind::uniform: {
+      // A float32 at the edge may lie a rounding beyond it.
+      const at::Tensor outside = rows.abs().amax(1).le(0.5 * width * (1.0 + 1e-6)).logical_not();
+      const at::Tensor inside = at::full({rows.size(0)}, -d * std::log(width), rows.options());
+      return inside.masked_fill(outside, -std::numeric_limits<double>::infinity());
+    }
+    case ToyKind::peaks:
+      return at::logaddexp(normal_log_prob(rows - kPeak, width),
+                           normal_log_prob(rows + kPeak, width)) -
+             std::log(2.0);
+    case ToyKind::gaussian: {
+      const at::Tensor white =
+          at::linalg_solve_triangular(factor_, (rows - mean_).t(), /*upper=*/false);  // [d, N]
+      return normal_log_prob(white.t(), 1.0) - factor_.diagonal().log().sum();
+    }
   }
-  if (config_.toy == "peaks") {
-    return at::logaddexp(normal_log_prob(rows - kPeak, width),
-                         normal_log_prob(rows + kPeak, width)) -
-           std::log(2.0);
-  }
-  const at::Tensor white =
-      at::linalg_solve_triangular(factor_, (rows - mean_).t(), /*upper=*/false);  // [d, N]
-  return normal_log_prob(white.t(), 1.0) - factor_.diagonal().log().sum();
+  TORCH_CHECK(false, "no such toy distribution");
 }
 
 Dataset read_toy(const DataConfig& config, Split split) {
-  if (config.toy == "gaussian" && config.horizontal_flip) {
+  if (config.toy == ToyKind::gaussian && config.horizontal_flip) {
     throw UserError(
         "data.horizontal_flip = true: mirrored images are not of the density of data.toy = "
         "gaussian; set it to false");

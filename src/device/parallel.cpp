@@ -18,10 +18,11 @@ std::int64_t workers_for(std::int64_t rows, at::Device device) {
   return threads <= std::min(rows, kMostWorkers) ? threads : 1;
 }
 
-/// Makes operations of this thread of a parallel region run in it alone. oneDNN plans convolutions
-/// for omp_get_max_threads() threads; the region gives it one, which waits for the others for ever.
+/// Makes the operations of this thread of a parallel region run in this thread alone. Without it,
+/// oneDNN plans convolutions for omp_get_max_threads() threads but gets one, which waits for ever.
 void use_one_thread() {
-  // ATen sets the number when it first asks for it in a thread: here, and within LibTorch.
+  // ATen sets the number of threads when a thread first asks for it. Both copies of that code, the
+  // one inlined here and the one within LibTorch, must have asked before the number is changed.
   at::internal::lazy_init_num_threads();
   at::get_num_threads();
   omp_set_num_threads(1);  // of this thread, until the region ends
@@ -29,7 +30,7 @@ void use_one_thread() {
 
 }  // namespace
 
-std::vector<Piece> cut_batch(std::int64_t rows, at::Device device, std::int64_t largest) {
+std::vector<RowRange> cut_batch(std::int64_t rows, at::Device device, std::int64_t largest) {
   if (rows == 0) return {{0, 0}};
   const std::int64_t workers = workers_for(rows, device);
   std::int64_t count = workers;
@@ -37,7 +38,7 @@ std::vector<Piece> cut_batch(std::int64_t rows, at::Device device, std::int64_t 
     const std::int64_t rows_each = (rows + workers - 1) / workers;
     count *= (rows_each + largest - 1) / largest;
   }
-  std::vector<Piece> pieces;
+  std::vector<RowRange> pieces;
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t first = rows * i / count;
     const std::int64_t next = rows * (i + 1) / count;
@@ -46,18 +47,18 @@ std::vector<Piece> cut_batch(std::int64_t rows, at::Device device, std::int64_t 
   return pieces;
 }
 
-std::int64_t worker_count(const std::vector<Piece>& pieces, at::Device device) {
+std::int64_t worker_count(const std::vector<RowRange>& pieces, at::Device device) {
   return std::min<std::int64_t>(workers_for(static_cast<std::int64_t>(pieces.size()), device),
                                 static_cast<std::int64_t>(pieces.size()));
 }
 
-void for_each_piece(const std::vector<Piece>& pieces, at::Device device,
-                    const std::function<void(std::int64_t worker, const Piece& piece)>& work) {
+void for_each_piece(const std::vector<RowRange>& pieces, at::Device device,
+                    const std::function<void(std::int64_t worker, std::size_t i)>& work) {
   const auto count = static_cast<std::int64_t>(pieces.size());
   const std::int64_t workers = worker_count(pieces, device);
   const auto run = [&](std::int64_t worker) {
     for (std::int64_t i = count * worker / workers; i < count * (worker + 1) / workers; ++i) {
-      work(worker, pieces[static_cast<std::size_t>(i)]);
+      work(worker, static_cast<std::size_t>(i));
     }
   };
   if (workers == 1) return run(0);

@@ -81,12 +81,19 @@ at::Tensor uniform(const RandomStream& stream, at::IntArrayRef shape,
   return draw(stream, shape, options, first_row, Distribution::uniform);
 }
 
-at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t bound) {
+Purpose named_purpose(std::string_view name) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a
+  for (const char c : name) hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3ULL;
+  return static_cast<Purpose>(hash | (1ULL << 63));  // enumerators are small numbers
+}
+
+at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t bound,
+                    std::int64_t first_row) {
   TORCH_CHECK(bound > 0 && bound <= (1LL << 31), "integers: bound ", bound);
   at::Tensor out = at::empty({count}, at::kLong);
   auto* const values = out.data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < count; ++i) {
-    const PhiloxRow row = row_of(stream, i);
+    const PhiloxRow row = row_of(stream, first_row + i);
     std::uint32_t words[kNumbersPerBlock];
     philox_words(row, 0, words);
     // The high 64 bits of (64 random bits) * bound, without a 128-bit product.

@@ -10,8 +10,6 @@
 namespace cdm {
 namespace {
 
-constexpr std::int64_t kTerms = 8;  // room for the terms of finish()
-
 thread_local std::int64_t current_worker = 0;
 
 }  // namespace
@@ -20,8 +18,11 @@ GradientBuckets::AsWorker::AsWorker(std::int64_t worker) { current_worker = work
 GradientBuckets::AsWorker::~AsWorker() { current_worker = 0; }
 
 GradientBuckets::GradientBuckets(const ProcessGroup& group, std::vector<at::Tensor> parameters,
-                                 std::int64_t bucket_bytes)
-    : group_(group), parameters_(std::move(parameters)), entries_(parameters_.size()) {
+                                 std::int64_t terms, std::int64_t bucket_bytes)
+    : group_(group),
+      parameters_(std::move(parameters)),
+      terms_(terms),
+      entries_(parameters_.size()) {
   std::int64_t bytes = bucket_bytes;  // of the bucket being filled
   for (std::size_t i = parameters_.size(); i-- > 0;) {
     if (bytes >= bucket_bytes) {
@@ -33,7 +34,7 @@ GradientBuckets::GradientBuckets(const ProcessGroup& group, std::vector<at::Tens
     bytes += static_cast<std::int64_t>(parameters_[i].nbytes());
   }
   for (Bucket& bucket : buckets_) {
-    std::int64_t size = &bucket == &buckets_.back() ? kTerms : 0;
+    std::int64_t size = &bucket == &buckets_.back() ? terms_ : 0;
     for (const std::size_t i : bucket.parameters) size += parameters_[i].numel();
     bucket.flat = at::zeros({size}, parameters_.front().options().requires_grad(false));
     std::int64_t offset = 0;
@@ -99,8 +100,8 @@ std::vector<at::Tensor> GradientBuckets::finish(const std::vector<at::Tensor>& t
   Bucket& last = buckets_.back();
   TORCH_CHECK(last.missing == 0 && begun_ + 1 == buckets_.size(),
               "finish() before every parameter had its gradient");
-  TORCH_CHECK(static_cast<std::int64_t>(terms.size()) <= kTerms, "too many terms");
-  const at::Tensor tail = last.flat.narrow(0, last.flat.size(0) - kTerms, kTerms);
+  TORCH_CHECK(static_cast<std::int64_t>(terms.size()) == terms_, "not as many terms as announced");
+  const at::Tensor tail = last.flat.narrow(0, last.flat.size(0) - terms_, terms_);
   for (std::size_t i = 0; i < terms.size(); ++i) {
     tail[static_cast<std::int64_t>(i)].copy_(terms[i]);
   }

@@ -13,7 +13,6 @@
 
 #include "cdm/data/batches.h"
 #include "cdm/device/random.h"
-#include "cdm/diffusion/classifier.h"
 
 namespace cdm {
 namespace {
@@ -24,10 +23,10 @@ at::Tensor per_image(const at::Tensor& values) {
   return values.flatten(1).to(at::kDouble).mean(1).to(at::kCPU);
 }
 
-/// Adds what the classifier says of x at levels t.
-void add_decisions(LevelStatistics& sums, const Classifier& classifier, const at::Tensor& x,
+/// Adds what the density says of x at levels t.
+void add_decisions(LevelStatistics& sums, const Density& density, const at::Tensor& x,
                    const at::Tensor& t, const at::Tensor& labels) {
-  const at::Tensor log_posterior = classifier.log_posterior(x, labels).to(at::kCPU);
+  const at::Tensor log_posterior = density.log_posterior(x, labels).to(at::kCPU);
   const auto [best, decided] = log_posterior.max(1);
   const at::Tensor confidence = best.exp();
   const at::Tensor correct = decided.eq(t).to(at::kDouble);
@@ -72,21 +71,20 @@ double LevelStatistics::calibration_error() const {
   return ((bin_confidence - bin_correct).abs().sum() / bin_count.sum()).item<double>();
 }
 
-LevelStatistics level_statistics(const Denoiser& model, const LevelOptions& options,
+LevelStatistics level_statistics(const Model& model, const LevelOptions& options,
                                  const at::Tensor& images, const at::Tensor& labels,
                                  const std::function<void(std::int64_t)>& on_progress) {
   const c10::NoGradGuard no_grad;
   const NoiseSchedule& schedule = model.schedule();
-  const at::TensorOptions network = model.network().parameters().front().second.options();
+  const at::TensorOptions network = model.network().options();
   const at::ScalarType type = c10::typeMetaToScalarType(network.dtype());
   const std::int64_t K = schedule.levels();
   const std::int64_t total = images.size(0);
-  const Classifier* const classifier = model.as_classifier();
 
   LevelStatistics sums;
   sums.count = at::zeros({K}, at::kLong);
   sums.mse = at::zeros({K}, real());
-  if (classifier != nullptr) {
+  if (model.has_density()) {
     sums.ce = at::zeros({K}, real());
     sums.accuracy = at::zeros({K}, real());
     sums.confusion_group = (K + kMostConfusionRows - 1) / kMostConfusionRows;
@@ -114,20 +112,20 @@ LevelStatistics level_statistics(const Denoiser& model, const LevelOptions& opti
       sums.count.index_add_(0, t, at::ones_like(t));
       const at::Tensor eps = model.predict_noise(x_t, t_there, classes);
       sums.mse.index_add_(0, t, per_image((eps - noise).square()));
-      if (classifier != nullptr) add_decisions(sums, *classifier, x_t, t, classes);
+      if (model.has_density()) add_decisions(sums, model.density(), x_t, t, classes);
       if (on_progress) on_progress(number + batch);
     }
   }
   // Sums to means; NaN where there was no image.
   sums.mse.div_(sums.count);
-  if (classifier != nullptr) {
+  if (model.has_density()) {
     sums.ce.div_(sums.count);
     sums.accuracy.div_(sums.count);
   }
   return sums;
 }
 
-std::vector<DenoisingError> denoising_errors(const Denoiser& model,
+std::vector<DenoisingError> denoising_errors(const Model& model,
                                              const std::vector<std::int64_t>& levels,
                                              const LevelOptions& options, const at::Tensor& images,
                                              const at::Tensor& labels,
@@ -162,7 +160,7 @@ at::Tensor evaluation_noise(std::uint64_t seed, std::int64_t first, const at::Te
   return normal({seed, Purpose::noise}, like.sizes(), like.options(), first);
 }
 
-at::Tensor denoise(const Denoiser& model, const at::Tensor& x_t, std::int64_t t,
+at::Tensor denoise(const Model& model, const at::Tensor& x_t, std::int64_t t,
                    const at::Tensor& labels) {
   const at::Tensor levels = at::full({x_t.size(0)}, t, x_t.options().dtype(at::kLong));
   const at::Tensor eps = model.predict_noise(x_t, levels, labels);

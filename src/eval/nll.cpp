@@ -19,12 +19,13 @@
 #include "cdm/device/random.h"
 
 namespace cdm {
-Scores score_images(const Classifier& classifier, const ScoreOptions& options,
+Scores score_images(const Model& model, const ScoreOptions& options,
                     const at::Tensor& images, const at::Tensor& labels,
                     const std::function<void(std::int64_t)>& on_progress,
                     const ProcessGroup& group) {
   const c10::NoGradGuard no_grad;
-  const at::TensorOptions network = classifier.network().parameters().front().second.options();
+  const Density& density = model.density();
+  const at::TensorOptions network = model.network().options();
   const at::ScalarType type = c10::typeMetaToScalarType(network.dtype());
   const std::int64_t draws = options.dequantization == Dequantization::none ? 1 : options.draws;
   const std::int64_t total = images.size(0);
@@ -44,7 +45,7 @@ Scores score_images(const Classifier& classifier, const ScoreOptions& options,
       const RandomStream stream = {options.seed, Purpose::dequantize,
                                    static_cast<std::uint64_t>(draw)};
       const at::Tensor x = to_model_scale(pixels, type, options.dequantization, stream, first);
-      const at::Tensor log_prob = classifier.log_prob(x, t, classes).to(at::kCPU, at::kDouble);
+      const at::Tensor log_prob = density.log_prob(x, t, classes).to(at::kCPU);
       sum.add_(log_prob);
       log_sum.copy_(at::logaddexp(log_sum, log_prob));
     }

@@ -12,17 +12,14 @@
 namespace cdm {
 namespace {
 
-/// Uniform numbers for the layer-th request, in the order in which channels_last holds x: [B, H, W,
-/// C].
+/// Uniform numbers for the layer-th dropout layer, [B, H, W, C]: the order in which a channels_last
+/// tensor of sizes [B, C, H, W] lies in memory.
 at::Tensor numbers(std::uint64_t seed, std::int64_t first_row, std::uint64_t layer,
-                   const DropoutMasks::Request& request) {
+                   at::IntArrayRef sizes, at::Device device) {
   const RandomStream stream = {seed, Purpose::dropout, layer};
-  const std::vector<std::int64_t>& s = request.sizes;
-  const std::vector<std::int64_t> shape = {s[0], s[2], s[3], s[1]};
-  const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(request.device);
-  if (request.device.is_cpu() || own_cuda_kernels()) {
-    return uniform(stream, shape, options, first_row);
-  }
+  const std::vector<std::int64_t> shape = {sizes[0], sizes[2], sizes[3], sizes[1]};
+  const at::TensorOptions options = at::TensorOptions().dtype(at::kFloat).device(device);
+  if (device.is_cpu() || own_cuda_kernels()) return uniform(stream, shape, options, first_row);
   at::manual_seed(derived_seed(
       {derived_seed(stream), Purpose::dropout, static_cast<std::uint64_t>(first_row)}));
   return at::rand(shape, options);
@@ -30,19 +27,18 @@ at::Tensor numbers(std::uint64_t seed, std::int64_t first_row, std::uint64_t lay
 
 /// Whether each element is kept: bool [B, C, H, W].
 at::Tensor mask(std::uint64_t seed, std::int64_t first_row, std::uint64_t layer,
-                const DropoutMasks::Request& request) {
-  return numbers(seed, first_row, layer, request).ge(request.rate).permute({0, 3, 1, 2});
+                at::IntArrayRef sizes, double rate, at::Device device) {
+  return numbers(seed, first_row, layer, sizes, device).ge(rate).permute({0, 3, 1, 2});
 }
 
 }  // namespace
 
 at::Tensor DropoutMasks::apply(const at::Tensor& x, double rate) {
-  const std::size_t layer = requests_.size();
-  requests_.push_back({x.sizes().vec(), rate, x.device()});
+  const std::uint64_t layer = layer_++;
   TORCH_CHECK(drawn_.empty() || (layer < drawn_.size() && drawn_[layer].sizes() == x.sizes()),
-              "dropout: no mask ", layer, " of ", x.sizes(), " was drawn");
+              "dropout layer ", layer, " of ", x.sizes(), " is not among Network::dropout_sites()");
   const at::Tensor kept =
-      drawn_.empty() ? mask(seed_, first_row_, layer, requests_.back()) : drawn_[layer];
+      drawn_.empty() ? mask(seed_, first_row_, layer, x.sizes(), rate, x.device()) : drawn_[layer];
   const double scale = 1.0 / (1.0 - rate);
   // bfloat16 would round the scale.
   if (x.scalar_type() == at::kBFloat16) return (x * kept).mul(scale);
@@ -50,10 +46,12 @@ at::Tensor DropoutMasks::apply(const at::Tensor& x, double rate) {
 }
 
 std::vector<at::Tensor> DropoutMasks::draw(std::uint64_t seed, std::int64_t first_row,
-                                           const std::vector<Request>& requests) {
+                                           std::int64_t rows, const std::vector<DropoutSite>& sites,
+                                           at::Device device) {
   std::vector<at::Tensor> masks;
-  for (const Request& request : requests) {
-    masks.push_back(mask(seed, first_row, masks.size(), request));
+  for (const DropoutSite& site : sites) {
+    masks.push_back(mask(seed, first_row, masks.size(),
+                         {rows, site.channels, site.height, site.width}, site.rate, device));
   }
   return masks;
 }

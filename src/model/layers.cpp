@@ -2,6 +2,9 @@
 #include "cdm/model/layers.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/linear.h>
 
@@ -76,6 +79,22 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   return at::linear(x, like(weight, x), like(bias, x));
 }
 
+LevelHead::LevelHead(ParameterMaker& make, std::int64_t in, std::int64_t levels)
+    : linear(make, "linear_layer", in, levels) {}
+
+at::Tensor LevelHead::operator()(const at::Tensor& features) const {
+  return linear(features).cumsum(1);
+}
+
+at::Tensor time_embedding(const at::Tensor& t, std::int64_t width, const at::TensorOptions& like) {
+  const std::int64_t half = width / 2;
+  const double decay = std::log(10000.0) / static_cast<double>(std::max<std::int64_t>(half - 1, 1));
+  const at::Tensor frequencies = (at::arange(half, like) * -decay).exp();
+  const at::Tensor angles = t.to(like.dtype()).unsqueeze(1) * frequencies.unsqueeze(0);
+  const at::Tensor values = at::cat({angles.sin(), angles.cos()}, 1);
+  return width % 2 == 0 ? values : at::constant_pad_nd(values, {0, 1});
+}
+
 GroupNorm::GroupNorm(ParameterMaker& make, const std::string& name, std::int64_t channels)
     : weight(make.constant(name + ".weight", {channels}, 1.0)),
       bias(make.constant(name + ".bias", {channels}, 0.0)),
@@ -112,6 +131,10 @@ at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& embedding
   if (masks != nullptr && dropout > 0.0) h = masks->apply(h, dropout);
   h = conv2(h);
   return (shortcut.weight.defined() ? shortcut(x) : x) + h;
+}
+
+void ResBlock::add_dropout_site(std::int64_t size, std::vector<DropoutSite>& sites) const {
+  if (dropout > 0.0) sites.push_back({conv2.weight.size(1), size, size, dropout});
 }
 
 AttentionBlock::AttentionBlock(ParameterMaker& make, const std::string& name, std::int64_t channels)

@@ -6,7 +6,6 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/silu.h>
-#include <c10/util/Exception.h>
 
 #include <numbers>
 
@@ -15,22 +14,30 @@
 namespace cdm {
 
 Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed)
-    : ClassifierNetwork(shape, config.num_classes), octaves_(config.fourier_features) {
+    : Network(config.predicts, shape, config.num_classes), octaves_(config.fourier_features) {
   ParameterMaker make(parameters_, seed);
-  std::int64_t in = shape.channels * shape.image_size * shape.image_size;
-  in *= 1 + 2 * octaves_;
+  const std::int64_t dimensions = shape.channels * shape.image_size * shape.image_size;
+  std::int64_t in = dimensions * (1 + 2 * octaves_);
   for (std::int64_t i = 0; i < config.res_blocks; ++i) {
     hidden_.emplace_back(make, concat("hidden.", i), in, config.channels);
     in = config.channels;
   }
-  output_ = Linear(make, "linear_layer", in, shape.levels);
+  switch (predicts()) {
+    case Prediction::logits:
+      head_ = LevelHead(make, in, shape.levels);
+      break;
+    case Prediction::noise:
+      noise_ = Linear(make, "noise_layer", in, dimensions);
+      time_ = Linear(make, "time_layer", config.channels, config.channels);
+      break;
+  }
   if (is_conditional()) {
     label_embedding_ = make.normal("label_emb.weight", {num_classes() + 1, config.channels});
   }
 }
 
-at::Tensor Mlp::features(const at::Tensor& images) const {
-  const at::Tensor pixels = images.flatten(1);
+at::Tensor Mlp::features(const at::Tensor& x) const {
+  const at::Tensor pixels = x.flatten(1);
   if (octaves_ == 0) return pixels;
   // Made where they are used: a copy from the host would make a GPU's host wait.
   const at::Tensor frequencies =
@@ -39,18 +46,24 @@ at::Tensor Mlp::features(const at::Tensor& images) const {
   return at::cat({pixels, angles.sin(), angles.cos()}, 1);
 }
 
-at::Tensor Mlp::head(const at::Tensor& images, const at::Tensor& labels,
-                     DropoutMasks* /*masks*/) const {
-  at::Tensor h = features(images);
+at::Tensor Mlp::forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+                        DropoutMasks* /*masks*/) const {
+  at::Tensor h = features(x);
   for (std::size_t i = 0; i < hidden_.size(); ++i) {
     h = hidden_[i](h);
-    if (i == 0 && is_conditional()) {
-      TORCH_CHECK(labels.defined(), "a class-conditional network needs labels");
-      h = h + at::embedding(label_embedding_, labels);
+    if (i == 0 && predicts() == Prediction::noise) {
+      h = h + time_(time_embedding(t, time_.weight.size(1), h.options()));
     }
+    if (i == 0 && is_conditional()) h = h + at::embedding(label_embedding_, labels);
     h = at::silu(h);
   }
-  return output_(h);
+  switch (predicts()) {
+    case Prediction::logits:
+      return head_(h);
+    case Prediction::noise:
+      return noise_(h).view(x.sizes());
+  }
+  return {};
 }
 
 }  // namespace cdm

@@ -1,28 +1,35 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/model/network.h"
 
+#include <ATen/ops/full.h>
 #include <c10/core/GradMode.h>
+#include <c10/util/Exception.h>
 
 #include <unordered_map>
 #include <vector>
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
-#include "cdm/model/ddm_unet.h"
 #include "cdm/model/mlp.h"
 #include "cdm/model/unet.h"
 
 namespace cdm {
 
-at::Tensor ClassifierNetwork::logits(const at::Tensor& images, const at::Tensor& labels,
-                                     DropoutMasks* masks) const {
-  return head(images, labels, masks).cumsum(1);
+at::Tensor Network::operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+                               DropoutMasks* masks) const {
+  if (labels.defined() || !is_conditional()) return forward(x, t, labels, masks);
+  return forward(x, t, at::full({x.size(0)}, null_class(), x.options().dtype(at::kLong)), masks);
 }
 
 std::int64_t Network::parameter_count() const {
   std::int64_t count = 0;
   for (const auto& [name, tensor] : parameters_) count += tensor.numel();
   return count;
+}
+
+at::TensorOptions Network::options() const {
+  const at::Tensor& first = parameters_.front().second;
+  return at::TensorOptions().dtype(first.dtype()).device(first.device());
 }
 
 at::ScalarType Network::body_type() const {
@@ -74,10 +81,13 @@ void Network::load(const NamedTensors& weights, const std::string& source) {
 
 std::unique_ptr<Network> make_network(const ModelConfig& config, const NetworkShape& shape,
                                       std::uint64_t seed) {
-  if (config.kind == "unet") return std::make_unique<UNet>(config, shape, seed);
-  if (config.kind == "mlp") return std::make_unique<Mlp>(config, shape, seed);
-  if (config.kind == "ddm_unet") return std::make_unique<DdmUNet>(config, shape, seed);
-  throw UserError(concat("model.kind = ", config.kind, ": must be unet, mlp or ddm_unet"));
+  switch (config.kind) {
+    case NetworkKind::unet:
+      return std::make_unique<UNet>(config, shape, seed);
+    case NetworkKind::mlp:
+      return std::make_unique<Mlp>(config, shape, seed);
+  }
+  TORCH_CHECK(false, "model.kind is none of the network kinds");
 }
 
 }  // namespace cdm

@@ -1,37 +1,61 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/model/unet.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
-#include <c10/util/Exception.h>
 
 namespace cdm {
 
 UNet::UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed)
-    : ClassifierNetwork(shape, config.num_classes) {
-  // Registration follows the authors' modules, so that Adam's state, which knows parameters by
-  // their number only, travels both ways.
+    : Network(config.predicts, shape, config.num_classes) {
+  // Parameters are registered in the order of the authors' modules: Adam's state in a .pth file
+  // knows parameters by their number only.
   ParameterMaker make(parameters_, seed);
-  const std::int64_t width = is_conditional() ? 4 * config.channels : 0;
-  if (is_conditional()) embedding_ = Embedding(make, config.channels, width);
+  const bool has_embedding = is_conditional() || predicts() == Prediction::noise;
+  const std::int64_t width = has_embedding ? 4 * config.channels : 0;
+  if (has_embedding) embedding_ = Embedding(make, config.channels, width);
   body_ = UNetBody(make, config, shape, width);
-  const std::int64_t features =
-      config.head_channels > 0 ? config.head_channels : 2 * body_.feature_channels();
-  conv_out_ = Conv2d(make, "conv_out", body_.feature_channels(), features, 3, 1, 1);
-  linear_ = Linear(make, "linear_layer", features, shape.levels);
+  const std::int64_t in = body_.feature_channels();
+  switch (predicts()) {
+    case Prediction::logits: {
+      const std::int64_t features = config.head_channels > 0 ? config.head_channels : 2 * in;
+      conv_out_ = Conv2d(make, "conv_out", in, features, 3, 1, 1);
+      head_ = LevelHead(make, features, shape.levels);
+      break;
+    }
+    case Prediction::noise:
+      conv_out_ = Conv2d(make, "conv_out", in, shape.channels, 3, 1, 1);
+      break;
+  }
   if (is_conditional()) {
     label_embedding_ = make.normal("label_emb.weight", {num_classes() + 1, config.channels});
   }
 }
 
-at::Tensor UNet::head(const at::Tensor& images, const at::Tensor& labels,
-                      DropoutMasks* masks) const {
-  at::Tensor embedding;
-  if (is_conditional()) {
-    TORCH_CHECK(labels.defined(), "a class-conditional network needs labels");
-    embedding = embedding_(at::embedding(label_embedding_, labels));
+at::Tensor UNet::embed(const at::Tensor& t, const at::Tensor& labels) const {
+  at::Tensor values;
+  if (predicts() == Prediction::noise) {
+    const at::Tensor& weight = embedding_.dense0.weight;
+    values = time_embedding(t, weight.size(1), weight.options().requires_grad(false));
   }
-  const at::Tensor h = conv_out_(body_(images, embedding, masks, body_type()));
-  return linear_(h.to(linear_.weight.scalar_type()).mean({2, 3}));
+  if (is_conditional()) {
+    const at::Tensor classes = at::embedding(label_embedding_, labels);
+    values = values.defined() ? values + classes : classes;
+  }
+  return values.defined() ? embedding_(values) : values;
+}
+
+at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+                         DropoutMasks* masks) const {
+  const at::Tensor h = body_(x, embed(t, labels), masks, body_type());
+  const at::ScalarType type = conv_out_.weight.scalar_type();
+  switch (predicts()) {
+    case Prediction::logits:
+      return head_(conv_out_(h).to(type).mean({2, 3}));
+    case Prediction::noise:
+      return conv_out_(h.to(type));
+  }
+  return {};
 }
 
 }  // namespace cdm

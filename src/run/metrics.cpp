@@ -1,17 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/run/metrics.h"
 
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/full.h>
-#include <ATen/ops/isfinite.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/where.h>
-#include <ATen/ops/zeros_like.h>
 
-#include <array>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
+#include <utility>
 
 #include "cdm/core/file.h"
 #include "cdm/core/text.h"
@@ -19,7 +14,7 @@
 namespace cdm {
 namespace {
 
-constexpr std::array<const char*, 5> kNames = {"loss", "ce", "mse", "accuracy", "gradient_norm"};
+constexpr std::size_t kMostUnread = 1000;  // reports; reading them waits for the device
 
 /// Keeps the whole lines of steps up to `step`.
 void drop_later_lines(const std::filesystem::path& path, std::int64_t step) {
@@ -44,34 +39,53 @@ std::filesystem::path prepared(const RunDir& run, std::int64_t step) {
 }  // namespace
 
 void RunningMeans::add(const StepReport& report, std::int64_t step) {
-  const LossTerms& loss = report.loss;
-  const at::Tensor values =
-      at::stack({loss.total.to(at::kDouble), loss.ce.to(at::kDouble), loss.mse.to(at::kDouble),
-                 loss.accuracy.to(at::kDouble), report.gradient_norm.to(at::kDouble)});
-  if (!sums_.defined()) {
-    sums_ = at::zeros_like(values);
-    first_bad_ = at::full({}, -1, values.options().dtype(at::kLong));
+  std::vector<at::Tensor> values;
+  names_.clear();
+  for (const auto& [name, term] : report.terms) {
+    names_.push_back(name);
+    values.push_back(term.to(at::kDouble));
   }
-  sums_.add_(values);
-  const at::Tensor bad = at::isfinite(loss.total + report.gradient_norm).logical_not();
-  first_bad_ = at::where(bad.logical_and(first_bad_.lt(0)), step, first_bad_);
-  ++count_;
+  names_.emplace_back("gradient_norm");
+  values.push_back(report.gradient_norm.to(at::kDouble));
+  values.push_back(report.skipped.to(at::kDouble));
+  unread_.push_back({step, at::stack(values)});
+  if (unread_.size() >= kMostUnread) read();
 }
 
-std::optional<std::int64_t> RunningMeans::first_bad_step() const {
-  if (!first_bad_.defined()) return std::nullopt;
-  const auto step = first_bad_.item<std::int64_t>();
-  return step < 0 ? std::nullopt : std::optional(step);
+void RunningMeans::read() {
+  if (unread_.empty()) return;
+  std::vector<at::Tensor> rows;
+  for (const Unread& report : unread_) rows.push_back(report.values);
+  const at::Tensor all = at::stack(rows).to(at::kCPU);
+  const std::size_t columns = names_.size() + 1;
+  sums_.resize(names_.size(), 0.0);
+  for (std::size_t i = 0; i < unread_.size(); ++i) {
+    const double* const row = all.const_data_ptr<double>() + i * columns;
+    if (row[columns - 1] != 0.0) {
+      SkippedStep& step = skipped_.emplace_back();
+      step.step = unread_[i].step;
+      for (std::size_t k = 0; k < names_.size(); ++k) step.values.emplace_back(names_[k], row[k]);
+      continue;
+    }
+    for (std::size_t k = 0; k < names_.size(); ++k) sums_[k] += row[k];
+    ++count_;
+  }
+  unread_.clear();
+}
+
+std::vector<SkippedStep> RunningMeans::take_skipped() {
+  read();
+  return std::exchange(skipped_, {});
 }
 
 Metrics RunningMeans::take() {
+  read();
   Metrics means;
   if (count_ == 0) return means;
-  const at::Tensor values = sums_.div(static_cast<double>(count_)).to(at::kCPU);
-  for (std::size_t i = 0; i < kNames.size(); ++i) {
-    means.emplace_back(kNames[i], values.const_data_ptr<double>()[i]);
+  for (std::size_t k = 0; k < names_.size(); ++k) {
+    means.emplace_back(names_[k], sums_[k] / static_cast<double>(count_));
   }
-  sums_.zero_();
+  sums_.clear();
   count_ = 0;
   return means;
 }

@@ -22,6 +22,7 @@
 #include "cdm/run/replay.h"
 #include "cdm/run/stop_signal.h"
 #include "cdm/sample/generate.h"
+#include "cdm/train/make_model.h"
 
 namespace cdm {
 namespace {
@@ -38,7 +39,8 @@ std::string what_is_wrong(std::int64_t step) {
 
 /// What is scored in the loop; nothing when that never happens, as with a model without a density.
 std::optional<Dataset> test_images(const RunConfig& config) {
-  if (config.train.nll_every == 0 || config.model.kind == "ddm_unet") return std::nullopt;
+  if (config.train.nll_every == 0 || config.model.predicts == Prediction::noise)
+    return std::nullopt;
   Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
   resolve(config, test);  // labels that suit the model?
   return test;
@@ -62,7 +64,7 @@ RunConfig resolve(const RunConfig& config, const Dataset& dataset) {
   resolved.data.image_size = dataset.image_size();
   resolved.data.channels = dataset.channels();
   if (config.train.sample_every > 0) {
-    check_sampling(NoiseSchedule(config.diffusion), config.sample);
+    check_sampling(NoiseSchedule(config.diffusion), config.model.predicts, config.sample);
   }
   const std::int64_t classes = config.model.num_classes;
   if (classes > 0 && !dataset.labels.defined()) {
@@ -105,7 +107,7 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                     config_.data.image_size));
     log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",
                     learner_.model().schedule().levels(), " noise levels, on ", device_.str(),
-                    " in ", config_.precision,
+                    " in ", name_of(config_.precision),
                     group.is_alone() ? "" : concat(", in ", group.size(), " processes")));
     if (const std::optional<TrainingState> checkpoint = run_.newest_checkpoint()) {
       learner_.restore(*checkpoint, run_.checkpoints().string());
@@ -118,6 +120,7 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
     metrics_.emplace(run_, learner_.steps_done());
   }
   learner_.share_state();
+  steps_skipped_ = learner_.steps_skipped();
 }
 
 void Trainer::open_run() {
@@ -173,37 +176,42 @@ std::int64_t Trainer::requests() const {
 
 void Trainer::take_step() {
   const std::int64_t step = learner_.steps_done();
-  const Share share = share_of(config_.train.batch_size, group_.rank(), group_.size());
-  const StepInputs inputs =
-      inputs_of_step(config_, learner_.model().schedule(), batches_, step, share);
+  const RowRange rows = rows_of_rank(config_.train.batch_size, group_.rank(), group_.size());
+  const StepInputs inputs = inputs_of_step(config_, learner_.objective(),
+                                           learner_.model().schedule(), batches_, step, rows);
   StepReport report;
   const auto take = [&] { report = learner_.step(inputs); };
   if (group_.is_alone()) {
     const std::int64_t at_a_time = config_.train.micro_batch_size;
-    explain_memory(
-        {"train.micro_batch_size", at_a_time == 0 ? share.count : at_a_time}, memory_meter(device_),
-        take, [&](std::int64_t images) { learner_.loss_gradients(rows_of(inputs, 0, images)); });
+    explain_memory({"train.micro_batch_size", at_a_time == 0 ? rows.count : at_a_time},
+                   memory_meter(device_), take, [&](std::int64_t images) {
+                     learner_.loss_gradients(rows_of(inputs, {0, images}));
+                   });
   } else {
     take();  // a trial of one process alone would wait for the others
   }
-  if (report.left_out) return count_bad_step(step, report);
   means_.add(report, step);
+  if (device_.is_cpu()) report_skipped_steps();  // which is no wait there
 }
 
-void Trainer::count_bad_step(std::int64_t step, const StepReport& report) {
-  if (group_.is_first()) {
-    write_bad_step(run_.bad_steps(), config_, learner_.model().schedule(), step, report);
+void Trainer::report_skipped_steps() {
+  for (const SkippedStep& skipped : means_.take_skipped()) {
+    if (group_.is_first()) {
+      write_skipped_step(run_.skipped_steps(), config_, learner_.objective(),
+                         learner_.model().schedule(), skipped);
+    }
+    ++steps_skipped_;
+    if (steps_skipped_ > config_.train.skip_bad_steps) end_with_skipped_step(skipped.step);
+    log_warning(concat(what_is_wrong(skipped.step), "; skipped, ", steps_skipped_,
+                       " of train.skip_bad_steps = ", config_.train.skip_bad_steps));
   }
-  if (learner_.steps_skipped() > config_.train.skip_bad_steps) end_with_bad_step(step);
-  log_warning(concat(what_is_wrong(step), "; left out, ", learner_.steps_skipped(),
-                     " of train.skip_bad_steps = ", config_.train.skip_bad_steps));
 }
 
-void Trainer::end_with_bad_step(std::int64_t step) const {
+void Trainer::end_with_skipped_step(std::int64_t step) const {
   throw std::runtime_error(
       concat(what_is_wrong(step), "; ",
              saved_step_ < 0 ? "there is no checkpoint yet"
-                             : concat("the last good checkpoint is ",
+                             : concat("the last checkpoint before it is ",
                                       (run_.checkpoints() / checkpoint_name(saved_step_)).string()),
              ". --replay-step ", step + 1,
              " shows that step again; a lower train.learning_rate or train.clip_grad_norm = 1 may "
@@ -222,22 +230,13 @@ bool Trainer::time_is_up() const {
   return config_.train.max_minutes > 0.0 && seconds() >= 60.0 * config_.train.max_minutes;
 }
 
-void Trainer::refuse_bad_numbers() {
-  const std::optional<std::int64_t> bad = means_.first_bad_step();
-  if (!bad) return;
-  if (group_.is_first()) {
-    write_bad_step(run_.bad_steps(), config_, learner_.model().schedule(), *bad, {});
-  }
-  end_with_bad_step(*bad);
-}
-
 void Trainer::log(const Progress& progress) {
-  refuse_bad_numbers();
+  report_skipped_steps();
   Metrics metrics = means_.take();
   if (!group_.is_first()) return;
   const std::int64_t step = learner_.steps_done();
   if (config_.train.skip_bad_steps > 0) {
-    metrics.emplace_back("skipped_steps", static_cast<double>(learner_.steps_skipped()));
+    metrics.emplace_back("skipped_steps", static_cast<double>(steps_skipped_));
   }
   metrics.emplace_back("learning_rate", learning_rate_at(config_.train, step - 1));
   const double steps = static_cast<double>(step - logged_step_);
@@ -260,7 +259,7 @@ void Trainer::pause(void (Trainer::*work)()) {
 }
 
 void Trainer::save() {
-  refuse_bad_numbers();
+  report_skipped_steps();
   if (!group_.is_first() || saved_step_ == learner_.steps_done()) return;
   TrainingState checkpoint = learner_.state();
   checkpoint.seconds = seconds();
@@ -296,10 +295,9 @@ void Trainer::score_test_images() {
   const std::int64_t step = learner_.steps_done();
   ScoreOptions options;
   options.batch_size = kScoreBatch;
-  options.dequantization = parse_dequantization(config_.data.dequantize);
-  const at::Tensor log_prob = score_images(*learner_.average().as_classifier(), options,
-                                           test_->images, test_->labels, {}, group_)
-                                  .log_prob;
+  options.dequantization = config_.data.dequantize;
+  const at::Tensor log_prob =
+      score_images(learner_.average(), options, test_->images, test_->labels, {}, group_).log_prob;
   if (!group_.is_first()) return;
   // Where there are no 8-bit steps to count in, nats.
   const bool in_bits = test_->has_pixels();

@@ -18,12 +18,12 @@ at::Tensor classes_of_images(const std::vector<std::int64_t>& classes, std::int6
   return at::tensor(labels, at::kLong);
 }
 
-void generate(const Denoiser& model, const SampleConfig& config, const GenerateOptions& options,
+void generate(const Model& model, const SampleConfig& config, const GenerateOptions& options,
               const std::function<void(const at::Tensor&)>& take,
               const std::function<void(std::int64_t first, const SampleStep&)>& on_step,
               const ProcessGroup& group) {
   const NetworkShape& shape = model.network().shape();
-  const at::TensorOptions network = model.network().parameters().front().second.options();
+  const at::TensorOptions network = model.network().options();
   const auto size_of_batch = [&](std::int64_t first) {
     return std::min(options.batch_size, options.count - first);
   };
@@ -32,14 +32,13 @@ void generate(const Denoiser& model, const SampleConfig& config, const GenerateO
     const std::int64_t count = size_of_batch(first);
     const std::int64_t number = options.first_image + first;
     const at::Tensor like =
-        at::empty({count, shape.channels, shape.image_size, shape.image_size},
-                  at::TensorOptions().dtype(network.dtype()).device(network.device()));
+        at::empty({count, shape.channels, shape.image_size, shape.image_size}, network);
     const at::Tensor x_T = options.start.defined()
                                ? options.start.narrow(0, first, count).to(like.options())
                                : start_noise(options.seed, number, like);
-    NoiseSource draws = step_noise(options.seed, number, like);
+    SampleDraws draws = {options.seed, number};
     if (options.draws.defined()) {
-      draws = [&, first, count](std::int64_t step) {
+      draws.noise = [&, first, count](std::int64_t step) {
         return options.draws[step].narrow(0, first, count).to(like.options());
       };
     }
@@ -60,7 +59,7 @@ void generate(const Denoiser& model, const SampleConfig& config, const GenerateO
       if (next >= options.count) break;
       const at::Tensor received =
           at::empty({size_of_batch(next), shape.channels, shape.image_size, shape.image_size},
-                    at::TensorOptions().dtype(network.dtype()));
+                    network.device(at::kCPU));
       group.receive(received, rank);
       take(received);
     }

@@ -1,24 +1,36 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/train/make_model.h"
 
+#include <memory>
 #include <utility>
 
 #include "cdm/core/error.h"
+#include "cdm/inference/evaluators.h"
 
 namespace cdm {
 
-std::shared_ptr<Denoiser> make_model(const RunConfig& config, const NetworkShape& shape,
-                                     at::Device device, const Precision& precision,
-                                     std::uint64_t seed) {
+NetworkShape network_shape(const RunConfig& config) {
+  return {config.data.channels, config.data.image_size, NoiseSchedule(config.diffusion).levels()};
+}
+
+Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device device,
+                 const Precision& precision, std::uint64_t seed) {
   std::shared_ptr<Network> network = make_network(config.model, shape, seed);
   network->to(device, precision.type);
   if (precision.body != precision.type) {
-    if (config.model.kind == "mlp") {
+    if (config.model.kind == NetworkKind::mlp) {
       throw UserError("precision bf16: is for the body of a UNet, and model.kind = mlp has none");
     }
     network->set_body_type(precision.body);
   }
-  return make_denoiser(std::move(network), NoiseSchedule(config.diffusion));
+  return {std::move(network), NoiseSchedule(config.diffusion), evaluator_for(config, device)};
+}
+
+Model make_training_model(const RunConfig& config, const NetworkShape& shape, at::Device device,
+                          at::ScalarType type) {
+  const bool bf16 = config.precision == Arithmetic::bf16;
+  return make_model(config, shape, device, {type, bf16 ? at::kBFloat16 : type, false},
+                    static_cast<std::uint64_t>(config.seed));
 }
 
 }  // namespace cdm

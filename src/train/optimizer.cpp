@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/train/optimizer.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_copy.h>
 #include <ATen/ops/_foreach_lerp.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_foreach_sub.h>
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 namespace cdm {
 
@@ -38,12 +41,12 @@ Adam::Adam(const NamedTensors& parameters, const TrainConfig& config)
   for (const at::Tensor& value : values_) {
     first_.push_back(at::zeros_like(value));
     second_.push_back(at::zeros_like(value));
-    // The fused kernel counts updates once per parameter, on the parameter's device.
-    updates_.push_back(at::full({}, 0.0, value.options().dtype(at::kFloat).requires_grad(false)));
   }
+  updates_ = at::zeros({}, values_.front().options().dtype(at::kFloat).requires_grad(false));
 }
 
-void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate) {
+void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate,
+                const at::Tensor& skipped) {
   const c10::NoGradGuard no_grad;
   // The kernel walks through memory and never looks at strides.
   std::vector<at::Tensor> laid_out = gradients;
@@ -52,10 +55,14 @@ void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate) 
       laid_out[i] = at::empty_like(values_[i]).copy_(gradients[i]);
     }
   }
-  at::_foreach_add_(updates_, 1);
-  at::_fused_adam_(values_, laid_out, first_, second_, /*max_exp_avg_sqs=*/{}, updates_,
+  updates_.add_(1);
+  if (skipped.defined()) updates_.sub_(skipped);
+  // The kernel reads a count of updates for each parameter; all of them are the same tensor.
+  const std::vector<at::Tensor> updates(values_.size(), updates_);
+  at::_fused_adam_(values_, laid_out, first_, second_, /*max_exp_avg_sqs=*/{}, updates,
                    learning_rate, beta1_, beta2_, /*weight_decay=*/0.0, eps_, /*amsgrad=*/false,
-                   /*maximize=*/false);
+                   /*maximize=*/false, /*grad_scale=*/{},
+                   skipped.defined() ? std::optional(skipped) : std::nullopt);
 }
 
 NamedTensors Adam::with_names(const std::vector<at::Tensor>& tensors) const {
@@ -75,8 +82,12 @@ void Adam::load(const NamedTensors& first, const NamedTensors& second, std::int6
                 "Adam: moments of ", first[i].first, " where ", parameters_[i].first, " is due");
     first_[i].copy_(first[i].second);
     second_[i].copy_(second[i].second);
-    updates_[i].fill_(updates);
   }
+  updates_.fill_(updates);
+}
+
+at::Tensor is_not_finite(const at::Tensor& value) {
+  return value.isfinite().logical_not().to(at::kFloat);
 }
 
 at::Tensor gradient_norm(const std::vector<at::Tensor>& gradients) {
@@ -96,15 +107,24 @@ double ema_decay_at(const TrainConfig& config, std::int64_t step) {
   return std::min(config.ema_decay, (1.0 + n) / (10.0 + n));
 }
 
-void update_average(const NamedTensors& average, const NamedTensors& weights, double decay) {
+void update_average(const NamedTensors& average, const NamedTensors& weights, double decay,
+                    const at::Tensor& skipped) {
   const c10::NoGradGuard no_grad;
   const std::vector<at::Tensor> into = values_of(average);
   const std::vector<at::Tensor> from = values_of(weights);
   if (decay == 0.0) {
+    // Also right for a skipped step: the average was equal to the weights, and these did not change.
     at::_foreach_copy_(into, from);
-  } else {
-    at::_foreach_lerp_(into, from, 1.0 - decay);
+    return;
   }
+  if (!skipped.defined()) {
+    at::_foreach_lerp_(into, from, 1.0 - decay);
+    return;
+  }
+  // The difference is multiplied by 1 - decay, or by 0, as the device finds out.
+  const std::vector<at::Tensor> change = at::_foreach_sub(from, into);
+  at::_foreach_mul_(change, (1.0 - skipped) * (1.0 - decay));
+  at::_foreach_add_(into, change);
 }
 
 }  // namespace cdm

@@ -34,46 +34,46 @@ at::Tensor some_images(std::int64_t count, std::uint64_t index = 1) {
 }
 
 TEST(ScoreImages, IsTheLogDensityOfTheScaledImages) {
-  const Classifier classifier = test::small_classifier(test::small_config());
+  const Model model = test::small_model(test::small_config());
   const at::Tensor images = some_images(5);
   for (const std::int64_t level : {std::int64_t{0}, std::int64_t{7}, kLevels - 1}) {
     ScoreOptions options;
     options.level = level;
-    const at::Tensor scores = score_images(classifier, options, images, {}).log_prob;
+    const at::Tensor scores = score_images(model, options, images, {}).log_prob;
     const at::Tensor expected =
-        classifier.log_prob(to_unit_range(images, at::kDouble), at::full({5}, level, at::kLong));
+        model.density().log_prob(to_unit_range(images, at::kDouble), at::full({5}, level, at::kLong));
     EXPECT_EQ(scores.scalar_type(), at::kDouble);
     expect_close(scores, expected, 1e-13, "scores");
   }
 }
 
 TEST(ScoreImages, DoesNotDependOnTheBatchSizeAndTellsItsProgress) {
-  const Classifier classifier = test::small_classifier(test::small_config());
+  const Model model = test::small_model(test::small_config());
   const at::Tensor images = some_images(7);
   for (const Dequantization kind : {Dequantization::none, Dequantization::uniform}) {
     ScoreOptions options;
     options.dequantization = kind;
     options.draws = 2;
-    const at::Tensor whole = score_images(classifier, options, images, {}).log_prob;
+    const at::Tensor whole = score_images(model, options, images, {}).log_prob;
     options.batch_size = 3;
     std::vector<std::int64_t> done;
     const at::Tensor pieces =
-        score_images(classifier, options, images, {}, [&](std::int64_t count) {
+        score_images(model, options, images, {}, [&](std::int64_t count) {
           done.push_back(count);
         }).log_prob;
     expect_close(pieces, whole, 1e-13, "scores");
     EXPECT_THAT(done, testing::ElementsAre(3, 6, 7));
   }
-  EXPECT_EQ(score_images(classifier, {}, images.narrow(0, 0, 0), {}).log_prob.size(0), 0);
+  EXPECT_EQ(score_images(model, {}, images.narrow(0, 0, 0), {}).log_prob.size(0), 0);
 }
 
 TEST(ScoreImages, UsesTheLabelOfEachImage) {
-  const Classifier classifier = test::small_classifier(test::small_config(20, 3));
+  const Model model = test::small_model(test::small_config(20, 3));
   const at::Tensor images = some_images(1).repeat({4, 1, 1, 1});
   ScoreOptions options;
   options.batch_size = 3;
   const at::Tensor scores =
-      score_images(classifier, options, images, at::tensor({0, 1, 1, 0}, at::kLong)).log_prob;
+      score_images(model, options, images, at::tensor({0, 1, 1, 0}, at::kLong)).log_prob;
   EXPECT_EQ(scores[0].item<double>(), scores[3].item<double>());
   EXPECT_EQ(scores[1].item<double>(), scores[2].item<double>());
   EXPECT_NE(scores[0].item<double>(), scores[1].item<double>());
@@ -81,7 +81,7 @@ TEST(ScoreImages, UsesTheLabelOfEachImage) {
 
 TEST(ScoreImages, UniformDequantisationSpreadsEachStepEvenly) {
   // T+1 = the standard normal: log p(x) = -x^2/2 + constant shows what x was.
-  const Classifier classifier = test::small_classifier(test::small_config());
+  const Model model = test::small_model(test::small_config());
   const at::Tensor images = some_images(3);
   const auto square_norms = [&](std::uint64_t seed, std::int64_t draws) {
     ScoreOptions options;
@@ -89,7 +89,7 @@ TEST(ScoreImages, UniformDequantisationSpreadsEachStepEvenly) {
     options.dequantization = Dequantization::uniform;
     options.seed = seed;
     options.draws = draws;
-    const at::Tensor log_prob = score_images(classifier, options, images, {}).log_prob;
+    const at::Tensor log_prob = score_images(model, options, images, {}).log_prob;
     return -2.0 * (log_prob + 32.0 * std::log(2.0 * std::numbers::pi));
   };
   const at::Tensor pixels = images.to(at::kDouble).flatten(1);
@@ -113,14 +113,14 @@ TEST(ScoreImages, UniformDequantisationSpreadsEachStepEvenly) {
 }
 
 TEST(ScoreImages, ImportanceWeightsAreTheLogarithmOfTheMeanDensity) {
-  const Classifier classifier = test::small_classifier(test::small_config());
+  const Model model = test::small_model(test::small_config());
   const at::Tensor images = some_images(3);
   ScoreOptions options;
   options.dequantization = Dequantization::uniform;
-  const Scores one = score_images(classifier, options, images, {});
+  const Scores one = score_images(model, options, images, {});
   expect_close(one.importance_weighted, one.log_prob, 1e-13, "one draw");
   options.draws = 2;
-  const Scores two = score_images(classifier, options, images, {});
+  const Scores two = score_images(model, options, images, {});
   const at::Tensor second = 2.0 * two.log_prob - one.log_prob;
   const at::Tensor larger = at::maximum(one.log_prob, second);
   const at::Tensor mean_density = 0.5 * ((one.log_prob - larger).exp() + (second - larger).exp());
@@ -129,19 +129,19 @@ TEST(ScoreImages, ImportanceWeightsAreTheLogarithmOfTheMeanDensity) {
 }
 
 TEST(ScoreImages, LeavesValuesThatAreNoPixelsAsTheyAre) {
-  const Classifier classifier = test::small_classifier(test::small_config());
+  const Model model = test::small_model(test::small_config());
   const at::Tensor x = test::numbers(8, {2, 1, 8, 8});
   const at::Tensor log_prob =
-      classifier.log_prob(x.to(at::kFloat).to(at::kDouble), at::zeros({2}, at::kLong));
-  expect_close(score_images(classifier, {}, x.to(at::kFloat), {}).log_prob, log_prob, 1e-12, "x");
+      model.density().log_prob(x.to(at::kFloat).to(at::kDouble), at::zeros({2}, at::kLong));
+  expect_close(score_images(model, {}, x.to(at::kFloat), {}).log_prob, log_prob, 1e-12, "x");
 }
 
 TEST(ScoreImages, DrawsAreForDequantisationOnly) {
-  const Classifier classifier = test::small_classifier(test::small_config());
+  const Model model = test::small_model(test::small_config());
   ScoreOptions options;
-  const at::Tensor once = score_images(classifier, options, some_images(2), {}).log_prob;
+  const at::Tensor once = score_images(model, options, some_images(2), {}).log_prob;
   options.draws = 3;
-  EXPECT_TRUE(at::equal(score_images(classifier, options, some_images(2), {}).log_prob, once));
+  EXPECT_TRUE(at::equal(score_images(model, options, some_images(2), {}).log_prob, once));
 }
 
 TEST(BitsPerDim, AddsTheLogarithmOfStepsPerUnit) {

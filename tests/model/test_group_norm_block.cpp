@@ -111,7 +111,7 @@ Results by_blocks(const Arguments& a, NormShape shape, at::ScalarType type) {
   const Tensor grad_x = image();
   const Tensor grad_gamma = sums(shape.channels);
   const Tensor grad_beta = sums(shape.channels);
-  const ops::NormGradient<T, S> first = {data<T>(grad_y), data<T>(grad_x), data<S>(grad_gamma),
+  const ops::NormBackward<T, S> first = {data<T>(grad_y), data<T>(grad_x), data<S>(grad_gamma),
                                          data<S>(grad_beta)};
   launch<S>(layout, [&](const HostBlock<S>& block) {
     Block(block, layout, in).template backward<Activation>(in, first);
@@ -124,7 +124,7 @@ Results by_blocks(const Arguments& a, NormShape shape, at::ScalarType type) {
   const Tensor to_x = image();
   const Tensor to_gamma = sums(shape.channels);
   const Tensor to_beta = sums(shape.channels);
-  const ops::NormSecondGradient<T, S> second = {
+  const ops::NormDoubleBackward<T, S> second = {
       data<T>(grad_y),    data<T>(v),    data<T>(v_gamma),  data<T>(v_beta),
       data<T>(to_grad_y), data<T>(to_x), data<S>(to_gamma), data<S>(to_beta)};
   launch<S>(layout, [&](const HostBlock<S>& block) {

@@ -4,8 +4,12 @@
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cstdlib>
+#include <optional>
+
 #include "cdm/eval/nll.h"
-#include "cdm/sample/sampler.h"
+#include "cdm/ops/ops.h"
+#include "cdm/sample/sample.h"
 #include "cdm/train/learner.h"
 #include "reference.h"
 
@@ -18,7 +22,7 @@ class Reference : public testing::TestWithParam<at::ScalarType> {
   double tolerance() const { return type() == at::kDouble ? 1e-9 : 1e-4; }
 
   /// A learner whose weights are the case's moving average, without dropout.
-  std::unique_ptr<const Learner> learner(const test::ReferenceCase& reference) const {
+  std::unique_ptr<Learner> learner(const test::ReferenceCase& reference) const {
     RunConfig config = reference.config;
     config.model.dropout = 0.0;
     auto learner = std::make_unique<Learner>(config, network_shape(config), at::kCPU, type());
@@ -62,33 +66,30 @@ TEST_P(Reference, LossAndGradients) {
   for (const std::filesystem::path& folder : test::reference_folders()) {
     SCOPED_TRACE(folder.string());
     const test::ReferenceCase reference(folder);
-    const std::unique_ptr<const Learner> learned = learner(reference);
-    const Learner& model = *learned;
-    const Classifier& classifier = *model.model().as_classifier();
+    const std::unique_ptr<Learner> learned = learner(reference);
+    const Model& model = learned->model();
     const auto& expected = reference.loss;
     const auto expect = [&](const std::string& what, const at::Tensor& actual) {
       test::expect_close(actual.detach(), expected.at(what), tolerance(), what);
     };
     const at::Tensor labels = expected.contains("labels") ? expected.at("labels") : at::Tensor();
-    const StepInputs inputs = {in_type(expected.at("x0")), expected.at("t"),
-                               in_type(expected.at("noise")), labels};
+    const at::Tensor& t = expected.at("t");
+    const StepInputs inputs = {
+        test::training_rows(in_type(expected.at("x0")), t, in_type(expected.at("noise")), labels)};
 
-    const at::Tensor x_t = classifier.schedule().add_noise(inputs.x0, inputs.t, inputs.noise);
+    const at::Tensor x_t = model.schedule().add_noise(inputs.x0, t, inputs["noise"]);
     expect("x_t", x_t);
     x_t.requires_grad_(true);
-    expect("head", classifier.network().head(x_t, labels, nullptr));
-    const at::Tensor logits = classifier.logits(x_t, labels);
+    const at::Tensor logits = model.network()(x_t, t, labels);
     expect("logits", logits);
-    const at::Tensor F = classifier.log_ratio(logits, inputs.t);
+    const at::Tensor F = log_ratio(logits, t);
     expect("F", F);
     expect("grad_F", torch::autograd::grad({F.sum()}, {x_t})[0]);
-    expect("eps_theta", classifier.predict_noise(x_t.detach(), inputs.t, labels));
+    expect("eps_theta", model.predict_noise(x_t.detach(), t, labels));
 
-    const LossGradients loss = model.loss_gradients(inputs);
-    expect("ce", loss.terms.ce);
-    expect("mse", loss.terms.mse);
-    expect("loss", loss.terms.total);
-    expect_gradients(reference, classifier.network().parameters(), loss.gradients, tolerance());
+    const LossGradients loss = learned->loss_gradients(inputs);
+    for (const std::string name : {"ce", "mse", "loss"}) expect(name, loss[name]);
+    expect_gradients(reference, model.network().parameters(), loss.gradients, tolerance());
   }
 }
 
@@ -98,9 +99,9 @@ TEST_P(Reference, Likelihood) {
     const test::ReferenceCase reference(folder);
     if (reference.nll.empty()) continue;
     const at::Tensor images = in_type(reference.nll.at("images"));
-    const std::unique_ptr<const Learner> learned = learner(reference);
+    const std::unique_ptr<Learner> learned = learner(reference);
     const Learner& model = *learned;
-    const at::Tensor log_prob = model.average().as_classifier()->log_prob(
+    const at::Tensor log_prob = model.average().density().log_prob(
         images, at::zeros({images.size(0)}, at::kLong), reference.image_labels());
     test::expect_close(log_prob, reference.nll.at("log_prob"), tolerance(), "log_prob");
     constexpr double kAuthorsOffset = 7.0;
@@ -113,19 +114,34 @@ TEST_P(Reference, Samples) {
   for (const std::filesystem::path& folder : test::reference_folders()) {
     SCOPED_TRACE(folder.string());
     const test::ReferenceCase reference(folder);
-    const std::unique_ptr<const Learner> learned = learner(reference);
+    const std::unique_ptr<Learner> learned = learner(reference);
     const Learner& model = *learned;
-    at::Tensor draws;  // [steps, N, C, H, W]
-    if (reference.has("sample_ddpm_noise.npy")) {
-      draws = in_type(read_npy(reference.file("sample_ddpm_noise.npy")));
+    SampleDraws draws;
+    if (reference.has("sample_ddpm_noise.npy")) {  // [steps, N, C, H, W]
+      const at::Tensor noise = in_type(read_npy(reference.file("sample_ddpm_noise.npy")));
+      draws.noise = [noise](std::int64_t step) { return noise[step]; };
     }
-    test::expect_samples(
-        reference, tolerance(), [&](const test::SampleSetting& setting, const std::string& start) {
-          return sample(model.average(), setting.config, in_type(read_npy(start)), setting.labels,
-                        [&](std::int64_t step) { return draws[step]; });
-        });
+    test::expect_samples(reference, tolerance(),
+                         [&](const test::SampleSetting& setting, const std::string& start) {
+                           return sample(model.average(), setting.config, in_type(read_npy(start)),
+                                         setting.labels, draws);
+                         });
   }
 }
+
+/// Reads CDM_TEST_OPERATIONS, with which the tests run once more on the plain operations.
+class ChosenOperations : public testing::Environment {
+ public:
+  void SetUp() override {
+    const char* const chosen = std::getenv("CDM_TEST_OPERATIONS");
+    if (chosen == nullptr) return;
+    const std::optional<Operations> operations = kind_named<Operations>(chosen);
+    ASSERT_TRUE(operations.has_value()) << "CDM_TEST_OPERATIONS = " << chosen;
+    ops::set_fused(*operations == Operations::fused);
+  }
+};
+const auto* const kChosenOperations =
+    testing::AddGlobalTestEnvironment(new ChosenOperations);  // gtest deletes it
 
 INSTANTIATE_TEST_SUITE_P(Precisions, Reference, testing::Values(at::kDouble, at::kFloat),
                          [](const auto& info) {

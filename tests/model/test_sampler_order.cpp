@@ -10,7 +10,8 @@
 #include <tuple>
 #include <vector>
 
-#include "cdm/sample/sampler.h"
+#include "cdm/sample/sample.h"
+#include "gaussian_model.h"
 #include "support.h"
 
 namespace cdm {
@@ -19,28 +20,9 @@ namespace {
 constexpr double kMean = 0.3;
 constexpr double kWidth = 0.4;
 
-/// The exact denoiser of N(kMean, kWidth^2 I).
-class GaussianDenoiser final : public Denoiser {
- public:
-  explicit GaussianDenoiser(const NoiseSchedule& schedule) : Denoiser(schedule) {}
-  Network& network() const override { TORCH_CHECK(false, "there is none"); }
-
- private:
-  at::Tensor noise(const at::Tensor& x, const at::Tensor& t,
-                   const at::Tensor& /*labels*/) const override {
-    const at::Tensor signal = schedule_.signal(t, x);
-    const at::Tensor sigma = schedule_.sigma(t, x);
-    return sigma * (x - signal * kMean) / (signal.square() * (kWidth * kWidth) + sigma.square());
-  }
-};
-
-GaussianDenoiser denoiser_of(const std::string& schedule, std::int64_t T) {
-  DiffusionConfig config = RunConfig().diffusion;
-  config.schedule = schedule;
-  config.steps = T;
-  config.beta_start = 0.1 / static_cast<double>(T);
-  config.beta_end = 20.0 / static_cast<double>(T);
-  return GaussianDenoiser(NoiseSchedule(config));
+/// The exact model of N(kMean, kWidth^2 I). Logits of very many levels take long.
+Model model_of(ScheduleKind schedule, std::int64_t T, Prediction predicts = Prediction::noise) {
+  return test::gaussian_model(predicts, test::schedule_of(schedule, T), {kMean}, kWidth);
 }
 
 constexpr std::int64_t kT = 128000;  // so many that a level's own width does not show
@@ -54,51 +36,53 @@ at::Tensor exact(const NoiseSchedule& schedule, const at::Tensor& x_T, std::int6
 }
 
 /// Error at level t of the sampler in `steps` even steps.
-double error_at(std::int64_t t, const Denoiser& denoiser, const std::string& sampler,
-                std::int64_t steps) {
+double error_at(std::int64_t t, const Model& model, SamplerKind sampler, std::int64_t steps) {
   const at::Tensor x_T = test::numbers(1, {4, 1, 2, 2});
   SampleConfig config = RunConfig().sample;
   config.sampler = sampler;
-  config.spacing = "trailing";
+  config.spacing = Spacing::trailing;
   config.steps = steps;
   at::Tensor reached;
-  sample(denoiser, config, x_T, {}, {}, [&](const SampleStep& step) {
+  sample(model, config, x_T, {}, {}, [&](const SampleStep& step) {
     if (kT - step.done * (kT / steps) == t) reached = step.x;
   });
-  return test::relative_error(reached, exact(denoiser.schedule(), x_T, t));
+  return test::relative_error(reached, exact(model.schedule(), x_T, t));
 }
 
 struct Method {
-  const char* sampler;
+  SamplerKind sampler;
   double order;
 };
-void PrintTo(const Method& method, std::ostream* out) { *out << method.sampler; }
+void PrintTo(const Method& method, std::ostream* out) { *out << name_of(method.sampler); }
 
 class Order : public testing::TestWithParam<Method> {};
 
 // At a level in between: even steps in t are uneven in lambda, without bound, only near x_0.
 TEST_P(Order, OfConvergenceIsTheOneOfTheMethod) {
   const auto& [sampler, order] = GetParam();
-  const GaussianDenoiser denoiser = denoiser_of("linear", kT);
+  const Model model = model_of(ScheduleKind::linear, kT);
   std::vector<double> errors;
   for (const std::int64_t steps : {80, 160, 320}) {
-    errors.push_back(error_at(kT / 4, denoiser, sampler, steps));
+    errors.push_back(error_at(kT / 4, model, sampler, steps));
   }
   EXPECT_NEAR(std::log2(errors[0] / errors[1]), order, 0.15);
   EXPECT_NEAR(std::log2(errors[1] / errors[2]), order, 0.15);
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, Order,
-                         testing::Values(Method{"ddim", 1}, Method{"euler", 1}, Method{"heun", 2},
-                                         Method{"dpm_solver_2", 2}, Method{"dpm_solver_pp_2m", 2}));
+                         testing::Values(Method{SamplerKind::ddim, 1},
+                                         Method{SamplerKind::euler, 1},
+                                         Method{SamplerKind::heun, 2},
+                                         Method{SamplerKind::dpm_solver_2, 2},
+                                         Method{SamplerKind::dpm_solver_pp_2m, 2}));
 
-class Flow : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+class Flow : public testing::TestWithParam<std::tuple<SamplerKind, ScheduleKind>> {};
 
 TEST_P(Flow, EndsAtItsExactAnswer) {
   const auto& [sampler, schedule] = GetParam();
-  const GaussianDenoiser denoiser = denoiser_of(schedule, kT);
-  const double coarse = error_at(0, denoiser, sampler, 40);
-  const double fine = error_at(0, denoiser, sampler, 640);
+  const Model model = model_of(schedule, kT);
+  const double coarse = error_at(0, model, sampler, 40);
+  const double fine = error_at(0, model, sampler, 640);
   EXPECT_LT(coarse, 0.2);
   // At least first order; where errors of two kinds cancel in the coarse one, a small error.
   EXPECT_LT(fine, std::max(coarse / 8, 5e-4));
@@ -106,102 +90,103 @@ TEST_P(Flow, EndsAtItsExactAnswer) {
 
 INSTANTIATE_TEST_SUITE_P(
     Methods, Flow,
-    testing::Combine(testing::Values("ddim", "euler", "heun", "dpm_solver_2", "dpm_solver_pp_2m"),
-                     testing::Values("linear", "cosine", "uniform", "flow_matching")));
+    testing::Combine(testing::Values(SamplerKind::ddim, SamplerKind::euler, SamplerKind::heun,
+                                     SamplerKind::dpm_solver_2, SamplerKind::dpm_solver_pp_2m),
+                     testing::Values(ScheduleKind::linear, ScheduleKind::cosine,
+                                     ScheduleKind::uniform, ScheduleKind::flow_matching)));
 
 // A Gaussian stays one under ancestral sampling, too: its variance follows a recursion, and with
 // all levels visited ends near that of the data.
-class Ancestral : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+class Ancestral : public testing::TestWithParam<std::tuple<SamplerKind, ScheduleKind>> {};
 
 TEST_P(Ancestral, HasTheMeanAndVarianceOfTheData) {
   const auto& [sampler, schedule] = GetParam();
   constexpr std::int64_t kLevels = 400;
-  const GaussianDenoiser denoiser = denoiser_of(schedule, kLevels);
+  const Model model = model_of(schedule, kLevels, Prediction::logits);
   SampleConfig config = RunConfig().sample;
   config.sampler = sampler;
   config.eta = 1.0;
   config.steps = kLevels;
   const at::Tensor x_T = start_noise(5, 0, at::zeros({500, 1, 4, 4}, at::kDouble));
-  const at::Tensor x0 = sample(denoiser, config, x_T, {}, step_noise(5, 0, x_T));
+  const at::Tensor x0 = sample(model, config, x_T, {}, {.seed = 5});
   const double count = 8000.0;
   EXPECT_NEAR(x0.mean().item<double>(), kMean, 5.0 * kWidth / std::sqrt(count));
   EXPECT_NEAR(x0.std().item<double>(), kWidth, 0.02 * kWidth + 5.0 * kWidth / std::sqrt(2 * count));
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Ancestral,
-                         testing::Combine(testing::Values("ddpm", "ddim"),
-                                          testing::Values("linear", "cosine", "uniform",
-                                                          "flow_matching")));
+INSTANTIATE_TEST_SUITE_P(
+    Methods, Ancestral,
+    testing::Combine(testing::Values(SamplerKind::ddpm, SamplerKind::ddim),
+                     testing::Values(ScheduleKind::linear, ScheduleKind::cosine,
+                                     ScheduleKind::uniform, ScheduleKind::flow_matching)));
 
 TEST(Sampler, DdimWithEtaOneIsDdpm) {
-  const GaussianDenoiser denoiser = denoiser_of("cosine", 100);
+  const Model model = model_of(ScheduleKind::cosine, 100);
   SampleConfig config = RunConfig().sample;
   config.steps = 10;
   const at::Tensor x_T = test::numbers(1, {2, 1, 2, 2});
-  const auto run = [&](const char* sampler, double eta) {
+  const auto run = [&](SamplerKind sampler, double eta) {
     config.sampler = sampler;
     config.eta = eta;
-    return sample(denoiser, config, x_T, {}, step_noise(1, 0, x_T));
+    return sample(model, config, x_T, {}, {.seed = 1});
   };
-  test::expect_close(run("ddim", 1.0), run("ddpm", 0.0), 1e-12, "x_0");
-  EXPECT_GT(test::relative_error(run("ddim", 0.5), run("ddpm", 0.0)), 0.01);
+  test::expect_close(run(SamplerKind::ddim, 1.0), run(SamplerKind::ddpm, 0.0), 1e-12, "x_0");
+  EXPECT_GT(test::relative_error(run(SamplerKind::ddim, 0.5), run(SamplerKind::ddpm, 0.0)), 0.01);
 }
 
-/// Every step of a run on `denoiser` from the same x_T, with `draw` in place of all its noise.
-std::vector<SampleStep> steps_of(const Denoiser& denoiser, const SampleConfig& config,
+/// Every step of a run on `model` from the same x_T, with `draw` in place of all its noise.
+std::vector<SampleStep> steps_of(const Model& model, const SampleConfig& config,
                                  double draw = 0.0) {
+  SampleDraws draws;
+  draws.noise = [&](std::int64_t) { return at::full({2, 1, 2, 2}, draw, at::kDouble); };
   std::vector<SampleStep> steps;
-  sample(
-      denoiser, config, test::numbers(1, {2, 1, 2, 2}), {},
-      [&](std::int64_t) {
-        return at::full({2, 1, 2, 2}, draw, at::kDouble);
-      },
-      [&](const SampleStep& step) { steps.push_back(step); });
+  sample(model, config, test::numbers(1, {2, 1, 2, 2}), {}, draws,
+         [&](const SampleStep& step) { steps.push_back(step); });
   return steps;
 }
 
 TEST(Sampler, DdimsNoiseGrowsWithEta) {
-  const GaussianDenoiser denoiser = denoiser_of("linear", 100);
+  const Model model = model_of(ScheduleKind::linear, 100);
   SampleConfig config = RunConfig().sample;
   config.steps = 10;
   const auto noise = [&](double eta) {
     config.eta = eta;
-    return steps_of(denoiser, config, 1.0)[0].x - steps_of(denoiser, config, 0.0)[0].x;
+    return steps_of(model, config, 1.0)[0].x - steps_of(model, config, 0.0)[0].x;
   };
   test::expect_close(noise(0.5), 0.5 * noise(1.0), 1e-10, "half of eta, half of the noise");
   EXPECT_GT(noise(1.0).min().item<double>(), 0.01);
 }
 
 TEST(Sampler, MultistepMethodsLookBackFromTheSecondStepOn) {
-  const GaussianDenoiser denoiser = denoiser_of("linear", 100);
+  const Model model = model_of(ScheduleKind::linear, 100);
   SampleConfig config = RunConfig().sample;
   config.steps = 10;
-  config.sampler = "ddim";
-  const std::vector<SampleStep> first_order = steps_of(denoiser, config);
-  for (const char* sampler : {"dpm_solver_2", "dpm_solver_pp_2m"}) {
+  config.sampler = SamplerKind::ddim;
+  const std::vector<SampleStep> first_order = steps_of(model, config);
+  for (const SamplerKind sampler : {SamplerKind::dpm_solver_2, SamplerKind::dpm_solver_pp_2m}) {
     config.sampler = sampler;
-    const std::vector<SampleStep> steps = steps_of(denoiser, config);
-    test::expect_close(steps[0].x, first_order[0].x, 1e-12, sampler);
-    EXPECT_GT(test::relative_error(steps[1].x, first_order[1].x), 1e-6) << sampler;
+    const std::vector<SampleStep> steps = steps_of(model, config);
+    test::expect_close(steps[0].x, first_order[0].x, 1e-12, name_of(sampler));
+    EXPECT_GT(test::relative_error(steps[1].x, first_order[1].x), 1e-6) << name_of(sampler);
   }
 }
 
 // The velocity form: x_s = x_t + (s - t) v, v = (eps - x_t) / (T - t).
 TEST(Sampler, EulerFollowsTheVelocityOfFlowMatching) {
   constexpr std::int64_t kLevels = 20;
-  const GaussianDenoiser denoiser = denoiser_of("flow_matching", kLevels);
+  const Model model = model_of(ScheduleKind::flow_matching, kLevels);
   SampleConfig config = RunConfig().sample;
-  config.sampler = "euler";
-  config.spacing = "linspace";
+  config.sampler = SamplerKind::euler;
+  config.spacing = Spacing::linspace;
   config.steps = kLevels;
-  const std::vector<SampleStep> steps = steps_of(denoiser, config);
+  const std::vector<SampleStep> steps = steps_of(model, config);
   // At level T the image is the noise, v = eps - x_0 of the x_0 that level T-1 predicts.
   test::expect_close(steps[0].x, steps[0].from - (steps[0].from - steps[0].x0) / kLevels, 1e-12,
                      "level T");
   for (std::int64_t t = kLevels - 1; t >= 1; --t) {
     const SampleStep& step = steps[static_cast<std::size_t>(kLevels - t)];
     const at::Tensor levels = at::full({2}, t, at::kLong);
-    const at::Tensor eps = denoiser.predict_noise(step.from, levels);
+    const at::Tensor eps = model.predict_noise(step.from, levels);
     const at::Tensor v = (eps - step.from) / static_cast<double>(kLevels - t);
     test::expect_close(step.x, step.from - v, 1e-12, std::to_string(t));
   }

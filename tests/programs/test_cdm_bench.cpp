@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cdm/train/learner.h"
+#include "cdm/train/make_model.h"
 #include "messages.h"
 #include "support.h"
 #include "tiny_run.h"
@@ -94,13 +95,13 @@ TEST_F(CdmBench, CountsTheArithmeticThatIsDone) {
     Learner learner(config, network_shape(config), at::kCPU);
     const at::Tensor x =
         test::numbers(1, {config.train.batch_size, 1, test::kSize, test::kSize}, at::kFloat);
-    const StepInputs inputs = draw_inputs(config, learner.model().schedule(), 0, x, {});
-    const Denoiser& model = learner.average();
+    const StepInputs inputs = test::step_inputs(config, 0, x);
+    const Model& model = learner.average();
     const double train = flop_of([&] { learner.step(inputs); });
     EXPECT_NEAR(claimed("train"), train, 0.05 * train);
-    EXPECT_DOUBLE_EQ(claimed("sample"), flop_of([&] { model.predict_noise(x, inputs.t); }));
-    EXPECT_DOUBLE_EQ(claimed("nll"),
-                     flop_of([&] { model.as_classifier()->log_prob(x, inputs.t); }));
+    const at::Tensor& t = inputs["t"];
+    EXPECT_DOUBLE_EQ(claimed("sample"), flop_of([&] { model.predict_noise(x, t); }));
+    EXPECT_DOUBLE_EQ(claimed("nll"), flop_of([&] { model.density().log_prob(x, t); }));
   }
 }
 
@@ -115,12 +116,14 @@ TEST_F(CdmBench, DoesWhatItIsAskedToInTheOrderAskedFor) {
 }
 
 TEST_F(CdmBench, LeavesOutTheDensityOfAPlainDenoiser) {
-  const std::vector<std::string> ddm = {"unet.yaml", "--set", "model.kind=ddm_unet", "--json"};
+  const std::vector<std::string> ddm = {
+      "unet.yaml", "--set", "model.predicts=noise", "--set", "loss.kind=denoising", "--json"};
   EXPECT_THAT(members(nlohmann::ordered_json::parse(bench(ddm))), ElementsAre("train", "sample"));
   const test::Finished refused =
-      tiny_.run("cdm-bench", {"unet.yaml", "--set", "model.kind=ddm_unet", "--what", "train,nll"});
+      tiny_.run("cdm-bench", {"unet.yaml", "--set", "model.predicts=noise", "--set",
+                              "loss.kind=denoising", "--what", "train,nll"});
   EXPECT_EQ(refused.exit_code, 2);
-  EXPECT_THAT(refused.err, test::mentions("--what nll", "ddm_unet", "no density"));
+  EXPECT_THAT(refused.err, test::mentions("--what nll", "model.predicts = noise", "no density"));
   EXPECT_EQ(refused.out, "");
 }
 

@@ -187,7 +187,7 @@ double ddim_factor(const NoiseSchedule& schedule, std::int64_t t, std::int64_t s
 
 TEST_F(CdmSample, DrawsFromEverySystem) {
   const std::vector<std::vector<std::string>> systems = {
-      {"model.kind=ddm_unet"},
+      {"model.predicts=noise", "loss.kind=denoising"},
       {"diffusion.schedule=flow_matching", "sample.sampler=euler", "sample.steps=20"},
       {"diffusion.schedule=uniform"},
       {"diffusion.schedule=cosine"},
@@ -202,7 +202,7 @@ TEST_F(CdmSample, DrawsFromEverySystem) {
     const at::Tensor images = raw({"-n", "2", "--trajectory", "path.npz"});
     const at::Tensor start = read_npz(tiny_ / "path.npz", "x_t").select(1, 0);
     const at::Tensor levels = read_npz(tiny_ / "path.npz", "levels");
-    const bool is_ddm = settings[0] == "model.kind=ddm_unet";
+    const bool is_ddm = settings[0] == "model.predicts=noise";
     const NoiseSchedule schedule(load_config(tiny_ / "run/config.yaml").diffusion);
     double factor = 1.0;
     for (std::int64_t i = 0; i + 1 < levels.size(0); ++i) {

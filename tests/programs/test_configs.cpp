@@ -13,9 +13,12 @@
 
 #include "cdm/core/file.h"
 #include "cdm/data/batches.h"
+#include "cdm/diffusion/density.h"
 #include "cdm/eval/nll.h"
+#include "cdm/sample/sample.h"
 #include "cdm/sample/sampler.h"
 #include "cdm/train/learner.h"
+#include "cdm/train/make_model.h"
 #include "support.h"
 #include "tiny_run.h"
 
@@ -56,7 +59,7 @@ TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
   config.train.learning_rate = 1e-3;
   config.train.warmup = 0;
   if (config.data.channels == 0) config.data.channels = 3;
-  config.data.image_size = config.model.kind == "mlp" ? 4 : 16;
+  config.data.image_size = config.model.kind == NetworkKind::mlp ? 4 : 16;
   config.sample.steps = std::min<std::int64_t>(config.sample.steps, 2);
   Learner learner(config, network_shape(config), at::kCPU);
   const at::Tensor pixels =
@@ -79,34 +82,34 @@ TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
   if (schedule.levels() > 2) {
     const at::Tensor classes = config.model.num_classes > 0 ? labels : at::Tensor();
     const at::Tensor start = test::numbers(2, x0.sizes(), at::kFloat);
-    const at::Tensor images =
-        sample(learner.average(), config.sample, start, classes, step_noise(0, 0, start));
+    const at::Tensor images = sample(learner.average(), config.sample, start, classes, {});
     ASSERT_EQ(images.sizes(), start.sizes());
     const double factor =
         (images * start).sum().item<double>() / start.square().sum().item<double>();
     EXPECT_GT(factor, 0.1);
-    if (!draws_noise(config.sample)) {
+    if (!make_sampler(config.sample)->traits().draws_noise) {
       test::expect_close(images, start * factor, 1e-4, "images");
     } else {
       EXPECT_GT(test::relative_error(images, start * factor), 1e-2) << "no noise was drawn";
     }
   }
-  if (const Classifier* const classifier = learner.average().as_classifier()) {
-    test::expect_close(score_images(*classifier, {}, pixels, {}).log_prob,
+  if (learner.average().has_density()) {
+    test::expect_close(score_images(learner.average(), {}, pixels, {}).log_prob,
                        standard_normal_log_density(x0.to(at::kDouble)), 1e-5, "log p");
   }
 
   // The first loss is known, too, and a few steps on the same batch lower it.
-  const StepInputs inputs = draw_inputs(config, schedule, 0, x0, labels);
+  const StepInputs inputs = test::step_inputs(config, 0, x0, labels);
   const StepReport first = learner.step(inputs);
-  if (learner.average().as_classifier() == nullptr) {
-    EXPECT_NEAR(first.loss.mse.item<double>(), inputs.noise.square().mean().item<double>(), 1e-4);
+  if (!learner.average().has_density()) {
+    EXPECT_NEAR(first["mse"].item<double>(), inputs["noise"].square().mean().item<double>(), 1e-4);
   } else {
-    const auto classes = static_cast<double>(config.loss.kind == "cdm" ? schedule.levels() : 2);
-    EXPECT_NEAR(first.loss.ce.item<double>(), std::log(classes), 1e-4);
+    const auto classes =
+        static_cast<double>(config.loss.kind == ObjectiveKind::cdm ? schedule.levels() : 2);
+    EXPECT_NEAR(first["ce"].item<double>(), std::log(classes), 1e-4);
   }
   for (int step = 0; step < 4; ++step) learner.step(inputs);
-  EXPECT_LT(learner.step(inputs).loss.total.item<double>(), first.loss.total.item<double>());
+  EXPECT_LT(learner.step(inputs)["loss"].item<double>(), first["loss"].item<double>());
 }
 
 TEST_P(EveryConfig, DryRunsOnImagesOfItsShape) {
@@ -117,7 +120,7 @@ TEST_P(EveryConfig, DryRunsOnImagesOfItsShape) {
                      config.data.channels == 0 ? 3 : config.data.channels);
   std::vector<std::string> words = {(folder() / GetParam()).string(), "--dry-run", "--set"};
   words.push_back("data.path=" + (data / "images.npz"));
-  if (config.data.kind != "toy") {
+  if (config.data.kind != DataKind::toy) {
     words.insert(words.end(), {"--set", "data.kind=npz", "--set"});
     words.push_back("data.test_path=" + (data / "images.npz"));
   }

@@ -116,7 +116,7 @@ TEST(Shares, FollowOneAnotherAndCoverAllRows) {
     for (const int size : {1, 2, 3, 8}) {
       std::int64_t next = 0;
       for (int rank = 0; rank < size; ++rank) {
-        const Share share = share_of(rows, rank, size);
+        const RowRange share = rows_of_rank(rows, rank, size);
         EXPECT_EQ(share.first, next);
         EXPECT_LE(share.count, rows / size + 1);
         EXPECT_GE(share.count, rows / size);
@@ -197,7 +197,7 @@ TEST(Buckets, HoldTheSumOverPiecesWorkersAndProcesses) {
 
   run_group(2, [&](const ProcessGroup& group) {
     const std::vector<at::Tensor> mine = parameters();
-    GradientBuckets buckets(group, mine, /*bucket_bytes=*/1);
+    GradientBuckets buckets(group, mine, /*terms=*/2, /*bucket_bytes=*/1);
     EXPECT_EQ(buckets.size(), 3);
     for (int step = 0; step < 2; ++step) {
       buckets.begin(4, 2);
@@ -257,7 +257,7 @@ TEST(Buckets, AreBegunWhileTheBackwardPassRuns) {
     const GradientBuckets* made = nullptr;
     const unsigned bias_hook =
         mine[1].register_hook([&](const at::Tensor&) { begun_at_the_bias = made->begun_early(); });
-    GradientBuckets buckets(group, mine, /*bucket_bytes=*/1);
+    GradientBuckets buckets(group, mine, /*terms=*/2, /*bucket_bytes=*/1);
     made = &buckets;
     std::int64_t begun_at_the_first_layer = -1;
     const unsigned hook = mine[0].register_hook(
@@ -275,7 +275,7 @@ TEST(Buckets, AreBegunWhileTheBackwardPassRuns) {
 TEST(Buckets, DoNotSeeAnInnerInputGradient) {
   run_group(2, [](const ProcessGroup& group) {
     const std::vector<at::Tensor> mine = parameters();
-    GradientBuckets buckets(group, mine, /*bucket_bytes=*/1);
+    GradientBuckets buckets(group, mine, /*terms=*/2, /*bucket_bytes=*/1);
     const at::Tensor x = at::ones({2, 6}, at::kDouble).requires_grad_(true);
     buckets.begin(1, 1);
     const at::Tensor inner = torch::autograd::grad({loss_of(mine, x)}, {x}, {}, true, true)[0];

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "cdm/device/parallel.h"
+#include "cdm/inference/evaluators.h"
 #include "cdm/ops/flops.h"
 #include "cdm/train/learner.h"
 #include "support.h"
@@ -39,11 +40,11 @@ TEST(CutBatch, CoversAllRowsOnceInPiecesOfNearlyOneSize) {
     const Threads set(threads);
     for (std::int64_t rows = 1; rows <= 40; ++rows) {
       for (const std::int64_t largest : {0, 1, 3, 7, 100}) {
-        const std::vector<Piece> pieces = cut_batch(rows, at::kCPU, largest);
+        const std::vector<RowRange> pieces = cut_batch(rows, at::kCPU, largest);
         std::int64_t next = 0;
         std::int64_t least = rows;
         std::int64_t most = 0;
-        for (const Piece& piece : pieces) {
+        for (const RowRange& piece : pieces) {
           ASSERT_EQ(piece.first, next);
           ASSERT_GT(piece.count, 0);
           next += piece.count;
@@ -61,7 +62,7 @@ TEST(CutBatch, CoversAllRowsOnceInPiecesOfNearlyOneSize) {
 
 TEST(CutBatch, NoRowsAreOneEmptyPiece) {
   const Threads set(2);
-  const std::vector<Piece> pieces = cut_batch(0, at::kCPU, 3);
+  const std::vector<RowRange> pieces = cut_batch(0, at::kCPU, 3);
   ASSERT_EQ(pieces.size(), 1U);
   EXPECT_EQ(pieces[0].count, 0);
 }
@@ -76,12 +77,13 @@ TEST(CutBatch, AGpuTakesTheBatchWhole) {
 TEST(ForEachPiece, WorksOnEachOnceAndEachWorkerInOrder) {
   for (const int threads : {1, 2, 4}) {
     const Threads set(threads);
-    const std::vector<Piece> pieces = cut_batch(40, at::kCPU, 3);
+    const std::vector<RowRange> pieces = cut_batch(40, at::kCPU, 3);
     const std::int64_t workers = worker_count(pieces, at::kCPU);
     std::vector<std::vector<std::int64_t>> rows_of(static_cast<std::size_t>(workers));
     std::set<std::thread::id> seen;
     std::mutex mutex;
-    for_each_piece(pieces, at::kCPU, [&](std::int64_t worker, const Piece& piece) {
+    for_each_piece(pieces, at::kCPU, [&](std::int64_t worker, std::size_t index) {
+      const RowRange& piece = pieces[index];
       EXPECT_EQ(at::in_parallel_region(), workers > 1);
       EXPECT_EQ(at::get_num_threads(), 1) << "operations would wait for threads they do not get";
       const std::lock_guard<std::mutex> lock(mutex);
@@ -106,11 +108,11 @@ TEST(ForEachPiece, WorksOnEachOnceAndEachWorkerInOrder) {
 
 TEST(ForEachPiece, KeepsTheCallersGradientMode) {
   const Threads set(2);
-  const std::vector<Piece> pieces = cut_batch(8, at::kCPU);
+  const std::vector<RowRange> pieces = cut_batch(8, at::kCPU);
   ASSERT_EQ(pieces.size(), 2U);
   for (const bool enabled : {true, false}) {
     const c10::AutoGradMode mode(enabled);
-    for_each_piece(pieces, at::kCPU, [&](std::int64_t, const Piece&) {
+    for_each_piece(pieces, at::kCPU, [&](std::int64_t, std::size_t) {
       EXPECT_EQ(c10::GradMode::is_enabled(), enabled);
     });
   }
@@ -118,9 +120,9 @@ TEST(ForEachPiece, KeepsTheCallersGradientMode) {
 
 TEST(ForEachPiece, PassesOnErrors) {
   const Threads set(2);
-  const std::vector<Piece> pieces = cut_batch(8, at::kCPU);
+  const std::vector<RowRange> pieces = cut_batch(8, at::kCPU);
   EXPECT_THROW(for_each_piece(pieces, at::kCPU,
-                              [](std::int64_t worker, const Piece&) {
+                              [](std::int64_t worker, std::size_t) {
                                 if (worker == 1) throw std::runtime_error("of one thread");
                               }),
                std::runtime_error);
@@ -135,8 +137,8 @@ TEST_P(AnyThreads, LossesAndGradientsAreEqualToRounding) {
   const at::Tensor x0 = test::numbers(1, {5, 1, 8, 8}).tanh();
   const at::Tensor labels =
       integers({1, Purpose::noise, 2}, 5, std::max<std::int64_t>(GetParam(), 1));
-  const StepInputs inputs = draw_inputs(config, schedule, 3, x0, labels);
-  const Learner learner(config, {1, 8, schedule.levels()}, at::kCPU, at::kDouble);
+  const StepInputs inputs = test::step_inputs(config, 3, x0, labels);
+  Learner learner(config, {1, 8, schedule.levels()}, at::kCPU, at::kDouble);
   const auto with = [&](int threads) {
     const Threads set(threads);
     return learner.loss_gradients(inputs);
@@ -144,10 +146,9 @@ TEST_P(AnyThreads, LossesAndGradientsAreEqualToRounding) {
   const LossGradients one = with(1);
   for (const int threads : {2, 3, 5}) {  // with pieces of different sizes, and of one row each
     const LossGradients many = with(threads);
-    expect_close(many.terms.total, one.terms.total, 1e-12, "loss");
-    expect_close(many.terms.ce, one.terms.ce, 1e-12, "cross entropy");
-    expect_close(many.terms.mse, one.terms.mse, 1e-12, "squared error");
-    expect_close(many.terms.accuracy, one.terms.accuracy, 1e-12, "accuracy");
+    for (const std::string name : {"loss", "ce", "mse", "accuracy"}) {
+      expect_close(many[name], one[name], name == "accuracy" ? 1e-7 : 1e-12, name);
+    }
     ASSERT_EQ(many.gradients.size(), one.gradients.size());
     for (std::size_t i = 0; i < one.gradients.size(); ++i) {
       const std::string& name = learner.model().network().parameters()[i].first;
@@ -158,7 +159,7 @@ TEST_P(AnyThreads, LossesAndGradientsAreEqualToRounding) {
     }
     // And the very same a second time.
     const LossGradients again = with(threads);
-    EXPECT_TRUE(at::equal(again.terms.total, many.terms.total));
+    EXPECT_TRUE(at::equal(again["loss"], many["loss"]));
     EXPECT_TRUE(at::equal(again.gradients[0], many.gradients[0]));
   }
 }
@@ -171,12 +172,12 @@ TEST(Parallel, TrainsInSinglePrecision) {
   config.model.channels = 32;
   const NoiseSchedule schedule(config.diffusion);
   const at::Tensor x0 = test::numbers(1, {8, 1, 16, 16}, at::kFloat).tanh();
-  const StepInputs inputs = draw_inputs(config, schedule, 3, x0, at::Tensor());
-  const Learner learner(config, {1, 16, schedule.levels()}, at::kCPU);
+  const StepInputs inputs = test::step_inputs(config, 3, x0);
+  Learner learner(config, {1, 16, schedule.levels()}, at::kCPU);
   const auto with = [&](int threads) {
     const Threads set(threads);
     const ops::FlopCounter counter;
-    const at::Tensor loss = learner.loss_gradients(inputs).terms.total;
+    const at::Tensor loss = learner.loss_gradients(inputs)["loss"];
     return std::pair(loss, counter.flop());
   };
   const auto [loss, flop] = with(1);
@@ -188,19 +189,23 @@ TEST(Parallel, TrainsInSinglePrecision) {
   }
 }
 
-TEST(Parallel, ClassifiersGiveTheSameNumbers) {
-  const Classifier classifier = test::small_classifier(test::small_config());
+TEST(Parallel, ModelsGiveTheSameNumbers) {
+  const Model model = test::small_model(test::small_config(20, 3)).with_evaluator(parallel_evaluator());
   const at::Tensor x = test::numbers(1, {7, 1, 8, 8});
   const at::Tensor t = integers({1, Purpose::level, 0}, 7, 22);
+  const at::Tensor labels = integers({1, Purpose::level, 1}, 7, 3);
   const auto with = [&](int threads) {
     const Threads set(threads);
-    return std::pair(classifier.log_prob(x, t), classifier.score(x, t));
+    const auto [log_prob, score] = model.density().log_prob_and_score(x, t, labels, 0.5);
+    return std::vector<at::Tensor>{log_prob, score, model.predict_noise(x, t, labels, 0.5),
+                                   model.density().log_prob_all_levels(x)};
   };
-  const auto [log_prob, score] = with(1);
+  const std::vector<at::Tensor> one = with(1);
   for (const int threads : {2, 4}) {
-    const auto [other_log_prob, other_score] = with(threads);
-    expect_close(other_log_prob, log_prob, 1e-13, "log p");
-    expect_close(other_score, score, 1e-12, "score");
+    const std::vector<at::Tensor> many = with(threads);
+    for (std::size_t i = 0; i < one.size(); ++i) {
+      expect_close(many[i], one[i], 1e-12, std::to_string(i));
+    }
   }
 }
 

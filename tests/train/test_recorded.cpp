@@ -16,8 +16,8 @@
 #include "cdm/device/device.h"
 #include "cdm/device/precision.h"
 #include "cdm/device/recorded.h"
-#include "cdm/inference/recorded_denoiser.h"
-#include "cdm/sample/sampler.h"
+#include "cdm/inference/evaluators.h"
+#include "cdm/sample/sample.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/make_model.h"
 #include "support.h"
@@ -53,7 +53,7 @@ MakeRecorder again(Counts& counts) {
   return [&counts] { return std::make_unique<AgainRecorder>(counts); };
 }
 
-Recorded::Tensors twice_first(const Recorded::Tensors& in) { return {in[0] * 2.0}; }
+Tensors twice_first(const Tensors& in) { return {in[0] * 2.0}; }
 
 at::Tensor of(double value, std::int64_t size = 2) { return at::full({size}, value, at::kDouble); }
 
@@ -85,9 +85,7 @@ TEST(Recorded, InputsOfOtherShapesRunPlainly) {
 TEST(Recorded, UndefinedInputsStaySo) {
   Counts counts;
   Recorded recorded(
-      [](const Recorded::Tensors& in) -> Recorded::Tensors {
-        return {in[1].defined() ? in[0] + in[1] : in[0]};
-      },
+      [](const Tensors& in) -> Tensors { return {in[1].defined() ? in[0] + in[1] : in[0]}; },
       again(counts));
   for (int call = 1; call <= 5; ++call) {
     EXPECT_TRUE(at::equal(recorded({of(call), at::Tensor()})[0], of(call)));
@@ -133,14 +131,14 @@ void expect_same_learning(const RunConfig& config, at::Device device, const Make
   Learner recorded(config, shape, device);
   recorded.record_with(recorder);
   for (std::int64_t k = 0; k < 9; ++k) {
-    const StepInputs inputs = draw_inputs(config, schedule, k, x0, labels);
+    const StepInputs inputs = test::step_inputs(config, k, x0, labels);
     const StepReport expected = plain.step(inputs);
     const StepReport actual = recorded.step(inputs);
     const auto expect_close = [&](const at::Tensor& a, const at::Tensor& b, const char* what) {
       EXPECT_NEAR(a.item<double>(), b.item<double>(), tolerance) << what << " of step " << k;
     };
-    expect_close(actual.loss.total, expected.loss.total, "loss");
-    expect_close(actual.loss.mse, expected.loss.mse, "squared error");
+    expect_close(actual["loss"], expected["loss"], "loss");
+    expect_close(actual["mse"], expected["mse"], "squared error");
     expect_close(actual.gradient_norm, expected.gradient_norm, "norm of the gradient");
   }
 }
@@ -157,14 +155,17 @@ RunConfig demanding_config() {
 }
 
 TEST(RecordedLearner, LearnsToTheBitAsAPlainOne) {
-  for (const std::string kind : {"unet", "ddm_unet"}) {
-    SCOPED_TRACE(kind);
+  for (const Prediction predicts : {Prediction::logits, Prediction::noise}) {
+    SCOPED_TRACE(name_of(predicts));
     Counts counts;
     RunConfig config = demanding_config();
-    config.model.kind = kind;
+    config.model.predicts = predicts;
+    config.loss.kind =
+        predicts == Prediction::logits ? ObjectiveKind::cdm : ObjectiveKind::denoising;
     expect_same_learning(config, at::kCPU, again(counts), 0.0);
     EXPECT_EQ(counts.made, 1);
-    EXPECT_EQ(counts.replays, 5);  // of 9: the first finds out what dropout asks, three are plain
+    // Nine steps of two micro-batches of one size; the first three of these 18 run plainly.
+    EXPECT_EQ(counts.replays, 15);
   }
 }
 
@@ -178,7 +179,7 @@ TEST(RecordedLearner, ReportsStayAfterTheNextStep) {
   std::vector<at::Tensor> losses;
   std::vector<double> values;
   for (std::int64_t k = 0; k < 8; ++k) {
-    losses.push_back(learner.step(draw_inputs(config, schedule, k, x0, {})).loss.total);
+    losses.push_back(learner.step(test::step_inputs(config, k, x0))["loss"]);
     values.push_back(losses.back().item<double>());
   }
   for (std::size_t k = 0; k < losses.size(); ++k) EXPECT_EQ(losses[k].item<double>(), values[k]);
@@ -199,20 +200,20 @@ TEST(RecordedLearner, LearnsFromOtherBatchesAndParts) {
     SCOPED_TRACE(step);
     const StepReport expected = plain.step(inputs);
     const StepReport actual = recorded.step(inputs);
-    EXPECT_EQ(actual.loss.total.item<double>(), expected.loss.total.item<double>());
+    EXPECT_EQ(actual["loss"].item<double>(), expected["loss"].item<double>());
     EXPECT_EQ(actual.gradient_norm.item<double>(), expected.gradient_norm.item<double>());
   };
   for (std::int64_t k = 0; k < 6; ++k) {
-    expect_same(k, draw_inputs(config, schedule, k, x0, labels));
+    expect_same(k, test::step_inputs(config, k, x0, labels));
   }
-  EXPECT_EQ(counts.replays, 2);
-  const StepInputs whole = draw_inputs(config, schedule, 6, x0, labels);
-  expect_same(6, rows_of(whole, 0, 6));
   EXPECT_EQ(counts.replays, 3);
-  expect_same(7, rows_of(whole, 2, 4));
-  expect_same(8, draw_inputs(config, schedule, 8, x0.narrow(0, 0, 5), labels.narrow(0, 0, 5)));
-  expect_same(9, draw_inputs(config, schedule, 9, x0.narrow(0, 0, 5), labels.narrow(0, 0, 5)));
-  EXPECT_EQ(counts.replays, 3);
+  const StepInputs whole = test::step_inputs(config, 6, x0, labels);
+  expect_same(6, rows_of(whole, {0, 6}));
+  EXPECT_EQ(counts.replays, 4);
+  expect_same(7, rows_of(whole, {2, 4}));
+  expect_same(8, test::step_inputs(config, 8, x0.narrow(0, 0, 5), labels.narrow(0, 0, 5)));
+  expect_same(9, test::step_inputs(config, 9, x0.narrow(0, 0, 5), labels.narrow(0, 0, 5)));
+  EXPECT_EQ(counts.replays, 4);
 }
 
 TEST(RecordedLearner, LearnsOnAGpuAsAPlainOne) {
@@ -228,15 +229,15 @@ TEST(RecordedLearner, LearnsOnAGpuAsAPlainOne) {
   EXPECT_EQ(made, 1);
 }
 
-class RecordedSampler : public testing::TestWithParam<std::string> {};
+class RecordedSampler : public testing::TestWithParam<SamplerKind> {};
 
 TEST_P(RecordedSampler, DrawsTheImagesOfThePlainModel) {
   const RunConfig config = test::small_config(20, 3);
   const NoiseSchedule schedule(config.diffusion);
-  const std::shared_ptr<Denoiser> plain =
+  const Model plain =
       make_model(config, {1, 8, schedule.levels()}, at::kCPU, {at::kDouble, at::kDouble, false}, 5);
   // Its last layer begins at zero.
-  for (const auto& [name, value] : plain->network().parameters()) {
+  for (const auto& [name, value] : plain.network().parameters()) {
     value.add_(numbers(7, value.sizes()), 0.05);
   }
   SampleConfig sampling = config.sample;
@@ -244,22 +245,22 @@ TEST_P(RecordedSampler, DrawsTheImagesOfThePlainModel) {
   sampling.steps = 10;
   const at::Tensor labels = at::tensor({0, 2}, at::kLong);
   const at::Tensor x_T = numbers(2, {2, 1, 8, 8});
-  const NoiseSource noise = step_noise(3, 0, x_T);
+  const SampleDraws draws = {.seed = 3};
   for (const double guidance : {0.0, 1.5}) {
     SCOPED_TRACE(guidance);
     sampling.guidance = guidance;
     Counts counts;
-    const RecordedDenoiser recorded(plain, again(counts));
-    EXPECT_EQ(recorded.as_classifier(), plain->as_classifier());
-    EXPECT_TRUE(at::equal(sample(recorded, sampling, x_T, labels, noise),
-                          sample(*plain, sampling, x_T, labels, noise)));
+    const Model recorded = plain.with_evaluator(recorded_evaluator(again(counts)));
+    EXPECT_TRUE(at::equal(sample(recorded, sampling, x_T, labels, draws),
+                          sample(plain, sampling, x_T, labels, draws)));
     EXPECT_GE(counts.replays, 7);
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Samplers, RecordedSampler,
-                         testing::Values("ddpm", "ddim", "dpm_solver_2", "dpm_solver_pp_2m", "heun",
-                                         "euler"));
+                         testing::Values(SamplerKind::ddpm, SamplerKind::ddim,
+                                         SamplerKind::dpm_solver_2, SamplerKind::dpm_solver_pp_2m,
+                                         SamplerKind::heun, SamplerKind::euler));
 
 }  // namespace
 }  // namespace cdm

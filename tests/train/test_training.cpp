@@ -6,6 +6,7 @@
 #include <ATen/ops/full.h>
 #include <ATen/ops/linalg_cholesky.h>
 #include <ATen/ops/linalg_solve_triangular.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -20,6 +21,7 @@
 #include <vector>
 
 #include "cdm/core/text.h"
+#include "cdm/run/checkpoint.h"
 #include "cdm/train/learner.h"
 #include "equal_checkpoints.h"
 #include "support.h"
@@ -38,7 +40,7 @@ struct SmallUNet {
 
   Learner learner() const { return {config, shape, at::kCPU}; }
   StepInputs inputs(std::int64_t step) const {
-    return draw_inputs(config, schedule, step, images, at::Tensor());
+    return test::step_inputs(config, step, images);
   }
 };
 
@@ -47,10 +49,10 @@ TEST(Training, OverfitsOneBatch) {
   small.config.train.learning_rate = 3e-3;
   Learner learner = small.learner();
   StepInputs inputs = small.inputs(0);
-  inputs.t = at::tensor({2, 7, 12, 18}, at::kLong);
-  const double before = learner.step(inputs).loss.total.item<double>();
+  inputs.drawn[0].second = at::tensor({2, 7, 12, 18}, at::kLong);
+  const double before = learner.step(inputs)["loss"].item<double>();
   double after = before;
-  for (int k = 0; k < 150; ++k) after = learner.step(inputs).loss.total.item<double>();
+  for (int k = 0; k < 150; ++k) after = learner.step(inputs)["loss"].item<double>();
   EXPECT_LT(after, before / 20.0) << "from " << before;
 }
 
@@ -80,7 +82,7 @@ TEST(Training, LearnsTheDensityOfAGaussianAtEveryLevel) {
   config.diffusion.steps = 25;
   config.diffusion.beta_start = 0.01;
   config.diffusion.beta_end = 0.3;
-  config.model.kind = "mlp";
+  config.model.kind = NetworkKind::mlp;
   config.model.channels = 64;
   config.model.res_blocks = 2;
   config.loss.ce_weight = 1.0;
@@ -97,7 +99,7 @@ TEST(Training, LearnsTheDensityOfAGaussianAtEveryLevel) {
   constexpr std::int64_t kBatch = 512;
   for (std::int64_t k = 0; k < 1000; ++k) {
     const at::Tensor x0 = gaussian.draw(1000 + static_cast<std::uint64_t>(k), kBatch);
-    learner.step(draw_inputs(config, schedule, k, x0.to(at::kFloat).view({kBatch, 3, 1, 1}), {}));
+    learner.step(test::step_inputs(config, k, x0.to(at::kFloat).view({kBatch, 3, 1, 1})));
   }
 
   constexpr std::int64_t kPoints = 500;
@@ -110,8 +112,8 @@ TEST(Training, LearnsTheDensityOfAGaussianAtEveryLevel) {
     const at::Tensor exact =
         gaussian.log_prob(x.view({kPoints, 3}), std::pow(schedule.signal(t), 2));
     const at::Tensor learned =
-        learner.average().as_classifier()->log_prob(x.to(at::kFloat), levels);
-    const double error = (learned.to(at::kDouble) - exact).abs().mean().item<double>() / 3.0;
+        learner.average().density().log_prob(x.to(at::kFloat), levels);
+    const double error = (learned - exact).abs().mean().item<double>() / 3.0;
     EXPECT_LT(error, 0.05) << "nats per dimension at level " << t;
   }
 }
@@ -206,13 +208,13 @@ TEST(Training, MicroBatchesGiveTheGradientOfTheWholeBatch) {
   small.images = numbers(1, {7, 1, 8, 8}, at::kDouble).tanh();
   const auto gradients_of = [&](std::int64_t micro_batch_size) {
     small.config.train.micro_batch_size = micro_batch_size;
-    const Learner learner(small.config, small.shape, at::kCPU, at::kDouble);
+    Learner learner(small.config, small.shape, at::kCPU, at::kDouble);
     return learner.loss_gradients(small.inputs(3));
   };
   const LossGradients whole = gradients_of(0);
   for (const std::int64_t size : {1, 2, 5}) {
     const LossGradients parts = gradients_of(size);
-    test::expect_close(parts.terms.total, whole.terms.total, 1e-12, concat("loss by ", size));
+    test::expect_close(parts["loss"], whole["loss"], 1e-12, concat("loss by ", size));
     for (std::size_t i = 0; i < whole.gradients.size(); ++i) {
       // Relative to 1: some gradients are zero but for rounding.
       EXPECT_LT((parts.gradients[i] - whole.gradients[i]).abs().max().item<double>(), 1e-12)
@@ -248,7 +250,7 @@ TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
   Learner whole = small.learner();
   std::vector<double> losses;
   for (std::int64_t k = 0; k < kSteps; ++k) {
-    losses.push_back(whole.step(small.inputs(k)).loss.total.item<double>());
+    losses.push_back(whole.step(small.inputs(k))["loss"].item<double>());
   }
 
   const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "resume";
@@ -265,7 +267,7 @@ TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
   second.restore(read_checkpoint(saved), saved.string());
   EXPECT_EQ(second.steps_done(), kStop);
   for (std::int64_t k = kStop; k < kSteps; ++k) {
-    const double loss = second.step(small.inputs(k)).loss.total.item<double>();
+    const double loss = second.step(small.inputs(k))["loss"].item<double>();
     EXPECT_EQ(loss, losses[static_cast<std::size_t>(k)]) << "step " << k;
   }
   const TrainingState end = whole.state();
@@ -276,61 +278,84 @@ TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
   }
 
   small.config.model.dropout = 0.0;
-  EXPECT_NE(small.learner().step(small.inputs(0)).loss.total.item<double>(), losses[0]);
+  EXPECT_NE(small.learner().step(small.inputs(0))["loss"].item<double>(), losses[0]);
   std::filesystem::remove_all(folder);
 }
 
-TEST(Training, LeavesOutAStepThatIsNotFiniteAndGoesOn) {
-  const SmallUNet small;
-  Learner learner = small.learner();
-  learner.step(small.inputs(0));
-  const auto copy = [](const NamedTensors& tensors) {
-    NamedTensors copies;
-    for (const auto& [name, tensor] : tensors) copies.emplace_back(name, tensor.clone());
-    return copies;
-  };
-  const TrainingState now = learner.state();
-  TrainingState before = now;
-  before.model = copy(now.model);
-  before.ema = copy(now.ema);
-  before.exp_avg = copy(now.exp_avg);
-  before.exp_avg_sq = copy(now.exp_avg_sq);
-  StepInputs bad = small.inputs(1);
-  bad.noise = bad.noise.clone();
-  bad.noise[0][0][0][0].fill_(std::numeric_limits<double>::quiet_NaN());
-  learner.step(bad);
-  EXPECT_EQ(learner.steps_done(), 2);
-  EXPECT_EQ(learner.steps_skipped(), 1);
-  TrainingState after = learner.state();
-  after.step = before.step;
-  test::expect_equal(after, before);
-
-  // Adam's count of updates goes on rightly after a resume, too.
-  const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "skipped";
-  std::filesystem::remove_all(folder);
-  const std::filesystem::path saved = write_checkpoint(folder, learner.state());
-  Learner resumed = small.learner();
-  resumed.restore(read_checkpoint(saved), saved.string());
-  EXPECT_EQ(resumed.steps_skipped(), 1);
-  EXPECT_FALSE(learner.step(small.inputs(2)).left_out);
-  resumed.step(small.inputs(2));
-  test::expect_equal(resumed.checkpoint(), learner.state());
-  std::filesystem::remove_all(folder);
-}
-
-TEST(Training, ReportsWhatIsNotFinite) {
-  for (const double bad :
-       {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()}) {
-    const SmallUNet small;
-    Learner learner = small.learner();
-    StepInputs inputs = small.inputs(0);
-    inputs.x0 = inputs.x0.clone();
-    inputs.x0[1][0][3][3].fill_(bad);
-    const StepReport report = learner.step(inputs);
-    EXPECT_FALSE(std::isfinite(report.loss.total.item<double>()));
-    EXPECT_FALSE(std::isfinite(report.gradient_norm.item<double>()));
-    EXPECT_TRUE(report.left_out);
+/// The state of a learner, apart from it.
+TrainingState copy_of(const TrainingState& state) {
+  TrainingState copy = state;
+  for (NamedTensors* const tensors : {&copy.model, &copy.ema, &copy.exp_avg, &copy.exp_avg_sq}) {
+    for (auto& [name, tensor] : *tensors) tensor = tensor.detach().clone();
   }
+  return copy;
+}
+
+constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+/// `inputs` with one pixel of one image replaced.
+StepInputs with_pixel(StepInputs inputs, double value) {
+  inputs.x0 = inputs.x0.clone();
+  inputs.x0[1][0][3][3].fill_(value);
+  return inputs;
+}
+
+TEST(Training, SkipsAStepThatIsNotFiniteAndGoesOn) {
+  // The average neither began (the second case) nor follows the weights at once (the first).
+  for (const std::int64_t ema_start : {0, 100}) {
+    SmallUNet small;
+    small.config.train.ema_decay = 0.9;
+    small.config.train.ema_start = ema_start;
+    small.config.train.clip_grad_norm = 0.5;
+    Learner learner = small.learner();
+    for (std::int64_t k = 0; k < 3; ++k) learner.step(small.inputs(k));
+    const TrainingState before = copy_of(learner.state());
+    for (const double bad : {kNan, kInfinity, -kInfinity}) {
+      const StepReport report = learner.step(with_pixel(small.inputs(3), bad));
+      EXPECT_EQ(report.skipped.item<float>(), 1.0F);
+      EXPECT_FALSE(std::isfinite(report["loss"].item<double>()));
+      EXPECT_FALSE(std::isfinite(report.gradient_norm.item<double>()));
+    }
+    EXPECT_EQ(learner.steps_done(), 6);
+    EXPECT_EQ(learner.steps_skipped(), 3);
+    TrainingState after = learner.state();
+    after.step = before.step;
+    after.skipped = before.skipped;
+    test::expect_equal(after, before);
+
+    // Adam's count of updates, too, goes on as if the steps had not been: in this learner, and in
+    // one that takes up its state.
+    const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "skipped";
+    std::filesystem::remove_all(folder);
+    const std::filesystem::path saved = write_checkpoint(folder, learner.state());
+    Learner resumed = small.learner();
+    resumed.restore(read_checkpoint(saved), saved.string());
+    EXPECT_EQ(resumed.steps_skipped(), 3);
+    EXPECT_EQ(learner.step(small.inputs(6)).skipped.item<float>(), 0.0F);
+    resumed.step(small.inputs(6));
+    test::expect_equal(resumed.state(), learner.state());
+    std::filesystem::remove_all(folder);
+  }
+}
+
+TEST(Training, AStepThatIsNotSkippedIsThePlainUpdate) {
+  // The flag that the device decides by changes no number of a step that is finite.
+  const auto updated = [](const at::Tensor& skipped) {
+    const at::Tensor weight = numbers(1, {5, 3});
+    Adam adam({{"w", weight}}, RunConfig().train);
+    for (std::uint64_t k = 2; k < 5; ++k) adam.step({numbers(k, {5, 3})}, 0.01, skipped);
+    return weight;
+  };
+  EXPECT_TRUE(at::equal(updated(at::zeros({}, at::kFloat)), updated({})));
+  const NamedTensors weights = {{"w", numbers(2, {5, 3})}};
+  const auto averaged = [&](const at::Tensor& skipped) {
+    const NamedTensors average = {{"w", numbers(1, {5, 3})}};
+    update_average(average, weights, 0.9, skipped);
+    return average[0].second;
+  };
+  test::expect_close(averaged(at::zeros({}, at::kFloat)), averaged({}), 1e-15, "average");
+  EXPECT_TRUE(at::equal(averaged(at::ones({}, at::kFloat)), numbers(1, {5, 3})));
 }
 
 }  // namespace

@@ -72,21 +72,21 @@ std::vector<NamedModel> load_runs(const RunsOptions& options) {
 void for_each_model(const std::vector<NamedModel>& models, std::int64_t batch,
                     const std::function<void(const NamedModel& model)>& visit) {
   for (const NamedModel& named : models) {
-    const Denoiser& denoiser = *named.model.denoiser;
-    const NetworkShape& shape = denoiser.network().shape();
-    const at::TensorOptions like = denoiser.network().parameters().front().second.options();
+    const Model& model = named.loaded.model;
+    const NetworkShape& shape = model.network().shape();
+    const at::TensorOptions like = model.network().options();
     explain_memory(
         {"--batch", batch}, memory_meter(like.device()), [&] { visit(named); },
         [&](std::int64_t images) {
-          denoiser.predict_noise(
+          model.predict_noise(
               at::zeros({images, shape.channels, shape.image_size, shape.image_size}, like),
               at::ones({images}, like.dtype(at::kLong)));
         });
   }
 }
 
-void require_classifiers(const std::vector<NamedModel>& models) {
-  for (const NamedModel& model : models) model.model.classifier();
+void require_densities(const std::vector<NamedModel>& models) {
+  for (const NamedModel& model : models) model.loaded.density();
 }
 
 std::filesystem::path make_folder(const std::filesystem::path& folder) {
@@ -106,7 +106,7 @@ std::filesystem::path make_folder(const std::filesystem::path& folder) {
   return folder;
 }
 
-std::filesystem::path results_folder(const RunsOptions& options, const Model& first) {
+std::filesystem::path results_folder(const RunsOptions& options, const LoadedModel& first) {
   return make_folder(options.out.empty() ? first.files.config.parent_path() / "eval"
                                          : std::filesystem::path(options.out));
 }
@@ -128,13 +128,13 @@ std::vector<std::int64_t> spread_levels(const NoiseSchedule& schedule, std::int6
   return levels;
 }
 
-ModelInputs inputs_for(const Model& model, const Dataset& dataset) {
-  const Network& network = model.denoiser->network();
-  const at::TensorOptions weights = network.parameters().front().second.options();
+ModelInputs inputs_for(const LoadedModel& loaded, const Dataset& dataset) {
+  const Network& network = loaded.model.network();
+  const at::TensorOptions weights = network.options();
   ModelInputs inputs;
-  inputs.images = to_model_scale(
-      dataset.images.to(weights.device()), c10::typeMetaToScalarType(weights.dtype()),
-      parse_dequantization(model.config.data.dequantize), {0, Purpose::dequantize});
+  inputs.images = to_model_scale(dataset.images.to(weights.device()),
+                                 c10::typeMetaToScalarType(weights.dtype()),
+                                 loaded.config.data.dequantize, {0, Purpose::dequantize});
   inputs.labels = labels_for(network, dataset);
   if (inputs.labels.defined()) inputs.labels = inputs.labels.to(weights.device());
   return inputs;

@@ -60,7 +60,7 @@ void add_level_options(CLI::App& app, LevelOptions& options);
 /// A model under the name that it has in tables and pictures.
 struct NamedModel {
   std::string name;  // the run's folder, or the checkpoint's within it; a path where names clash
-  Model model;
+  LoadedModel loaded;
 };
 std::vector<NamedModel> load_runs(const RunsOptions& options);
 
@@ -70,13 +70,13 @@ void for_each_model(const std::vector<NamedModel>& models, std::int64_t batch,
                     const std::function<void(const NamedModel& model)>& visit);
 
 /// Throws UserError, naming the first plain denoiser, unless all know densities.
-void require_classifiers(const std::vector<NamedModel>& models);
+void require_densities(const std::vector<NamedModel>& models);
 
 /// A folder for results; made when it is not there. Throws UserError where it is a file or cannot
 /// be written to.
 std::filesystem::path make_folder(const std::filesystem::path& folder);
 /// The one that the options name.
-std::filesystem::path results_folder(const RunsOptions& options, const Model& first);
+std::filesystem::path results_folder(const RunsOptions& options, const LoadedModel& first);
 
 /// Prints the table, and writes it as STEM.csv and STEM.json.
 void report(const Table& table, const std::filesystem::path& stem);
@@ -89,6 +89,6 @@ std::vector<std::int64_t> spread_levels(const NoiseSchedule& schedule, std::int6
 struct ModelInputs {
   at::Tensor images, labels;
 };
-ModelInputs inputs_for(const Model& model, const Dataset& dataset);
+ModelInputs inputs_for(const LoadedModel& loaded, const Dataset& dataset);
 
 }  // namespace cdm::eval

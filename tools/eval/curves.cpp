@@ -9,7 +9,7 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
-#include "cdm/diffusion/classifier.h"
+#include "cdm/diffusion/model.h"
 #include "cdm/eval/levels.h"
 #include "cdm/eval/plot.h"
 #include "command.h"
@@ -29,7 +29,7 @@ constexpr std::int64_t kMostCurves = 1000;  // that a picture, and a table of al
 /// Those asked for, or clean images, and images in the middle and at the end of the levels; each
 /// once, ascending. Throws UserError for levels that the model does not have.
 std::vector<std::int64_t> noise_levels_of(const Options& options, const NamedModel& model) {
-  const std::int64_t last = model.model.denoiser->schedule().reference_level();
+  const std::int64_t last = model.loaded.model.schedule().reference_level();
   std::vector<std::int64_t> levels = options.noise_levels;
   if (levels.empty()) levels = {0, last / 4, last / 2, last};
   for (const std::int64_t s : levels) {
@@ -43,8 +43,8 @@ std::vector<std::int64_t> noise_levels_of(const Options& options, const NamedMod
 }
 
 /// log p_t of images at all t, [N, K], with the noise of level `s` in them: float64, CPU.
-at::Tensor all_log_probs(const Classifier& classifier, const LevelOptions& options,
-                         const ModelInputs& inputs, std::int64_t s) {
+at::Tensor all_log_probs(const Model& model, const LevelOptions& options, const ModelInputs& inputs,
+                         std::int64_t s) {
   std::vector<at::Tensor> parts;
   for (std::int64_t first = 0; first < inputs.images.size(0); first += options.batch_size) {
     const std::int64_t count = std::min(options.batch_size, inputs.images.size(0) - first);
@@ -53,8 +53,8 @@ at::Tensor all_log_probs(const Classifier& classifier, const LevelOptions& optio
         inputs.labels.defined() ? inputs.labels.narrow(0, first, count) : at::Tensor();
     const at::Tensor t = at::full({count}, s, x0.options().dtype(at::kLong));
     const at::Tensor x_t =
-        classifier.schedule().add_noise(x0, t, evaluation_noise(options.seed, first, x0));
-    parts.push_back(classifier.log_prob_all_levels(x_t, labels).to(at::kCPU, at::kDouble));
+        model.schedule().add_noise(x0, t, evaluation_noise(options.seed, first, x0));
+    parts.push_back(model.density().log_prob_all_levels(x_t, labels).to(at::kCPU));
   }
   return at::cat(parts);
 }
@@ -81,25 +81,24 @@ void draw(const std::string& name, std::int64_t images,
 void run(const Options& options) {
   const c10::NoGradGuard no_grad;
   const std::vector<NamedModel> models = load_runs(options.runs);
-  require_classifiers(models);
+  require_densities(models);
   for (const NamedModel& model : models) noise_levels_of(options, model);
-  const std::filesystem::path folder = results_folder(options.runs, models.front().model);
+  const std::filesystem::path folder = results_folder(options.runs, models.front().loaded);
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
-    const auto& [name, model] = named;
-    const Classifier& classifier = model.classifier();
-    const NoiseSchedule& schedule = classifier.schedule();
+    const auto& [name, loaded] = named;
+    const NoiseSchedule& schedule = loaded.model.schedule();
     const std::vector<std::int64_t> noise_levels = noise_levels_of(options, named);
-    const Dataset dataset = load_chosen_dataset(options.data, model.config);
+    const Dataset dataset = load_chosen_dataset(options.data, loaded.config);
     const std::int64_t curves = dataset.size() * static_cast<std::int64_t>(noise_levels.size());
     if (curves > kMostCurves) {
       throw UserError(concat("--limit: ", dataset.size(), " images at ", noise_levels.size(),
                              " noise levels are ", curves, " curves; at most ", kMostCurves,
                              " are drawn"));
     }
-    const ModelInputs inputs = inputs_for(model, dataset);
+    const ModelInputs inputs = inputs_for(loaded, dataset);
     Table table({"image", "noise_level", "level", "log_prob_nats"});
     for (const std::int64_t s : noise_levels) {
-      const at::Tensor log_prob = all_log_probs(classifier, options.levels, inputs, s);
+      const at::Tensor log_prob = all_log_probs(loaded.model, options.levels, inputs, s);
       for (std::int64_t image = 0; image < dataset.size(); ++image) {
         for (std::int64_t level = 0; level < schedule.levels(); ++level) {
           table.add({image, s, level, log_prob[image][level].item<double>()});

@@ -34,9 +34,9 @@ struct Options {
 void write_strip(const Options& options, const std::vector<NamedModel>& models, const Dataset& all,
                  const std::filesystem::path& file) {
   // Of the schedule with the fewest levels: every model has these.
-  const NoiseSchedule* schedule = &models.front().model.denoiser->schedule();
+  const NoiseSchedule* schedule = &models.front().loaded.model.schedule();
   for (const NamedModel& model : models) {
-    const NoiseSchedule& other = model.model.denoiser->schedule();
+    const NoiseSchedule& other = model.loaded.model.schedule();
     if (other.levels() < schedule->levels()) schedule = &other;
   }
   const std::vector<std::int64_t> levels = spread_levels(*schedule, options.columns);
@@ -47,14 +47,14 @@ void write_strip(const Options& options, const std::vector<NamedModel>& models, 
     one.images = dataset.images.narrow(0, image, 1);
     if (one.labels.defined()) one.labels = dataset.labels.narrow(0, image, 1);
     for (std::size_t row = 0; row <= models.size(); ++row) {
-      const Model& model = models[row == 0 ? 0 : row - 1].model;
-      const auto [x0, labels] = inputs_for(model, one);
+      const LoadedModel& loaded = models[row == 0 ? 0 : row - 1].loaded;
+      const auto [x0, labels] = inputs_for(loaded, one);
       const at::Tensor noise = evaluation_noise(options.levels.seed, image, x0);
       pictures.push_back(to_pixels(x0).to(at::kCPU));
       for (const std::int64_t level : levels) {
         const at::Tensor t = at::full({1}, level, x0.options().dtype(at::kLong));
-        const at::Tensor x_t = model.denoiser->schedule().add_noise(x0, t, noise);
-        const at::Tensor picture = row == 0 ? x_t : denoise(*model.denoiser, x_t, level, labels);
+        const at::Tensor x_t = loaded.model.schedule().add_noise(x0, t, noise);
+        const at::Tensor picture = row == 0 ? x_t : denoise(loaded.model, x_t, level, labels);
         pictures.push_back(to_pixels(picture).to(at::kCPU));
       }
     }
@@ -86,8 +86,8 @@ void draw(const std::vector<NamedModel>& models, const std::filesystem::path& st
 void run(const Options& options) {
   const std::vector<NamedModel> models = load_runs(options.runs);
   for (const NamedModel& model : models) {
-    const NetworkShape& shape = model.model.denoiser->network().shape();
-    const NetworkShape& first = models.front().model.denoiser->network().shape();
+    const NetworkShape& shape = model.loaded.model.network().shape();
+    const NetworkShape& first = models.front().loaded.model.network().shape();
     if (shape.channels != first.channels || shape.image_size != first.image_size) {
       throw UserError(concat(model.name, ": is a model of ", shape.channels, " x ",
                              shape.image_size, " x ", shape.image_size, " images, ",
@@ -95,17 +95,17 @@ void run(const Options& options) {
                              " x ", first.image_size, "; they cannot be compared"));
     }
   }
-  const std::filesystem::path folder = results_folder(options.runs, models.front().model);
+  const std::filesystem::path folder = results_folder(options.runs, models.front().loaded);
   Table table({"run", "level", "steps", "sigma", "mse_noise", "mse_image", "psnr_db"});
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
-    const auto& [name, model] = named;
-    const Dataset dataset = load_chosen_dataset(options.data, model.config);
-    const auto [images, labels] = inputs_for(model, dataset);
-    const NoiseSchedule& schedule = model.denoiser->schedule();
+    const auto& [name, loaded] = named;
+    const Dataset dataset = load_chosen_dataset(options.data, loaded.config);
+    const auto [images, labels] = inputs_for(loaded, dataset);
+    const NoiseSchedule& schedule = loaded.model.schedule();
     const std::vector<std::int64_t> levels = spread_levels(schedule, options.count);
     Progress progress(name, dataset.size() * static_cast<std::int64_t>(levels.size()), "images");
     for (const DenoisingError& error :
-         denoising_errors(*model.denoiser, levels, options.levels, images, labels,
+         denoising_errors(loaded.model, levels, options.levels, images, labels,
                           [&](std::int64_t done) { progress.update(done); })) {
       // Pixels span 2, from -1 to 1; other values have no peak.
       const double psnr =
@@ -116,7 +116,7 @@ void run(const Options& options) {
   });
   report(table, folder / "denoise");
   draw(models, folder / "denoise");
-  write_strip(options, models, load_chosen_dataset(options.data, models.front().model.config),
+  write_strip(options, models, load_chosen_dataset(options.data, models.front().loaded.config),
               folder / "denoise-images.png");
 }
 

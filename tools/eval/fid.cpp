@@ -91,7 +91,7 @@ Dataset load_pixels(const DataConfig& config, Split split) {
 
 /// The real images, of `size` pixels a side where their kind is resized; nothing where the
 /// reference is moments only.
-std::optional<Dataset> real_images(const Options& options, const std::optional<Model>& model,
+std::optional<Dataset> real_images(const Options& options, const std::optional<LoadedModel>& model,
                                    std::int64_t size) {
   const Split split = parse_split(options.split);
   if (options.reference.empty()) {
@@ -124,7 +124,8 @@ void check_neighbours(const Options& options, const std::string& of_what, std::i
                          looked_at, " are looked at (--manifold ", options.manifold, ")"));
 }
 
-std::filesystem::path results_folder(const Options& options, const std::optional<Model>& model) {
+std::filesystem::path results_folder(const Options& options,
+                                     const std::optional<LoadedModel>& model) {
   return make_folder(!options.out.empty() ? std::filesystem::path(options.out)
                      : model              ? model->files.config.parent_path() / "eval"
                                           : std::filesystem::path("eval"));
@@ -135,21 +136,22 @@ void run(const Options& options) {
     throw UserError("give either RUN_OR_CHECKPOINT, to draw images from, or --samples FILE.npz");
   }
   require_folder_of(options.save_reference);
-  std::optional<Model> model;
+  std::optional<LoadedModel> model;
   std::optional<Dataset> samples;
   if (options.samples.empty()) {
     model = load_model(options.model);
-    check_sampling(model->denoiser->schedule(), model->config.sample);
-    check_classes(options.classes, model->denoiser->network(), model->config.sample.guidance,
+    check_sampling(model->model.schedule(), model->model.network().predicts(),
+                   model->config.sample);
+    check_classes(options.classes, model->model.network(), model->config.sample.guidance,
                   /*is_option=*/false);
   } else {
     DataConfig config = RunConfig().data;
-    config.kind = "npz";
+    config.kind = DataKind::npz;
     config.path = options.samples;
     samples = load_pixels(config, Split::train);
   }
   const std::int64_t size =
-      model ? model->denoiser->network().shape().image_size : samples->image_size();
+      model ? model->model.network().shape().image_size : samples->image_size();
   const std::optional<Dataset> real = real_images(options, model, size);
   if (real) check_sizes(*real, size, model ? "the model's images" : options.samples);
 
@@ -187,7 +189,7 @@ void run(const Options& options) {
     Progress progress("sampling", generate.count * sampling.steps, "image steps");
     std::int64_t done = 0;
     cdm::generate(
-        *model->denoiser, sampling, generate,
+        model->model, sampling, generate,
         [&](const at::Tensor& images) { fake.add(to_pixels(images)); },
         [&](std::int64_t, const SampleStep& step) {
           done += step.x.size(0);
@@ -217,7 +219,7 @@ void run(const Options& options) {
     manifold = precision_recall(some(x), some(y), options.neighbours);
   }
   const std::string sampler =
-      model ? concat(model->config.sample.sampler, " ", model->config.sample.steps,
+      model ? concat(name_of(model->config.sample.sampler), " ", model->config.sample.steps,
                      " steps, guidance ", model->config.sample.guidance)
             : "";
   Table table({"measure", "value", "deviation", "samples", "reference_images", "features",

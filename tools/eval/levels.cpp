@@ -95,29 +95,28 @@ void draw_calibration(const LevelStatistics& s, const std::string& name,
 
 void run(const Options& options) {
   const std::vector<NamedModel> models = load_runs(options.runs);
-  const std::filesystem::path folder = results_folder(options.runs, models.front().model);
+  const std::filesystem::path folder = results_folder(options.runs, models.front().loaded);
   Table table({"run", "images", "ce_nats", "accuracy", "mse", "bits_per_dim",
                "bits_per_dim_standard_error", "calibration_error"});
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
-    const auto& [name, model] = named;
-    const Dataset dataset = load_chosen_dataset(options.data, model.config);
-    const at::Tensor labels = labels_for(model.denoiser->network(), dataset);
+    const auto& [name, loaded] = named;
+    const Dataset dataset = load_chosen_dataset(options.data, loaded.config);
+    const at::Tensor labels = labels_for(loaded.model.network(), dataset);
     Progress progress(name, dataset.size() * options.levels.repeats, "images");
     LevelOptions levels = options.levels;
-    levels.dequantization = parse_dequantization(model.config.data.dequantize);
-    const LevelStatistics s = level_statistics(*model.denoiser, levels, dataset.images, labels,
+    levels.dequantization = loaded.config.data.dequantize;
+    const LevelStatistics s = level_statistics(loaded.model, levels, dataset.images, labels,
                                                [&](std::int64_t done) { progress.update(done); });
     const std::filesystem::path stem = folder / concat("levels-", name);
-    write_levels(s, model.denoiser->schedule(), stem);
-    if (model.denoiser->as_classifier() == nullptr) {
+    write_levels(s, loaded.model.schedule(), stem);
+    if (!loaded.model.has_density()) {
       table.add({name, dataset.size(), kNone, kNone, s.mean_mse(), kNone, kNone, kNone});
       return;
     }
     ScoreOptions score;
     score.batch_size = options.levels.batch_size;
     score.dequantization = levels.dequantization;
-    const at::Tensor log_prob =
-        score_images(model.classifier(), score, dataset.images, labels).log_prob;
+    const at::Tensor log_prob = score_images(loaded.model, score, dataset.images, labels).log_prob;
     const MeanEstimate bits = estimate_mean(bits_per_dim(
         log_prob, dataset.images[0].numel(), bits_offset(dataset, score.dequantization)));
     table.add({name, dataset.size(), s.mean_ce(), s.mean_accuracy(), s.mean_mse(), bits.mean,

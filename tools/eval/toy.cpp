@@ -25,9 +25,9 @@ struct Options {
 constexpr std::int64_t kMostValues = std::int64_t{1} << 27;  // held at once: 1 GiB in float64
 
 void check_run(const NamedModel& named, const Options& options) {
-  const DataConfig& data = named.model.config.data;
-  if (data.kind != "toy") {
-    throw UserError(concat(named.name, ": data.kind = ", data.kind,
+  const DataConfig& data = named.loaded.config.data;
+  if (data.kind != DataKind::toy) {
+    throw UserError(concat(named.name, ": data.kind = ", name_of(data.kind),
                            ": its density is not known; a run on data.kind = toy is needed"));
   }
   const std::int64_t d = data.channels * data.image_size * data.image_size;
@@ -48,30 +48,29 @@ void write_images(const at::Tensor& exact, const at::Tensor& estimated,
 
 void run(const Options& options) {
   const std::vector<NamedModel> models = load_runs(options.runs);
-  require_classifiers(models);
+  require_densities(models);
   for (const NamedModel& model : models) check_run(model, options);
-  const std::filesystem::path folder = results_folder(options.runs, models.front().model);
+  const std::filesystem::path folder = results_folder(options.runs, models.front().loaded);
   Table table({"run", "distribution", "width", "dimensions", "images", "exact_nats_per_dim",
                "estimated_nats_per_dim", "spread_nats_per_dim", "mean_error_nats",
                "mean_error_percent_of_d"});
   for_each_model(models, options.batch, [&](const NamedModel& named) {
-    const auto& [name, model] = named;
-    const DataConfig& data = model.config.data;
+    const auto& [name, loaded] = named;
+    const DataConfig& data = loaded.config.data;
     const ToyDistribution distribution(data);
     const at::Tensor x = distribution.sample(options.images, Split::test);
     Progress progress(name, options.images, "images");
     ScoreOptions score;
     score.batch_size = options.batch;
-    const at::Tensor estimated =
-        score_images(model.classifier(), score, x, {}, [&](std::int64_t done) {
-          progress.update(done);
-        }).log_prob;
+    const at::Tensor estimated = score_images(loaded.model, score, x, {}, [&](std::int64_t done) {
+                                   progress.update(done);
+                                 }).log_prob;
     const at::Tensor exact = distribution.log_prob(x);
     write_images(exact, estimated, folder / concat("toy-", name, ".csv"));
     const auto d = static_cast<double>(x[0].numel());
     const double error = (estimated - exact).mean().item<double>();
-    const bool has_width = data.toy != "gaussian";
-    table.add({name, data.toy, has_width ? data.toy_width : std::nan(""), x[0].numel(),
+    const bool has_width = data.toy != ToyKind::gaussian;
+    table.add({name, name_of(data.toy), has_width ? data.toy_width : std::nan(""), x[0].numel(),
                options.images, exact.mean().item<double>() / d, estimated.mean().item<double>() / d,
                (estimated - exact).std().item<double>() / d, error, 100.0 * error / d});
   });

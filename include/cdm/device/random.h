@@ -9,6 +9,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string_view>
 
 namespace cdm {
 
@@ -25,6 +26,11 @@ enum class Purpose : std::uint64_t {
   sample_step,
   dequantize,
 };
+
+/// A purpose that only one place in the program has, under a name of its own: an objective or a
+/// sampler that draws more than the ones above need not add to the list. Equal names are the same
+/// purpose; a name never clashes with an enumerator.
+Purpose named_purpose(std::string_view name);
 
 /// One stream: `index` is the training step, or the number of the draw; rows are images.
 /// Both must be below 2^32.
@@ -43,8 +49,10 @@ at::Tensor normal(const RandomStream& stream, at::IntArrayRef shape,
 at::Tensor uniform(const RandomStream& stream, at::IntArrayRef shape,
                    const at::TensorOptions& options, std::int64_t first_row = 0);
 
-/// `count` uniform integers in 0..bound-1 (int64, CPU), bound at most 2^31.
-at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t bound);
+/// `count` uniform integers in 0..bound-1 (int64, CPU), bound at most 2^31, for the rows first_row,
+/// first_row + 1, ...
+at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t bound,
+                    std::int64_t first_row = 0);
 
 /// A random order of 0..count-1 (int64, CPU).
 at::Tensor permutation(const RandomStream& stream, std::int64_t count);

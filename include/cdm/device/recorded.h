@@ -32,7 +32,7 @@ MakeRecorder cuda_graphs(at::Device device);
 
 class Recorded {
  public:
-  using Tensors = std::vector<at::Tensor>;  // undefined ones among them stay so
+  using Tensors = std::vector<at::Tensor>;
   using Function = std::function<Tensors(const Tensors& inputs)>;
 
   Recorded(Function function, MakeRecorder make_recorder);

@@ -24,8 +24,8 @@ class GradientBuckets {
   static constexpr std::int64_t kBucketBytes = std::int64_t{25} << 20;
 
   /// Puts a hook on each of `parameters`, all on one device and of one type, for as long as this
-  /// object lives. The group must outlive it.
-  GradientBuckets(const ProcessGroup& group, std::vector<at::Tensor> parameters,
+  /// object lives. The group must outlive it. `terms` scalars are summed beside the gradients.
+  GradientBuckets(const ProcessGroup& group, std::vector<at::Tensor> parameters, std::int64_t terms,
                   std::int64_t bucket_bytes = kBucketBytes);
   ~GradientBuckets();
   GradientBuckets(const GradientBuckets&) = delete;
@@ -72,6 +72,7 @@ class GradientBuckets {
 
   const ProcessGroup& group_;
   std::vector<at::Tensor> parameters_;
+  std::int64_t terms_;  // room at the end of the last bucket
   std::vector<Entry> entries_;
   std::vector<Bucket> buckets_;
   std::mutex mutex_;

@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "cdm/config/kinds.h"
+#include "cdm/device/parallel.h"
 #include "cdm/distributed/place.h"
 
 namespace cdm {
@@ -26,7 +28,8 @@ class ProcessGroup {
  public:
   /// Waits until all processes are there, a few minutes at most. Throws std::runtime_error, naming
   /// address and port, when they are not. A group of one needs no network.
-  explicit ProcessGroup(const Place& place = {});
+  /// `collectives` must be the same in all processes.
+  explicit ProcessGroup(const Place& place = {}, Collectives collectives = Collectives::automatic);
   ~ProcessGroup();
   /// A group of one.
   static const ProcessGroup& alone();
@@ -65,14 +68,12 @@ class ProcessGroup {
   struct Backend;
 
   Place place_;
+  Collectives collectives_;
   std::unique_ptr<Backend> backend_;  // null when alone
 };
 
-/// Rows of a batch of `rows` that are the share of `rank` among `size`: first, and how many. Shares
-/// follow one another and differ by one row at most.
-struct Share {
-  std::int64_t first, count;
-};
-Share share_of(std::int64_t rows, int rank, int size);
+/// The rows of a batch of `rows` that process `rank` of `size` works on. The ranges of the ranks
+/// follow one another, and their sizes differ by one row at most.
+RowRange rows_of_rank(std::int64_t rows, int rank, int size);
 
 }  // namespace cdm

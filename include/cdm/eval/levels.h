@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "cdm/data/batches.h"
-#include "cdm/diffusion/denoiser.h"
+#include "cdm/diffusion/model.h"
 
 namespace cdm {
 
@@ -55,7 +55,7 @@ struct LevelStatistics {
 
 /// Of images, uint8 [N, C, H, W] or values that are no pixels, with labels int64 [N] (or
 /// undefined). `on_progress` is told the number of images done, each as often as it is repeated.
-LevelStatistics level_statistics(const Denoiser& model, const LevelOptions& options,
+LevelStatistics level_statistics(const Model& model, const LevelOptions& options,
                                  const at::Tensor& images, const at::Tensor& labels,
                                  const std::function<void(std::int64_t)>& on_progress = {});
 
@@ -70,7 +70,7 @@ struct DenoisingError {
 /// `levels`: each in 1..R-1 for the reference level R. Every level and model sees the same noise
 /// (of options.seed) on image i, images [N, C, H, W] in the model's scale.
 std::vector<DenoisingError> denoising_errors(
-    const Denoiser& model, const std::vector<std::int64_t>& levels, const LevelOptions& options,
+    const Model& model, const std::vector<std::int64_t>& levels, const LevelOptions& options,
     const at::Tensor& images, const at::Tensor& labels,
     const std::function<void(std::int64_t)>& on_progress = {});
 
@@ -78,7 +78,7 @@ std::vector<DenoisingError> denoising_errors(
 at::Tensor evaluation_noise(std::uint64_t seed, std::int64_t first, const at::Tensor& like);
 
 /// x_0 predicted from x_t [B, C, H, W], all at level `t`.
-at::Tensor denoise(const Denoiser& model, const at::Tensor& x_t, std::int64_t t,
+at::Tensor denoise(const Model& model, const at::Tensor& x_t, std::int64_t t,
                    const at::Tensor& labels);
 
 }  // namespace cdm

@@ -8,7 +8,7 @@
 #include <functional>
 
 #include "cdm/data/batches.h"
-#include "cdm/diffusion/classifier.h"
+#include "cdm/diffusion/model.h"
 #include "cdm/distributed/process_group.h"
 
 namespace cdm {
@@ -29,10 +29,11 @@ struct Scores {
   at::Tensor importance_weighted;
 };
 
-/// Scores of images uint8 [N, C, H, W] (or values that are no pixels) with labels [N] (or
-/// undefined). `on_progress` is told the number of images done. The processes of `group` take
-/// batches in turn and all get all scores; a batch is the same whoever takes it.
-Scores score_images(const Classifier& classifier, const ScoreOptions& options,
+/// Scores of images uint8 [N, C, H, W] (or of values that are not pixels) with labels [N] (or
+/// undefined) under a model with a density. `on_progress` is told the number of images done. The
+/// processes of `group` take batches in turn and all get all scores; a batch is the same whoever
+/// takes it.
+Scores score_images(const Model& model, const ScoreOptions& options,
                     const at::Tensor& images, const at::Tensor& labels,
                     const std::function<void(std::int64_t)>& on_progress = {},
                     const ProcessGroup& group = ProcessGroup::alone());

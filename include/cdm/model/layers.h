@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "cdm/core/tensors.h"
 #include "cdm/model/dropout.h"
@@ -52,6 +53,20 @@ struct Linear {
   at::Tensor weight, bias;  // [out, in], [out]
 };
 
+/// The head of a classifier of noise levels: a linear layer, "linear_layer", whose outputs are
+/// summed cumulatively over the levels. [B, in] -> the logits f [B, K].
+struct LevelHead {
+  LevelHead() = default;
+  LevelHead(ParameterMaker& make, std::int64_t in, std::int64_t levels);
+  at::Tensor operator()(const at::Tensor& features) const;
+
+  Linear linear;
+};
+
+/// Sines and cosines of t at `width` / 2 frequencies from 1 to 1/10000 each: t int64 [B] ->
+/// [B, width] like `like` (Ho et al., 2020; an odd width ends in a zero).
+at::Tensor time_embedding(const at::Tensor& t, std::int64_t width, const at::TensorOptions& like);
+
 /// Group normalisation with 32 groups (fewer, of about four channels or more, for widths that 32
 /// does not divide), eps 1e-6.
 struct GroupNorm {
@@ -74,6 +89,8 @@ struct ResBlock {
   /// outside training.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& embedding,
                         DropoutMasks* masks) const;
+  /// The block's dropout layer, for images of `size` pixels a side; none where dropout is 0.
+  void add_dropout_site(std::int64_t size, std::vector<DropoutSite>& sites) const;
 
   GroupNorm norm1, norm2;
   Conv2d conv1, conv2;

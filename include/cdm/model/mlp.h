@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// A small fully connected classifier for low-dimensional studies: model.channels is the hidden
-// width, model.res_blocks the number of hidden layers, model.fourier_features the octaves of
-// Fourier features of its input (Tancik et al., arXiv:2006.10739; for likelihoods Kingma et al.,
-// arXiv:2107.00630): without them it is slow to learn a density with edges.
+// A small fully connected network for studies in few dimensions: model.channels is the hidden width
+// and model.res_blocks the number of hidden layers. model.fourier_features octaves of sines and
+// cosines of each pixel can be added to its input (Tancik et al., arXiv:2006.10739; for likelihoods
+// Kingma et al., arXiv:2107.00630): without them it is slow to learn a density with edges.
 #pragma once
 
 #include <vector>
@@ -12,19 +12,20 @@
 
 namespace cdm {
 
-class Mlp final : public ClassifierNetwork {
+class Mlp final : public Network {
  public:
   Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
 
-  at::Tensor head(const at::Tensor& images, const at::Tensor& labels,
-                  DropoutMasks* masks) const override;
-
  private:
-  at::Tensor features(const at::Tensor& images) const;  // [N, (1 + 2 octaves) d]
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+                     DropoutMasks* masks) const override;
+  at::Tensor features(const at::Tensor& x) const;  // [B, (1 + 2 octaves) d], d = C H W
 
-  std::int64_t octaves_;  // of the input's sines and cosines: pi, 2 pi, 4 pi, ... a unit of pixels
+  std::int64_t octaves_;  // frequencies pi, 2 pi, 4 pi, ... per unit of a pixel's value
   std::vector<Linear> hidden_;
-  Linear output_;
+  LevelHead head_;              // of logits
+  Linear noise_;                // of noise, [d], "noise_layer"
+  Linear time_;                 // of noise: the time embedding, added after the first layer
   at::Tensor label_embedding_;  // [num_classes + 1, width], added after the first layer
 };
 

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What networks have in common, parameters above all, and the two kinds there are: classifiers,
-// which map images to one logit per noise level, and plain denoisers, which predict the noise.
+// What all networks have in common: named parameters, their device and type, and one forward pass.
+//
+// A network predicts one of two things (model.predicts in the configuration):
+//   logits  images -> one logit f[t] for each noise level: a classification diffusion model
+//   noise   noisy images and their levels -> the noise in them: the plain denoiser of Ho et al.
+//           (2020), which the paper compares with
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,42 +12,58 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cdm/config/config.h"
 #include "cdm/core/tensors.h"
+#include "cdm/model/dropout.h"
 
 namespace cdm {
 
 /// What a network must know of the data and of the noise schedule.
 struct NetworkShape {
   std::int64_t channels;    // C, of the images
-  std::int64_t image_size;  // H = W
+  std::int64_t image_size;  // H = W, in pixels
   std::int64_t levels;      // K, number of noise levels
 };
 
-class DropoutMasks;
-
-/// A class-conditional network needs labels int64 [B] in 0..num_classes (num_classes = the null
-/// class); an unconditional one ignores them.
 class Network {
  public:
-  Network(NetworkShape shape, std::int64_t num_classes)
-      : shape_(shape), num_classes_(num_classes) {}
+  /// num_classes = 0 makes an unconditional network. A class-conditional one has num_classes + 1
+  /// classes: the last one, null_class(), stands for "no class given".
+  Network(Prediction predicts, NetworkShape shape, std::int64_t num_classes)
+      : predicts_(predicts), shape_(shape), num_classes_(num_classes) {}
   virtual ~Network() = default;
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 
+  Prediction predicts() const { return predicts_; }
   const NetworkShape& shape() const { return shape_; }
   std::int64_t num_classes() const { return num_classes_; }
   bool is_conditional() const { return num_classes_ > 0; }
   std::int64_t null_class() const { return num_classes_; }
 
+  /// The prediction for images x [B, C, H, W]:
+  ///   predicts() == logits: the logits f, [B, K]; t is not used
+  ///   predicts() == noise: the noise in x, [B, C, H, W], where t int64 [B] holds the images'
+  ///   levels
+  /// labels int64 [B] are classes in 0..num_classes; undefined ones mean the null class. Dropout
+  /// acts where `masks` are given, that is in training.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+                        DropoutMasks* masks = nullptr) const;
+
+  /// The dropout layers in the order in which a forward pass reaches them.
+  virtual std::vector<DropoutSite> dropout_sites() const { return {}; }
+
   /// Parameters under the authors' names, in the authors' order of registration.
   const NamedTensors& parameters() const { return parameters_; }
   std::int64_t parameter_count() const;
 
-  /// UNets compute in their parameters' type unless told to use another (bf16) between the first
-  /// layer and the last features.
+  /// Device and type of the parameters, and so of the images to give it.
+  virtual at::TensorOptions options() const;
+
+  /// UNets compute in their parameters' type unless another one (bf16) is set here for what lies
+  /// between the first layer and the last features.
   void set_body_type(at::ScalarType type) { body_type_ = type; }
 
   void set_requires_grad(bool requires_grad);
@@ -54,38 +74,20 @@ class Network {
   void load(const NamedTensors& weights, const std::string& source);
 
  protected:
+  /// operator() with labels filled in: defined for a class-conditional network.
+  virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+                             DropoutMasks* masks) const = 0;
+
   /// The type to compute in.
   at::ScalarType body_type() const;
 
   NamedTensors parameters_;
 
  private:
-  at::ScalarType body_type_ = at::ScalarType::Undefined;  // Undefined: the parameters' own
+  Prediction predicts_;
   NetworkShape shape_;
   std::int64_t num_classes_;
-};
-
-class ClassifierNetwork : public Network {
- public:
-  using Network::Network;
-
-  /// images [B, C, H, W] -> [B, K], before the cumulative sum. Dropout acts where `masks` are
-  /// given, in training.
-  virtual at::Tensor head(const at::Tensor& images, const at::Tensor& labels,
-                          DropoutMasks* masks) const = 0;
-
-  /// The logits f [B, K]: the head's outputs summed cumulatively over the levels.
-  at::Tensor logits(const at::Tensor& images, const at::Tensor& labels = {},
-                    DropoutMasks* masks = nullptr) const;
-};
-
-class NoiseNetwork : public Network {
- public:
-  using Network::Network;
-
-  /// Noisy images [B, C, H, W] and their levels t int64 [B] -> the noise in them, [B, C, H, W].
-  virtual at::Tensor noise(const at::Tensor& images, const at::Tensor& t, const at::Tensor& labels,
-                           DropoutMasks* masks) const = 0;
+  at::ScalarType body_type_ = at::ScalarType::Undefined;  // Undefined: the parameters' own
 };
 
 /// The network that `config` describes, on the CPU in float32, with PyTorch's default random

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the classifier and the plain denoiser share: the UNet of DDPM (Ho et al., 2020) up to its
-// last normalisation, and the small network that an embedding goes through before its blocks.
+// The UNet of DDPM (Ho et al., 2020) up to its last normalisation, and the small network that turns
+// the embedding of class and time into the input of its residual blocks.
 #pragma once
 
 #include <vector>
@@ -10,8 +10,8 @@
 
 namespace cdm {
 
-/// linear, SiLU, linear, SiLU: [B, in] -> [B, width]. (Every residual block begins by taking the
-/// SiLU of its embedding: taken once, here.)
+/// linear, SiLU, linear, SiLU: [B, in] -> [B, width]. In the authors' network every residual block
+/// takes the SiLU of the embedding again; here it is taken once for all of them.
 struct Embedding {
   Embedding() = default;
   Embedding(ParameterMaker& make, std::int64_t in, std::int64_t width);
@@ -33,6 +33,9 @@ class UNetBody {
   /// where `masks` are given.
   at::Tensor operator()(const at::Tensor& images, at::Tensor embedding, DropoutMasks* masks,
                         at::ScalarType body) const;
+
+  /// The dropout layers in the order of operator().
+  std::vector<DropoutSite> dropout_sites() const;
 
   std::int64_t feature_channels() const { return norm_out_.weight.size(0); }
 

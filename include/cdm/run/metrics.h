@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <fstream>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,21 +18,37 @@ namespace cdm {
 
 using Metrics = std::vector<std::pair<std::string, double>>;
 
-/// Sums up reports on their device, so that steps need not wait for the host.
+/// A step that changed nothing, because its loss or gradient was NaN or infinite.
+struct SkippedStep {
+  std::int64_t step;  // 0, 1, ...
+  Metrics values;     // "loss" and its terms, then "gradient_norm"
+};
+
+/// Averages what steps report. Reports are kept on their device until somebody asks, so that steps
+/// need not wait for the host; then they are read in one copy.
 class RunningMeans {
  public:
   void add(const StepReport& report, std::int64_t step);
 
-  /// The first step whose loss or gradient norm was NaN or infinite. Waits for the device.
-  std::optional<std::int64_t> first_bad_step() const;
+  /// Steps that were skipped, since the last call, oldest first. Waits for the device.
+  std::vector<SkippedStep> take_skipped();
 
-  /// Means of loss, ce, mse, accuracy and gradient_norm since the last call. Waits for the device.
+  /// Means of the loss, its terms and gradient_norm over the other steps since the last call; empty
+  /// where there were none. Waits for the device.
   Metrics take();
 
  private:
-  at::Tensor sums_;       // float64 [5]
-  at::Tensor first_bad_;  // int64, -1 = none
+  struct Unread {
+    std::int64_t step;
+    at::Tensor values;  // float64: the terms, the gradient norm, and whether the step was skipped
+  };
+  void read();
+
+  std::vector<std::string> names_;
+  std::vector<Unread> unread_;
+  std::vector<double> sums_;
   std::int64_t count_ = 0;
+  std::vector<SkippedStep> skipped_;
 };
 
 class MetricsWriter {

@@ -25,7 +25,7 @@ class RunDir {
   std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
   std::filesystem::path tensorboard() const { return root_ / "tensorboard"; }
   std::filesystem::path samples() const { return root_ / "samples"; }
-  std::filesystem::path bad_steps() const { return root_ / "bad_steps.jsonl"; }
+  std::filesystem::path skipped_steps() const { return root_ / "skipped_steps.jsonl"; }
   std::filesystem::path log() const { return root_ / "log.txt"; }
 
   bool has_config() const;

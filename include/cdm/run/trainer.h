@@ -33,8 +33,10 @@ class Trainer {
           const ProcessGroup& group = ProcessGroup::alone());
 
   /// Trains until train.iterations or train.max_minutes are reached, or a signal asks for a stop,
-  /// and saves. Throws std::runtime_error, naming the step, when the loss or the gradient is NaN or
-  /// infinite, more often than train.skip_bad_steps allows; the checkpoints before it stay.
+  /// and saves. Steps whose loss or gradient is NaN or infinite change nothing; when there are more
+  /// of them than train.skip_bad_steps, throws std::runtime_error that names the last one. They are
+  /// noticed after each step on the CPU; on a GPU, which is not waited for, at the next log line or
+  /// checkpoint. Checkpoints written before stay.
   void run();
 
   const RunConfig& config() const { return config_; }
@@ -49,12 +51,12 @@ class Trainer {
   /// What any process asks of all: to stop, to save.
   std::int64_t requests() const;
   void take_step();
-  /// Counts a step that was left out; ends the run where that is one too many.
-  void count_bad_step(std::int64_t step, const StepReport& report);
-  [[noreturn]] void end_with_bad_step(std::int64_t step) const;
+  /// Reports steps that were skipped since the last call, and ends the run where they are more than
+  /// train.skip_bad_steps. Waits for the device.
+  void report_skipped_steps();
+  [[noreturn]] void end_with_skipped_step(std::int64_t step) const;
   bool is_due(std::int64_t every) const;
   bool time_is_up() const;
-  void refuse_bad_numbers();
   void log(const Progress& progress);
   /// Does `work` without counting its time as that of training steps.
   void pause(void (Trainer::*work)());
@@ -67,13 +69,14 @@ class Trainer {
   RunConfig config_;
   at::Device device_;
   const ProcessGroup& group_;
-  std::optional<Dataset> test_;  // the images that are scored in the loop
+  std::optional<Dataset> test_;  // the images that are scored during training
   Learner learner_;
   BatchStream batches_;
   RunDir run_;
   std::optional<RunLock> lock_;
   std::optional<MetricsWriter> metrics_;
   RunningMeans means_;
+  std::int64_t steps_skipped_ = 0;  // of the run, as far as reported
   double seconds_before_ = 0.0;  // of training, by earlier processes
   std::optional<Progress> progress_;
   std::int64_t saved_step_ = -1;

@@ -21,8 +21,11 @@ class Adam {
  public:
   Adam(const NamedTensors& parameters, const TrainConfig& config);
 
-  /// One update with gradients in the parameters' order.
-  void step(const std::vector<at::Tensor>& gradients, double learning_rate);
+  /// One update with gradients in the parameters' order. Where `skipped` (a float32 scalar on the
+  /// parameters' device) is 1, nothing changes, whatever the gradients are; where it is 0 or
+  /// undefined, the update is made. The device decides, so nobody waits for it.
+  void step(const std::vector<at::Tensor>& gradients, double learning_rate,
+            const at::Tensor& skipped = {});
 
   /// First and second moments under the parameters' names, and how many updates they have seen.
   NamedTensors first_moments() const { return with_names(first_); }
@@ -33,9 +36,13 @@ class Adam {
   NamedTensors with_names(const std::vector<at::Tensor>& tensors) const;
 
   NamedTensors parameters_;
-  std::vector<at::Tensor> values_, first_, second_, updates_;
+  std::vector<at::Tensor> values_, first_, second_;
+  at::Tensor updates_;  // how many were made: a float32 scalar on the parameters' device
   double beta1_, beta2_, eps_;
 };
+
+/// 1 where the scalar `value` is NaN or infinite, else 0: a float32 scalar on its device.
+at::Tensor is_not_finite(const at::Tensor& value);
 
 /// The norm of all gradients together: a scalar tensor on their device.
 at::Tensor gradient_norm(const std::vector<at::Tensor>& gradients);
@@ -48,7 +55,9 @@ void clip_gradients(const std::vector<at::Tensor>& gradients, const at::Tensor& 
 /// after the start, where ema_warmup asks for that.
 double ema_decay_at(const TrainConfig& config, std::int64_t step);
 
-/// average = decay * average + (1 - decay) * weights, in place.
-void update_average(const NamedTensors& average, const NamedTensors& weights, double decay);
+/// average = decay * average + (1 - decay) * weights, in place; nothing where `skipped` is 1, as for
+/// Adam::step.
+void update_average(const NamedTensors& average, const NamedTensors& weights, double decay,
+                    const at::Tensor& skipped = {});
 
 }  // namespace cdm

@@ -40,7 +40,7 @@ struct NormInput {
 
 /// grad_x of an image; its share of grad_gamma and grad_beta.
 template <class T, class S = T>
-struct NormGradient {
+struct NormBackward {
   const T* grad_y;
   T* grad_x;
   S* grad_gamma;
@@ -50,7 +50,7 @@ struct NormGradient {
 /// The gradient of sum(v grad_x) + sum(v_gamma grad_gamma) + sum(v_beta grad_beta) with respect to
 /// grad_y, x, gamma and beta.
 template <class T, class S = T>
-struct NormSecondGradient {
+struct NormDoubleBackward {
   const T* grad_y;
   const T* v;        // [HW, C]
   const T* v_gamma;  // [C]
@@ -153,12 +153,12 @@ struct NormMeans {
 
 /// What one element gives. `r` is the derivative by xhat, but for P's last term.
 template <class S>
-struct NormSecondTerms {
+struct DoubleBackwardTerms {
   S to_grad_y, to_gamma, to_beta, r;
 };
 
 template <class Activation, class S>
-CDM_INLINE NormSecondTerms<S> norm_second_terms(const NormChannel<S>& c, const NormMeans<S>& mean,
+CDM_INLINE DoubleBackwardTerms<S> double_backward_terms(const NormChannel<S>& c, const NormMeans<S>& mean,
                                                 S xhat, S gate, S grad_y, S v, S v_gamma,
                                                 S v_beta) {
   const S u = c.u(xhat);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What one block of threads does of group normalisation. `Block` is the block of a GPU
-// (group_norm.cu), or one played by the host's threads (tests/model/test_group_norm_block.cpp): it has
+// (kernels.cu), or one played by the host's threads (tests/model/test_group_norm_block.cpp): it has
 //   index() of the block, thread() in it, sync() of all its threads,
 //   shared(), memory of the block: kNormSums numbers for each of its threads.
 #pragma once
@@ -60,7 +60,7 @@ class NormBlock {
 
   template <class Activation>
   CDM_INLINE void backward(const ops::NormInput<T, S>& in,
-                           const ops::NormGradient<T, S>& out) const {
+                           const ops::NormBackward<T, S>& out) const {
     const ops::NormChannel<S> c = {in.mean[group_], in.rstd[group_], gamma_, beta_};
     const auto du_of = [&](std::int64_t i, S xhat) CDM_ALWAYS {
       const S u = c.u(xhat);
@@ -86,7 +86,7 @@ class NormBlock {
 
   template <class Activation>
   CDM_INLINE void double_backward(const ops::NormInput<T, S>& in,
-                                  const ops::NormSecondGradient<T, S>& out) const {
+                                  const ops::NormDoubleBackward<T, S>& out) const {
     const ops::NormChannel<S> c = {in.mean[group_], in.rstd[group_], gamma_, beta_};
     S sums[kNormSums] = {};
     each_element([&](std::int64_t i) {
@@ -106,7 +106,7 @@ class NormBlock {
     const S v_gamma = load(out.v_gamma + channel_);
     const S v_beta = load(out.v_beta + channel_);
     const auto terms_of = [&](std::int64_t i, S xhat) CDM_ALWAYS {
-      return ops::norm_second_terms<Activation>(c, mean, xhat, Activation::gate(c.u(xhat)),
+      return ops::double_backward_terms<Activation>(c, mean, xhat, Activation::gate(c.u(xhat)),
                                                 load(out.grad_y + i), load(out.v + i), v_gamma,
                                                 v_beta);
     };
@@ -114,7 +114,7 @@ class NormBlock {
     S mean_r[2] = {S(0), S(0)};
     each_element([&](std::int64_t i) {
       const S xhat = c.xhat(load(in.x + i));
-      const ops::NormSecondTerms<S> terms = terms_of(i, xhat);
+      const ops::DoubleBackwardTerms<S> terms = terms_of(i, xhat);
       store(out.to_grad_y + i, terms.to_grad_y);
       to_parameters[0] += terms.to_gamma;
       to_parameters[1] += terms.to_beta;

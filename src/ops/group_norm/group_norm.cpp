@@ -16,40 +16,40 @@ using torch::autograd::variable_list;
 
 const char* name(bool silu) { return silu ? "group_norm_silu" : "group_norm"; }
 
-/// norm_second_gradient as an op, so that whoever differentiates its results is told, instead of
-/// getting a zero.
-struct SecondGradient : Function<SecondGradient> {
+/// group_norm_double_backward as an op, so that whoever differentiates its results is told, instead
+/// of getting a zero.
+struct DoubleBackward : Function<DoubleBackward> {
   static variable_list forward(AutogradContext* context, const at::Tensor& grad_y,
                                const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
                                const at::Tensor& mean, const at::Tensor& rstd,
                                const at::Tensor& v_x, const at::Tensor& v_gamma,
                                const at::Tensor& v_beta, bool silu) {
     context->saved_data["silu"] = silu;
-    const NormSecondGradients g =
-        norm_second_gradient({x, gamma, beta, mean, rstd, silu}, grad_y, v_x, v_gamma, v_beta);
+    const DoubleBackwardResult g = group_norm_double_backward({x, gamma, beta, mean, rstd, silu},
+                                                              grad_y, v_x, v_gamma, v_beta);
     return {g.to_grad_y, g.to_x, g.to_gamma, g.to_beta};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& /*grads*/) {
     TORCH_CHECK(false, name(context->saved_data.at("silu").toBool()),
-                " has no third derivative; CDM_OPS=reference has one");
+                " has no third derivative; operations = plain has one");
   }
 };
 
 /// The gradients (of x, gamma, beta) as a function of grad_y, x, gamma and beta.
-struct FirstGradient : Function<FirstGradient> {
+struct Backward : Function<Backward> {
   static variable_list forward(AutogradContext* context, const at::Tensor& grad_y,
                                const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
                                const at::Tensor& mean, const at::Tensor& rstd, bool silu) {
     context->saved_data["silu"] = silu;
     context->save_for_backward({grad_y, x, gamma, beta, mean, rstd});
-    const NormGradients g = norm_gradient({x, gamma, beta, mean, rstd, silu}, grad_y);
+    const BackwardResult g = group_norm_backward({x, gamma, beta, mean, rstd, silu}, grad_y);
     return {g.x, g.gamma, g.beta};
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& v) {
     const variable_list s = context->get_saved_variables();
-    variable_list out = SecondGradient::apply(s[0], s[1], s[2], s[3], s[4], s[5], v[0], v[1], v[2],
+    variable_list out = DoubleBackward::apply(s[0], s[1], s[2], s[3], s[4], s[5], v[0], v[1], v[2],
                                               context->saved_data.at("silu").toBool());
     out.resize(7);
     return out;
@@ -59,7 +59,7 @@ struct FirstGradient : Function<FirstGradient> {
 struct GroupNorm : Function<GroupNorm> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& gamma,
                             const at::Tensor& beta, std::int64_t groups, double eps, bool silu) {
-    const NormValue value = norm_value(x, gamma, beta, groups, eps, silu);
+    const ForwardResult value = group_norm_forward(x, gamma, beta, groups, eps, silu);
     context->saved_data["silu"] = silu;
     context->save_for_backward({x, gamma, beta, value.mean, value.rstd});
     return value.y;
@@ -67,9 +67,8 @@ struct GroupNorm : Function<GroupNorm> {
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
     const variable_list saved = context->get_saved_variables();
-    variable_list out =
-        FirstGradient::apply(grads[0], saved[0], saved[1], saved[2], saved[3].detach(),
-                             saved[4].detach(), context->saved_data.at("silu").toBool());
+    variable_list out = Backward::apply(grads[0], saved[0], saved[1], saved[2], saved[3].detach(),
+                                        saved[4].detach(), context->saved_data.at("silu").toBool());
     out.resize(6);
     return out;
   }

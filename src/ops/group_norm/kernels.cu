@@ -7,9 +7,9 @@
 namespace cdm::cuda {
 namespace {
 
-using ops::NormGradient;
+using ops::NormBackward;
 using ops::NormInput;
-using ops::NormSecondGradient;
+using ops::NormDoubleBackward;
 
 template <class S>
 struct DeviceBlock {
@@ -35,14 +35,14 @@ __global__ void forward_kernel(NormLayout layout, NormInput<T, Sum<T>> in, doubl
 
 template <class Activation, class T>
 __global__ void backward_kernel(NormLayout layout, NormInput<T, Sum<T>> in,
-                                NormGradient<T, Sum<T>> out) {
+                                NormBackward<T, Sum<T>> out) {
   const auto block = this_block<T>();
   NormBlock<T, DeviceBlock<Sum<T>>>(block, layout, in).template backward<Activation>(in, out);
 }
 
 template <class Activation, class T>
 __global__ void double_backward_kernel(NormLayout layout, NormInput<T, Sum<T>> in,
-                                       NormSecondGradient<T, Sum<T>> out) {
+                                       NormDoubleBackward<T, Sum<T>> out) {
   const auto block = this_block<T>();
   NormBlock<T, DeviceBlock<Sum<T>>>(block, layout, in)
       .template double_backward<Activation>(in, out);
@@ -75,14 +75,14 @@ void norm_forward(const NormLayout& layout, const NormInput<T, Sum<T>>& in, doub
 
 template <class T>
 void norm_backward(const NormLayout& layout, const NormInput<T, Sum<T>>& in,
-                   const NormGradient<T, Sum<T>>& out, void* stream) {
+                   const NormBackward<T, Sum<T>>& out, void* stream) {
   launch<T>(backward_kernel<ops::Silu, T>, backward_kernel<ops::Identity, T>, layout, stream, in,
             out);
 }
 
 template <class T>
 void norm_double_backward(const NormLayout& layout, const NormInput<T, Sum<T>>& in,
-                          const NormSecondGradient<T, Sum<T>>& out, void* stream) {
+                          const NormDoubleBackward<T, Sum<T>>& out, void* stream) {
   launch<T>(double_backward_kernel<ops::Silu, T>, double_backward_kernel<ops::Identity, T>, layout,
             stream, in, out);
 }

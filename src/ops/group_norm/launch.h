@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Launchers of group_norm.cu: group normalisation of a whole batch on a GPU. Plain C++: no CUDA or
-// LibTorch header is needed to call them. Formulas are in ops/group_norm_arithmetic.h.
+// Launchers of kernels.cu: group normalisation of a whole batch on a GPU. Plain C++: no CUDA or
+// LibTorch header is needed to call them. Formulas are in arithmetic.h.
 #pragma once
 
 #include <cstdint>
@@ -47,18 +47,18 @@ void norm_forward(const NormLayout& layout, const ops::NormInput<T, Sum<T>>& in,
                   void* stream);
 template <class T>
 void norm_backward(const NormLayout& layout, const ops::NormInput<T, Sum<T>>& in,
-                   const ops::NormGradient<T, Sum<T>>& out, void* stream);
+                   const ops::NormBackward<T, Sum<T>>& out, void* stream);
 template <class T>
 void norm_double_backward(const NormLayout& layout, const ops::NormInput<T, Sum<T>>& in,
-                          const ops::NormSecondGradient<T, Sum<T>>& out, void* stream);
+                          const ops::NormDoubleBackward<T, Sum<T>>& out, void* stream);
 
 // Makes the three of one type, where they are defined.
 #define CDM_NORM_LAUNCHERS(T)                                                                    \
   template void norm_forward<T>(const NormLayout&, const ops::NormInput<T, Sum<T>>&, double, T*, \
                                 void*);                                                          \
   template void norm_backward<T>(const NormLayout&, const ops::NormInput<T, Sum<T>>&,            \
-                                 const ops::NormGradient<T, Sum<T>>&, void*);                    \
+                                 const ops::NormBackward<T, Sum<T>>&, void*);                    \
   template void norm_double_backward<T>(const NormLayout&, const ops::NormInput<T, Sum<T>>&,     \
-                                        const ops::NormSecondGradient<T, Sum<T>>&, void*);
+                                        const ops::NormDoubleBackward<T, Sum<T>>&, void*);
 
 }  // namespace cdm::cuda

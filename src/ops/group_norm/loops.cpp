@@ -101,7 +101,7 @@ CDM_INLINE void forward(NormShape s, const NormInput<T>& in, double eps, T* scra
 
 template <class Activation, class T>
 CDM_INLINE void backward(NormShape s, const NormInput<T>& in, T* scratch,
-                         const NormGradient<T>& out) {
+                         const NormBackward<T>& out) {
   const Scratch<T> buffer = {scratch, s.channels};
   T* const mean = buffer[0];
   T* const rstd = buffer[1];
@@ -146,7 +146,7 @@ CDM_INLINE void backward(NormShape s, const NormInput<T>& in, T* scratch,
 
 template <class Activation, class T>
 CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
-                                const NormSecondGradient<T>& out) {
+                                const NormDoubleBackward<T>& out) {
   const Scratch<T> buffer = {scratch, s.channels};
   T* const mean = buffer[0];
   T* const rstd = buffer[1];
@@ -203,7 +203,7 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
     T* const keep_r = out.to_x + p * C;
     CDM_EACH_CHANNEL {
       const T xhat = channel(c).xhat(x[c]);
-      const NormSecondTerms<T> terms = norm_second_terms<Activation>(
+      const DoubleBackwardTerms<T> terms = double_backward_terms<Activation>(
           channel(c), means(c), xhat, to_grad_y[c], grad_y[c], v[c], out.v_gamma[c], out.v_beta[c]);
       to_grad_y[c] = terms.to_grad_y;
       out.to_gamma[c] += terms.to_gamma;
@@ -235,12 +235,12 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
     forward<Identity>(shape, in, eps, scratch, y);                                          \
   }                                                                                         \
   CLONES void norm_backward(NormShape shape, const NormInput<T>& in, T* scratch,            \
-                            const NormGradient<T>& out) {                                   \
+                            const NormBackward<T>& out) {                                   \
     if (shape.silu) return backward<Silu>(shape, in, scratch, out);                         \
     backward<Identity>(shape, in, scratch, out);                                            \
   }                                                                                         \
   CLONES void norm_double_backward(NormShape shape, const NormInput<T>& in, T* scratch,     \
-                                   const NormSecondGradient<T>& out) {                      \
+                                   const NormDoubleBackward<T>& out) {                      \
     if (shape.silu) return double_backward<Silu>(shape, in, scratch, out);                  \
     double_backward<Identity>(shape, in, scratch, out);                                     \
   }

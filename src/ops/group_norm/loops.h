@@ -18,13 +18,13 @@ void norm_forward(NormShape shape, const NormInput<double>& in, double eps, doub
                   double* y);
 
 void norm_backward(NormShape shape, const NormInput<float>& in, float* scratch,
-                   const NormGradient<float>& out);
+                   const NormBackward<float>& out);
 void norm_backward(NormShape shape, const NormInput<double>& in, double* scratch,
-                   const NormGradient<double>& out);
+                   const NormBackward<double>& out);
 
 void norm_double_backward(NormShape shape, const NormInput<float>& in, float* scratch,
-                          const NormSecondGradient<float>& out);
+                          const NormDoubleBackward<float>& out);
 void norm_double_backward(NormShape shape, const NormInput<double>& in, double* scratch,
-                          const NormSecondGradient<double>& out);
+                          const NormDoubleBackward<double>& out);
 
 }  // namespace cdm::ops

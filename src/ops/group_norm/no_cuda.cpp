@@ -20,13 +20,13 @@ void norm_forward(const NormLayout&, const ops::NormInput<T, Sum<T>>&, double, T
 
 template <class T>
 void norm_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&,
-                   const ops::NormGradient<T, Sum<T>>&, void*) {
+                   const ops::NormBackward<T, Sum<T>>&, void*) {
   refuse();
 }
 
 template <class T>
 void norm_double_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&,
-                          const ops::NormSecondGradient<T, Sum<T>>&, void*) {
+                          const ops::NormDoubleBackward<T, Sum<T>>&, void*) {
   refuse();
 }
 

@@ -72,14 +72,14 @@ NormInput<T> image_of(const NormInput<T>& all, NormShape s, std::int64_t n) {
 }
 
 template <class T>
-NormGradient<T> image_of(const NormGradient<T>& all, NormShape s, std::int64_t n) {
+NormBackward<T> image_of(const NormBackward<T>& all, NormShape s, std::int64_t n) {
   const std::int64_t first = n * s.pixels * s.channels;
   return {all.grad_y + first, all.grad_x + first, all.grad_gamma + n * s.channels,
           all.grad_beta + n * s.channels};
 }
 
 template <class T>
-NormSecondGradient<T> image_of(const NormSecondGradient<T>& all, NormShape s, std::int64_t n) {
+NormDoubleBackward<T> image_of(const NormDoubleBackward<T>& all, NormShape s, std::int64_t n) {
   const std::int64_t first = n * s.pixels * s.channels;
   return {all.grad_y + first,
           all.v + first,
@@ -108,7 +108,7 @@ void on_gpu(const NormCall& call, const Body& body) {
 
 }  // namespace
 
-NormValue norm_value(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
+ForwardResult group_norm_forward(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
                      std::int64_t groups, double eps, bool silu) {
   const auto statistics = [&] { return at::empty({x.size(0), groups}, sums_like(x)); };
   const NormCall call = laid_out({x, gamma, beta, statistics(), statistics(), silu});
@@ -127,7 +127,7 @@ NormValue norm_value(const at::Tensor& x, const at::Tensor& gamma, const at::Ten
   return {y, call.mean, call.rstd};
 }
 
-NormGradients norm_gradient(const NormCall& any, const at::Tensor& grad_y) {
+BackwardResult group_norm_backward(const NormCall& any, const at::Tensor& grad_y) {
   const NormCall call = laid_out(any);
   const NormShape shape = shape_of(call);
   const at::Tensor gy = channels_last(grad_y);
@@ -135,7 +135,7 @@ NormGradients norm_gradient(const NormCall& any, const at::Tensor& grad_y) {
   const auto sums = [&] { return at::empty({call.x.size(0), shape.channels}, sums_like(call.x)); };
   const at::Tensor grad_gamma = sums();
   const at::Tensor grad_beta = sums();
-  const auto out = [&]<class T, class S>() -> NormGradient<T, S> {
+  const auto out = [&]<class T, class S>() -> NormBackward<T, S> {
     return {data<T>(gy), data<T>(grad_x), data<S>(grad_gamma), data<S>(grad_beta)};
   };
   if (call.x.is_cuda()) {
@@ -153,7 +153,7 @@ NormGradients norm_gradient(const NormCall& any, const at::Tensor& grad_y) {
   return {grad_x, grad_gamma.sum(0).to(type), grad_beta.sum(0).to(type)};
 }
 
-NormSecondGradients norm_second_gradient(const NormCall& any, const at::Tensor& grad_y,
+DoubleBackwardResult group_norm_double_backward(const NormCall& any, const at::Tensor& grad_y,
                                          const at::Tensor& v_x, const at::Tensor& v_gamma,
                                          const at::Tensor& v_beta) {
   const NormCall call = laid_out(any);
@@ -167,7 +167,7 @@ NormSecondGradients norm_second_gradient(const NormCall& any, const at::Tensor& 
   const auto sums = [&] { return at::empty({call.x.size(0), shape.channels}, sums_like(call.x)); };
   const at::Tensor to_gamma = sums();
   const at::Tensor to_beta = sums();
-  const auto out = [&]<class T, class S>() -> NormSecondGradient<T, S> {
+  const auto out = [&]<class T, class S>() -> NormDoubleBackward<T, S> {
     return {data<T>(gy),        data<T>(vx),   data<T>(vg),       data<T>(vb),
             data<T>(to_grad_y), data<T>(to_x), data<S>(to_gamma), data<S>(to_beta)};
   };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The three passes of group normalisation, alone or followed by SiLU, over a batch: on the CPU in
 // float32 or float64, on a GPU in bfloat16, too. Tensors may have any layout; results are
-// channels_last. No graph is kept. Formulas are in group_norm_arithmetic.h.
+// channels_last. No graph is kept. Formulas are in arithmetic.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,23 +16,23 @@ struct NormCall {
   bool silu;
 };
 
-struct NormValue {
+struct ForwardResult {
   at::Tensor y, mean, rstd;
 };
-NormValue norm_value(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
+ForwardResult group_norm_forward(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
                      std::int64_t groups, double eps, bool silu);
 
-struct NormGradients {
+struct BackwardResult {
   at::Tensor x, gamma, beta;
 };
-NormGradients norm_gradient(const NormCall& call, const at::Tensor& grad_y);
+BackwardResult group_norm_backward(const NormCall& call, const at::Tensor& grad_y);
 
 /// The derivatives of sum(v_x grad_x) + sum(v_gamma grad_gamma) + sum(v_beta grad_beta) by grad_y,
 /// x, gamma and beta.
-struct NormSecondGradients {
+struct DoubleBackwardResult {
   at::Tensor to_grad_y, to_x, to_gamma, to_beta;
 };
-NormSecondGradients norm_second_gradient(const NormCall& call, const at::Tensor& grad_y,
+DoubleBackwardResult group_norm_double_backward(const NormCall& call, const at::Tensor& grad_y,
                                          const at::Tensor& v_x, const at::Tensor& v_gamma,
                                          const at::Tensor& v_beta);
 

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+// Classifier-free guidance (Ho and Salimans, 2022) of anything that is read off a network.
+#pragma once
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full_like.h>
+
+#include "cdm/diffusion/row_function.h"
+#include "cdm/model/network.h"
+
+namespace cdm {
+
+/// function({x, t, labels}). With guidance w, each of its results for the classes `labels` and for
+/// the null class, computed in one batch of twice the size: (1 + w) conditional - w unconditional.
+/// There is no guidance where w = 0 or there are no labels. t may be undefined.
+inline Tensors with_guidance(const Network& network, const RowEvaluator& evaluate,
+                             Question question, const RowFunction& function, const at::Tensor& x,
+                             const at::Tensor& t, const at::Tensor& labels, double w) {
+  if (w == 0.0 || !network.is_conditional() || !labels.defined()) {
+    return evaluate(question, function, {x, t, labels});
+  }
+  const auto twice = [](const at::Tensor& a) { return a.defined() ? at::cat({a, a}) : a; };
+  const at::Tensor both = at::cat({labels, at::full_like(labels, network.null_class())});
+  Tensors results = evaluate(question, function, {twice(x), twice(t), both});
+  const std::int64_t batch = x.size(0);
+  for (at::Tensor& result : results) {
+    result = (1.0 + w) * result.narrow(0, 0, batch) - w * result.narrow(0, batch, batch);
+  }
+  return results;
+}
+
+}  // namespace cdm

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+// Noise-contrastive estimation (Gutmann and Hyvarinen, 2010): ce_weight times the cross entropy of
+// two classes, data (level 0) against noise (the reference level), by the two logits of these
+// levels alone. It is the CDM objective with T = 0.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/cross_entropy_loss.h>
+#include <ATen/ops/stack.h>
+
+#include "diffusion/objectives/objectives.h"
+
+namespace cdm {
+namespace {
+
+class NceObjective final : public Objective {
+ public:
+  explicit NceObjective(const LossConfig& config) : weight_(config.ce_weight) {}
+
+  Prediction needs() const override { return Prediction::logits; }
+  double forward_passes() const override { return 3.0; }
+  std::vector<std::string> terms() const override { return {"ce", "accuracy"}; }
+
+  NamedTensors draw(const NoiseSchedule& schedule, const RowDraws& draws) const override {
+    const at::Tensor is_noise = draws.integers(Purpose::level, 0, 2);
+    return {{"t", is_noise * schedule.reference_level()}, {"noise", draws.normal(Purpose::noise)}};
+  }
+
+  Loss loss(const Model& model, const TrainingRows& rows, DropoutMasks* masks) const override {
+    const at::Tensor& t = rows["t"];
+    const at::Tensor f = model.network()(noisy_images(model, rows), t, rows.labels, masks);
+    const at::Tensor ends = at::stack({f.select(1, 0), f.select(1, -1)}, 1);
+    const at::Tensor is_noise = t.ne(0).to(at::kLong);
+    const at::Tensor ce = at::cross_entropy_loss(ends, is_noise);
+    return {weight_ * ce,
+            {{"ce", ce.detach()}, {"accuracy", accuracy_of(ends.detach().argmax(1).eq(is_noise))}}};
+  }
+
+ private:
+  double weight_;
+};
+
+}  // namespace
+
+std::unique_ptr<Objective> make_nce_objective(const LossConfig& config) {
+  return std::make_unique<NceObjective>(config);
+}
+
+}  // namespace cdm

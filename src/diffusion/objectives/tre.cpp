@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+// Telescoping density-ratio estimation (Rhodes et al., 2020): ce_weight times the mean over
+// neighbouring levels k, k+1 of the logistic loss (in nats) that tells them apart by f[k] - f[k+1].
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/softplus.h>
+
+#include "diffusion/objectives/objectives.h"
+
+namespace cdm {
+namespace {
+
+class TreObjective final : public Objective {
+ public:
+  explicit TreObjective(const LossConfig& config) : weight_(config.ce_weight) {}
+
+  Prediction needs() const override { return Prediction::logits; }
+  double forward_passes() const override { return 3.0; }
+  std::vector<std::string> terms() const override { return {"ce", "accuracy"}; }
+
+  NamedTensors draw(const NoiseSchedule& schedule, const RowDraws& draws) const override {
+    return {{"t", draws.integers(Purpose::level, 0, schedule.levels())},
+            {"noise", draws.normal(Purpose::noise)}};
+  }
+
+  /// An image of level t takes part in two decisions, t-1 against t and t against t+1; an image of
+  /// the first or last level takes part in one.
+  Loss loss(const Model& model, const TrainingRows& rows, DropoutMasks* masks) const override {
+    const at::Tensor& t = rows["t"];
+    const at::Tensor f = model.network()(noisy_images(model, rows), t, rows.labels, masks);
+    const std::int64_t bridges = f.size(1) - 1;
+    // log p_k / p_{k+1} of every bridge k.
+    const at::Tensor ratios = f.narrow(1, 0, bridges) - f.narrow(1, 1, bridges);
+    const auto ratio_of = [&](const at::Tensor& k) {
+      return ratios.gather(1, k.clamp(0, bridges - 1).unsqueeze(1)).squeeze(1);
+    };
+    const at::Tensor has_upper = t.lt(bridges).to(f.scalar_type());
+    const at::Tensor has_lower = t.gt(0).to(f.scalar_type());
+    const at::Tensor upper = ratio_of(t);         // should be large: x is of the lower level
+    const at::Tensor lower = ratio_of(t.sub(1));  // should be small: x is of the upper level
+    // Levels are drawn with equal probability 1 / (bridges + 1), and each bridge needs two of them.
+    const double scale = static_cast<double>(bridges + 1) / static_cast<double>(2 * bridges);
+    const at::Tensor loss =
+        (at::softplus(-upper) * has_upper + at::softplus(lower) * has_lower).mean() * scale;
+    const at::Tensor right = upper.detach().gt(0) * has_upper + lower.detach().lt(0) * has_lower;
+    return {weight_ * loss,
+            {{"ce", loss.detach()}, {"accuracy", (right.mean() * scale).to(at::kFloat)}}};
+  }
+
+ private:
+  double weight_;
+};
+
+}  // namespace
+
+std::unique_ptr<Objective> make_tre_objective(const LossConfig& config) {
+  return std::make_unique<TreObjective>(config);
+}
+
+}  // namespace cdm

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/train/gradients.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/full.h>
+#include <c10/util/Exception.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <utility>
+
+namespace cdm {
+namespace {
+
+/// The share of these rows in their batch, as a scalar like the images.
+at::Tensor share_in_batch(const StepInputs& rows) {
+  const auto share = static_cast<double>(rows.x0.size(0)) / static_cast<double>(rows.all_rows);
+  return at::full({}, share, rows.x0.options());
+}
+
+/// Adds `other` to `sum`, which may be empty. Takes its tensors over where it can.
+void add(LossGradients& sum, LossGradients other) {
+  if (sum.terms.empty()) {
+    sum = std::move(other);
+    return;
+  }
+  for (std::size_t i = 0; i < sum.terms.size(); ++i) {
+    sum.terms[i].second.add_(other.terms[i].second);
+  }
+  if (!sum.gradients.empty()) at::_foreach_add_(sum.gradients, other.gradients);
+}
+
+}  // namespace
+
+const at::Tensor& LossGradients::operator[](const std::string& name) const {
+  for (const auto& [key, term] : terms) {
+    if (key == name) return term;
+  }
+  TORCH_CHECK(false, "the loss has no term ", name);
+}
+
+LossGradients loss_gradients(const Model& model, const Objective& objective,
+                             const TrainingRows& rows, const at::Tensor& weight,
+                             DropoutMasks* masks) {
+  const Loss loss = objective.loss(model, rows, masks);
+  const at::Tensor weighted = loss.total * weight;
+  LossGradients result;
+  result.gradients =
+      torch::autograd::grad({weighted}, values_of(model.network().parameters()));
+  result.terms.emplace_back("loss", weighted.detach());
+  for (const auto& [name, term] : loss.terms) result.terms.emplace_back(name, term * weight);
+  return result;
+}
+
+BatchGradients::BatchGradients(const Model& model, const Objective& objective,
+                               std::int64_t micro_batch_size, const ProcessGroup& group)
+    : model_(model), objective_(objective), micro_batch_size_(micro_batch_size) {
+  names_ = {"loss"};
+  for (const std::string& name : objective.terms()) names_.push_back(name);
+  if (!group.is_alone()) {
+    buckets_ =
+        std::make_unique<GradientBuckets>(group, values_of(model.network().parameters()),
+                                          static_cast<std::int64_t>(names_.size()));
+  }
+}
+
+LossGradients BatchGradients::operator()(const StepInputs& inputs, std::uint64_t dropout_seed) {
+  const at::Device device = inputs.x0.device();
+  const std::vector<RowRange> pieces = cut_batch(inputs.x0.size(0), device, micro_batch_size_);
+  const std::int64_t workers = worker_count(pieces, device);
+  std::vector<LossGradients> sums(static_cast<std::size_t>(workers));
+  if (buckets_) buckets_->begin(static_cast<std::int64_t>(pieces.size()), workers);
+  for_each_piece(pieces, device, [&](std::int64_t worker, std::size_t i) {
+    const GradientBuckets::AsWorker as_worker(worker);
+    LossGradients part = of_rows(rows_of(inputs, pieces[i]), dropout_seed, workers == 1);
+    if (buckets_) part.gradients.clear();  // the hooks of the buckets have taken them
+    add(sums[static_cast<std::size_t>(worker)], std::move(part));
+  });
+  LossGradients& sum = sums.front();
+  for (std::size_t i = 1; i < sums.size(); ++i) add(sum, std::move(sums[i]));
+  if (buckets_) sum.gradients = buckets_->finish(values_of(sum.terms));
+  return std::move(sum);
+}
+
+LossGradients BatchGradients::of_rows(const StepInputs& rows, std::uint64_t dropout_seed,
+                                      bool may_replay) {
+  if (recorded_ && may_replay) return replayed(rows, dropout_seed);
+  DropoutMasks masks(dropout_seed, rows.first_row);
+  return loss_gradients(model_, objective_, rows, share_in_batch(rows), &masks);
+}
+
+void BatchGradients::record_with(MakeRecorder make_recorder) {
+  // Inputs: x0, labels, weight, what the objective drew, then the dropout masks. Results: the terms,
+  // then the gradients.
+  const auto function = [this](const Tensors& in) -> Tensors {
+    TrainingRows rows = {in[0], in[1], {}};
+    auto next = in.begin() + 3;
+    for (const std::string& name : drawn_names_) rows.drawn.emplace_back(name, *next++);
+    DropoutMasks masks(Tensors(next, in.end()));
+    const LossGradients loss = loss_gradients(model_, objective_, rows, in[2], &masks);
+    Tensors out = values_of(loss.terms);
+    out.insert(out.end(), loss.gradients.begin(), loss.gradients.end());
+    return out;
+  };
+  recorded_ = std::make_unique<Recorded>(function, std::move(make_recorder));
+}
+
+LossGradients BatchGradients::replayed(const StepInputs& rows, std::uint64_t dropout_seed) {
+  Tensors in = {rows.x0, rows.labels, share_in_batch(rows)};
+  drawn_names_.clear();
+  for (const auto& [name, drawn] : rows.drawn) {
+    drawn_names_.push_back(name);
+    in.push_back(drawn);
+  }
+  for (at::Tensor& mask :
+       DropoutMasks::draw(dropout_seed, rows.first_row, rows.x0.size(0),
+                          model_.network().dropout_sites(), rows.x0.device())) {
+    in.push_back(std::move(mask));
+  }
+  Tensors out = (*recorded_)(in);
+  // The next replay writes to the same memory: terms outlive it, and so do the gradients of a
+  // micro-batch that others follow.
+  const bool is_part = rows.x0.size(0) < rows.all_rows;
+  LossGradients result;
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    if (i < names_.size()) {
+      result.terms.emplace_back(names_[i], out[i].clone());
+    } else {
+      result.gradients.push_back(is_part && recorded_->replayed() ? out[i].clone() : out[i]);
+    }
+  }
+  return result;
+}
+
+}  // namespace cdm

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+// Networks of every kind and prediction: shapes, classes, time, and their dropout layers.
+#include <ATen/ops/equal.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "cdm/model/layers.h"
+#include "cdm/model/network.h"
+#include "support.h"
+
+namespace cdm {
+namespace {
+
+using test::numbers;
+
+at::Tensor levels_of(std::vector<std::int64_t> t) { return at::tensor(t, at::kLong); }
+
+using Case = std::tuple<NetworkKind, Prediction, std::int64_t>;  // the last: classes
+
+class AnyNetwork : public testing::TestWithParam<Case> {
+ protected:
+  AnyNetwork() {
+    std::tie(config_.model.kind, config_.model.predicts, config_.model.num_classes) = GetParam();
+    if (config_.model.kind == NetworkKind::unet) config_.model.dropout = 0.3;
+  }
+  bool predicts_noise() const { return config_.model.predicts == Prediction::noise; }
+
+  RunConfig config_ = test::small_config();
+};
+
+TEST_P(AnyNetwork, PredictsWhatItSays) {
+  const Model model = test::small_model(config_);
+  const at::Tensor x = numbers(1, {3, 1, 8, 8});
+  const at::Tensor out = model.network()(x, levels_of({1, 5, 20}), {});
+  EXPECT_EQ(out.sizes(), predicts_noise() ? x.sizes() : at::IntArrayRef({3, 22}));
+}
+
+TEST_P(AnyNetwork, ARowDependsOnItselfAlone) {
+  const Model model = test::small_model(config_);
+  const at::Tensor x = numbers(1, {3, 1, 8, 8});
+  const at::Tensor t = levels_of({1, 5, 20});
+  const at::Tensor labels = config_.model.num_classes > 0 ? levels_of({0, 1, 2}) : at::Tensor();
+  const at::Tensor whole = model.network()(x, t, labels);
+  const at::Tensor one =
+      model.network()(x.narrow(0, 1, 1), t.narrow(0, 1, 1),
+                      labels.defined() ? labels.narrow(0, 1, 1) : labels);
+  test::expect_close(one, whole.narrow(0, 1, 1), 1e-12, "row 1");
+}
+
+TEST_P(AnyNetwork, KnowsTheTimeAndTheClassWhereItHasThem) {
+  const Model model = test::small_model(config_);
+  const at::Tensor x = numbers(1, {1, 1, 8, 8});
+  const bool has_classes = config_.model.num_classes > 0;
+  const auto out = [&](std::int64_t t, std::int64_t label) {
+    return model.network()(x, levels_of({t}), has_classes ? levels_of({label}) : at::Tensor());
+  };
+  EXPECT_EQ(test::relative_error(out(15, 1), out(5, 1)) > 1e-4, predicts_noise());
+  if (!has_classes) return;
+  EXPECT_GT(test::relative_error(out(5, 2), out(5, 1)), 1e-4);
+  EXPECT_TRUE(at::equal(model.network()(x, levels_of({5}), {}), out(5, 3)))
+      << "no labels are the null class";
+}
+
+TEST_P(AnyNetwork, DeclaresTheDropoutLayersThatItsForwardPassReaches) {
+  const Model model = test::small_model(config_);
+  const at::Tensor x = numbers(1, {2, 1, 8, 8});
+  const at::Tensor t = levels_of({5, 6});
+  const std::vector<DropoutSite> sites = model.network().dropout_sites();
+  EXPECT_EQ(sites.empty(), config_.model.kind == NetworkKind::mlp);
+
+  DropoutMasks drawn_before(DropoutMasks::draw(9, 4, 2, sites, at::kCPU));
+  DropoutMasks drawn_when_asked(9, 4);
+  const at::Tensor a = model.network()(x, t, {}, &drawn_before);
+  const at::Tensor b = model.network()(x, t, {}, &drawn_when_asked);
+  EXPECT_TRUE(at::equal(a, b));
+  if (sites.empty()) return;
+  EXPECT_GT(test::relative_error(a, model.network()(x, t, {})), 1e-4) << "dropout had no effect";
+
+  // One layer too few is noticed.
+  DropoutMasks too_few(
+      DropoutMasks::draw(9, 4, 2, {sites.begin(), sites.end() - 1}, at::kCPU));
+  EXPECT_ANY_THROW(model.network()(x, t, {}, &too_few));
+}
+
+INSTANTIATE_TEST_SUITE_P(Networks, AnyNetwork,
+                         testing::Combine(testing::Values(NetworkKind::unet, NetworkKind::mlp),
+                                          testing::Values(Prediction::logits, Prediction::noise),
+                                          testing::Values(0, 3)),
+                         [](const auto& info) {
+                           const auto& [kind, predicts, classes] = info.param;
+                           return name_of(kind) + "_" + name_of(predicts) +
+                                  (classes > 0 ? "_conditional" : "");
+                         });
+
+TEST(UNet, WidthOfTheHeadCanBeSet) {
+  RunConfig config = test::small_config();
+  for (const std::int64_t given : {0, 5, 24}) {
+    config.model.head_channels = given;
+    const Model model = test::small_model(config);
+    const std::int64_t expected = given == 0 ? 2 * config.model.channels : given;
+    for (const auto& [name, tensor] : model.network().parameters()) {
+      if (name.starts_with("conv_out.")) {
+        EXPECT_EQ(tensor.size(0), expected);
+      } else if (name == "linear_layer.weight") {
+        EXPECT_EQ(tensor.size(1), expected);
+      }
+    }
+  }
+}
+
+TEST(TimeEmbedding, IsTheOneOfHo) {
+  const at::Tensor e = time_embedding(levels_of({0, 7}), 4, test::real64());
+  const double slow = 7.0 / 10000.0;
+  const std::vector<double> expected = {std::sin(7.0), std::sin(slow), std::cos(7.0),
+                                        std::cos(slow)};
+  test::expect_close(e[0], at::tensor(std::vector<double>{0, 0, 1, 1}), 1e-15, "level 0");
+  test::expect_close(e[1], at::tensor(expected), 1e-14, "level 7");
+  EXPECT_EQ(time_embedding(levels_of({1}), 5, test::real64()).sizes(), at::IntArrayRef({1, 5}));
+}
+
+}  // namespace
+}  // namespace cdm
