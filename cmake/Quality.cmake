@@ -36,7 +36,7 @@ foreach(_cdm_folder IN ITEMS tests benchmarks)
   string(TOUPPER ${_cdm_folder} _cdm_option)
   if(CDM_BUILD_${_cdm_option})
     file(GLOB _cdm_found CONFIGURE_DEPENDS RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}"
-         ${_cdm_folder}/*.cpp)
+         ${_cdm_folder}/*.cpp ${_cdm_folder}/*/test_*.cpp)
     list(APPEND CDM_TIDY_SOURCES ${_cdm_found})
   endif()
 endforeach()

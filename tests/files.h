@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
-// What tests of files share: a folder of their own, whole files, and the messages of errors.
+// What tests of files share: a folder of their own, whole files, and errors that name them.
 #pragma once
 
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <string>
 #include <string_view>
 
-#include "cdm/core/error.h"
 #include "cdm/core/text.h"
+#include "messages.h"
 
 namespace cdm::test {
 
@@ -21,8 +21,9 @@ class FilesTest : public testing::Test {
  protected:
   FilesTest() {
     const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = std::filesystem::path(testing::TempDir()) /
-              concat("cdm-", ::getpid(), "-", test->test_suite_name(), "-", test->name());
+    std::string name = concat(test->test_suite_name(), "-", test->name());
+    std::replace(name.begin(), name.end(), '/', '-');  // in the name of a test with parameters
+    folder_ = std::filesystem::path(testing::TempDir()) / concat("cdm-", ::getpid(), "-", name);
     std::filesystem::create_directories(folder_);
   }
   ~FilesTest() override { std::filesystem::remove_all(folder_); }
@@ -30,22 +31,18 @@ class FilesTest : public testing::Test {
   std::filesystem::path folder_;
 };
 
+/// Matches the message of an error in that file: it begins with the file's name, and holds each of
+/// the parts.
+template <class... Part>
+auto error_in(const std::filesystem::path& file, const Part&... parts) {
+  return testing::AllOf(testing::StartsWith(file.string() + ": "),
+                        testing::HasSubstr(std::string(parts))...);
+}
+
 inline void overwrite(const std::filesystem::path& path, std::string_view bytes) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
   std::filesystem::remove(path);  // a new file, since some file systems sync one that is rewritten
   std::ofstream(path, std::ios::binary) << bytes;
-}
-
-/// The message of the UserError that the call must throw, which must be one line.
-inline std::string user_error(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const UserError& error) {
-    const std::string message = error.what();
-    EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-    return message;
-  }
-  return "no UserError";
 }
 
 }  // namespace cdm::test

@@ -7,10 +7,12 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -56,10 +58,11 @@ inline void write_text(const std::filesystem::path& path, const std::string& tex
   std::ofstream(path, std::ios::binary) << text;
 }
 
-/// How a process ended, and what it printed.
+/// How a process ended, what it printed, and the most memory that it had.
 struct Finished {
   int exit_code = 0;  // 128 + N when signal N ended it
   std::string out, err;
+  std::int64_t peak_bytes = 0;
 };
 
 struct ProcessOptions {
@@ -118,9 +121,10 @@ class Process {
   /// Waits for the end; call it once.
   Finished wait() {
     int status = 0;
-    ::waitpid(std::exchange(id_, -1), &status, 0);
+    struct rusage usage = {};
+    ::wait4(std::exchange(id_, -1), &status, 0, &usage);
     const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    return {code, out(), err()};
+    return {code, out(), err(), std::int64_t{usage.ru_maxrss} * 1024};
   }
 
  private:

@@ -6,12 +6,14 @@
 #include <ATen/core/Tensor.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "cdm/config/config.h"
+#include "cdm/core/tensors.h"
 #include "cdm/device/random.h"
 #include "cdm/diffusion/model.h"
 #include "cdm/diffusion/objective.h"
@@ -47,6 +49,20 @@ inline void expect_close(const at::Tensor& actual, const at::Tensor& expected, d
 inline double directional_difference(const std::function<double(const at::Tensor&)>& f,
                                      const at::Tensor& x, const at::Tensor& v, double h = 1e-5) {
   return (f(x + v * h) - f(x - v * h)) / (2.0 * h);
+}
+
+/// Sets a network's last layer to zero, so that its answer is known: a classifier then takes all
+/// levels for equally likely, hence the data for a standard normal; a plain denoiser predicts zero.
+inline void zero_last_layer(NamedTensors& weights) {
+  const auto has = [&](const std::string& layer) {
+    return std::any_of(weights.begin(), weights.end(),
+                       [&](const auto& weight) { return weight.first.starts_with(layer); });
+  };
+  const std::string last = has("linear_layer.") ? "linear_layer." : "conv_out.";
+  ASSERT_TRUE(has(last));
+  for (auto& [name, value] : weights) {
+    if (name.starts_with(last)) value = value.detach().clone().zero_();
+  }
 }
 
 /// A small UNet's configuration with T levels; num_classes 0 = unconditional.

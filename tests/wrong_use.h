@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,52 +28,48 @@ struct WrongCall {
   int exit_code = 2;
 };
 
-/// Programs take ten times as long to start under sanitizers: there, every fifth call is made.
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t kStride = 5;
-#else
-constexpr std::size_t kStride = 1;
-#endif
-
 /// A folder with a conditional run, an unconditional one, and files that are not right.
 class WrongUse : public testing::Test {
  protected:
-  void SetUp() override {
+  // Once for all tests of a process: refused calls leave the folder as it is.
+  static void SetUpTestSuite() {
     namespace fs = std::filesystem;
-    ASSERT_EQ(tiny_.train("tiny", "run", {"train.iterations=1"}).exit_code, 0);
-    ASSERT_EQ(tiny_.train("plain", "free", {"train.iterations=1"}).exit_code, 0);
-    write_arrays();
-    write_text(tiny_ / "junk.npz", "junk");
-    write_text(tiny_ / "junk.pth", "junk");
-    write_text(tiny_ / "torn.npz", read_text(tiny_ / "test.npz").substr(0, 1000));
+    folder_ = std::make_unique<TinyRun>();
+    const TinyRun& tiny = *folder_;
+    ASSERT_EQ(tiny.train("tiny", "run", {"train.iterations=1"}).exit_code, 0);
+    ASSERT_EQ(tiny.train("plain", "free", {"train.iterations=1"}).exit_code, 0);
+    write_arrays(tiny);
+    write_text(tiny / "junk.npz", "junk");
+    write_text(tiny / "junk.pth", "junk");
+    write_text(tiny / "torn.npz", read_text(tiny / "test.npz").substr(0, 1000));
     const std::string official = read_text(fs::path(CDM_TEST_DATA) / "data" / "official.pth");
-    write_text(tiny_ / "official.pth", official);
-    write_text(tiny_ / "torn.pth", official.substr(0, 3000));
-    write_text(tiny_ / "broken.yaml", "model: {kind: mlp\ntrain: 1}\n");
-    write_text(tiny_ / "unknown.yaml", "seed: 1\nmodel: {chanels: 3}\n");
-    write_text(tiny_ / "typed.yaml", "\n\ntrain: {iterations: many}\n");
-    write_text(tiny_ / "ranged.yaml", "diffusion: {steps: -1}\n");
-    write_text(tiny_ / "twice.yaml", "seed: 1\nseed: 2\n");
-    write_text(tiny_ / "lines.yaml", "\"a\\nb\": 1\n");
-    write_text(tiny_ / "binary.yaml", std::string("\x7f"
-                                                  "ELF\0\1\2",
-                                                  7));
-    write_text(tiny_ / "nodata.yaml", "data: {kind: npz, path: none.npz}\n");
-    fs::create_directory(tiny_ / "hollow");
+    write_text(tiny / "official.pth", official);
+    write_text(tiny / "torn.pth", official.substr(0, 3000));
+    write_text(tiny / "broken.yaml", "model: {kind: mlp\ntrain: 1}\n");
+    write_text(tiny / "unknown.yaml", "seed: 1\nmodel: {chanels: 3}\n");
+    write_text(tiny / "typed.yaml", "\n\ntrain: {iterations: many}\n");
+    write_text(tiny / "ranged.yaml", "diffusion: {steps: -1}\n");
+    write_text(tiny / "twice.yaml", "seed: 1\nseed: 2\n");
+    write_text(tiny / "lines.yaml", "\"a\\nb\": 1\n");
+    write_text(tiny / "binary.yaml", std::string("\x7f"
+                                                 "ELF\0\1\2",
+                                                 7));
+    write_text(tiny / "nodata.yaml", "data: {kind: npz, path: none.npz}\n");
+    fs::create_directory(tiny / "hollow");
     // Runs with a damaged part: a checkpoint cut short, and none; no configuration.
     for (const char* name : {"torn", "bare", "nameless"}) {
-      fs::copy(tiny_ / "run", tiny_ / name, fs::copy_options::recursive);
+      fs::copy(tiny / "run", tiny / name, fs::copy_options::recursive);
     }
-    const fs::path ema = fs::path(tiny_ / "torn") / "checkpoints/step-00000001/ema.safetensors";
+    const fs::path ema = fs::path(tiny / "torn") / "checkpoints/step-00000001/ema.safetensors";
     fs::resize_file(ema, fs::file_size(ema) / 2);
-    fs::remove_all(fs::path(tiny_ / "bare") / "checkpoints");
-    fs::remove(fs::path(tiny_ / "nameless") / "config.yaml");
+    fs::remove_all(fs::path(tiny / "bare") / "checkpoints");
+    fs::remove(fs::path(tiny / "nameless") / "config.yaml");
   }
+  static void TearDownTestSuite() { folder_.reset(); }
 
   void expect_refused(const std::string& program, const std::vector<WrongCall>& calls) const {
     const auto before = tiny_.contents();
-    for (std::size_t i = 0; i < calls.size(); i += kStride) {
-      const WrongCall& call = calls[i];
+    for (const WrongCall& call : calls) {
       std::string line = program;
       for (const std::string& argument : call.arguments) line += " " + argument;
       SCOPED_TRACE(line);
@@ -99,17 +96,17 @@ class WrongUse : public testing::Test {
     return calls;
   }
 
-  TinyRun tiny_;
+  const TinyRun& tiny_ = *folder_;
 
  private:
-  void write_arrays() const {
-    write_images(tiny_ / "large.npz", 4, true, 1, 16);
-    write_images(tiny_ / "empty.npz", 0, true);
-    write_images(tiny_ / "four.npz", 4, true, 1, kSize, 4);
-    write_images(tiny_ / "colour.npz", 4, true, 1, kSize, 3);
+  static void write_arrays(const TinyRun& tiny) {
+    write_images(tiny / "large.npz", 4, true, 1, 16);
+    write_images(tiny / "empty.npz", 0, true);
+    write_images(tiny / "four.npz", 4, true, 1, kSize, 4);
+    write_images(tiny / "colour.npz", 4, true, 1, kSize, 3);
     const auto write = [&](const std::string& name, const at::Tensor& images,
                            const at::Tensor& labels) {
-      NpzWriter npz(tiny_ / name);
+      NpzWriter npz(tiny / name);
       npz.write("arr_0", images);
       npz.write("arr_1", labels);
       npz.close();
@@ -118,9 +115,11 @@ class WrongUse : public testing::Test {
     write("few.npz", at::full({4, 8, 8, 1}, 7, at::kByte), at::arange(3, at::kLong));
     write("long.npz", at::full({4, 8, 10, 1}, 7, at::kByte), at::arange(4, at::kLong));
     write("real.npz", at::full({4, 8, 8, 1}, 0.5, at::kFloat), at::arange(4, at::kLong));
-    write_npy(tiny_ / "two.npy", numbers(1, {2, 1, 8, 8}));
-    write_npy(tiny_ / "whole.npy", at::full({2, 1, 8, 8}, 1, at::kLong));
+    write_npy(tiny / "two.npy", numbers(1, {2, 1, 8, 8}));
+    write_npy(tiny / "whole.npy", at::full({2, 1, 8, 8}, 1, at::kLong));
   }
+
+  inline static std::unique_ptr<TinyRun> folder_;
 };
 
 }  // namespace cdm::test

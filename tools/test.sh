@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Sets up, builds and runs every test through ctest: the release build, the build with address and
-# undefined-behaviour sanitizers, and a short run of each fuzz target.
+# undefined-behaviour sanitizers, and a short run of each fuzz target. Says at the end how many tests
+# ran, and how many were skipped and why.
 set -euo pipefail
 
 usage() {
@@ -42,11 +43,13 @@ for preset in "${presets[@]}"; do
   cmake --build --preset "$preset" -- --quiet
   built=$SECONDS
   say "$preset built in $((built - started)) s; running its tests"
+  rm -rf "build/$preset/reports"
   if ctest --preset "$preset" --parallel "$(nproc)"; then verdict=passed; else
     verdict=FAILED
     failed=1
   fi
   results+=("$preset: $verdict; built in $((built - started)) s, tested in $((SECONDS - built)) s")
+  results+=("$(tools/test_summary.py "build/$preset")")
 done
-for result in "${results[@]}"; do say "$result"; done
+printf '%s\n' "${results[@]}" | while IFS= read -r line; do say "$line"; done
 exit "$failed"

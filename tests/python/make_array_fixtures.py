@@ -4,8 +4,8 @@ package. Run by hand:
 
     python tests/python/make_array_fixtures.py [FOLDER]
 
-needs `pip install numpy safetensors`. What is in them is checked by tests/test_npy.cpp,
-tests/test_npz.cpp and tests/test_safetensors.cpp.
+needs `pip install numpy safetensors`. What is in them is checked by tests/files/test_npy.cpp,
+tests/files/test_npz.cpp and tests/files/test_safetensors.cpp.
 """
 import io
 import pathlib

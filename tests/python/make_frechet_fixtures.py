@@ -4,7 +4,7 @@ straight from the formulas. Run by hand:
 
     python tests/python/make_frechet_fixtures.py [FILE]
 
-needs `pip install numpy scipy`. tests/test_frechet.cpp compares with it.
+needs `pip install numpy scipy`. tests/eval/test_frechet.cpp compares with it.
 """
 import pathlib
 import sys

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Makes tests/data/golden_losses.safetensors: ten training steps in plain PyTorch, in float64, of
-the networks in tests/data/golden_*.yaml. tests/test_golden_losses.cpp repeats them in C++.
+the networks in tests/data/golden_*.yaml. tests/train/test_golden_losses.cpp repeats them in C++.
 
 The file holds, per case, what goes in (x0, t, noise, labels of each step) and what came out: the
 loss terms, gradient norm and learning rate of each step, and some weights and averages after the

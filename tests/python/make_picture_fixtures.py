@@ -4,7 +4,7 @@ reads from them, as RGB over white and as grey, in expected.npz. Run by hand:
 
     python tests/python/make_picture_fixtures.py [FOLDER]
 
-needs `pip install numpy pillow`. tests/test_image.cpp compares.
+needs `pip install numpy pillow`. tests/files/test_image.cpp compares.
 """
 import pathlib
 import struct

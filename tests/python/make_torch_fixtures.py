@@ -3,8 +3,8 @@
 
     python tests/python/make_torch_fixtures.py [FOLDER]
 
-needs `pip install torch==2.11.0 numpy`. What is in them is checked by tests/test_torch_file.cpp and
-tests/test_official_checkpoint.cpp.
+needs `pip install torch==2.11.0 numpy`. What is in them is checked by tests/files/test_torch_file.cpp and
+tests/files/test_official_checkpoint.cpp.
 """
 import collections
 import os

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // What one block of threads does of group normalisation. `Block` is the block of a GPU
-// (kernels.cu), or one played by the host's threads (tests/test_group_norm_block.cpp): it has
+// (kernels.cu), or one played by the host's threads (tests/model/test_group_norm_block.cpp): it has
 //   index() of the block, thread() in it, sync() of all its threads,
 //   shared(), memory of the block: kNormSums numbers for each of its threads.
 #pragma once

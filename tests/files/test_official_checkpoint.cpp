@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT
+// The authors' layout of a checkpoint, both ways. The fixtures are PyTorch's own
+// (tests/python/make_torch_fixtures.py): two steps of Adam on the sum of the parameters' squares.
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
+
+#include "cdm/core/error.h"
+#include "cdm/io/torch_file.h"
+#include "cdm/weights/official_checkpoint.h"
+#include "equal_checkpoints.h"
+#include "files.h"
+#include "support.h"
+
+namespace cdm {
+namespace {
+
+using test::expect_equal;
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+const std::filesystem::path kData = std::filesystem::path(CDM_TEST_DATA) / "data";
+
+class OfficialCheckpointFiles : public test::FilesTest {
+ protected:
+  /// The fixture's members, with one replaced, read as a checkpoint: why it is refused.
+  std::string refusal_with(const TorchKey& key, const TorchValue& replacement) const {
+    const std::filesystem::path path = folder_ / "changed.pth";
+    TorchDict changed;
+    const TorchValue file = read_torch(kData / "official.pth");
+    for (const auto& [name, value] : file.get<TorchDict>()->items) {
+      changed.items.emplace_back(name, name == key ? replacement : value);
+    }
+    write_torch(path, std::move(changed));
+    const std::string message = test::user_error([&] { read_official_checkpoint(path); });
+    EXPECT_THAT(message, HasSubstr(path.string()));
+    return message;
+  }
+};
+
+TEST(OfficialCheckpoint, ReadsWhatPyTorchWrote) {
+  const OfficialCheckpoint read = read_official_checkpoint(kData / "official.pth");
+  EXPECT_EQ(read.epoch, 5);
+  EXPECT_EQ(read.loss, 0.75);
+  const TrainingState& state = read.state;
+  EXPECT_EQ(state.step, 2);
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : state.model) names.push_back(name);
+  EXPECT_THAT(names, ElementsAre("conv_in.weight", "conv_in.bias", "linear_layer.weight",
+                                 "linear_layer.bias"));
+  ASSERT_EQ(state.ema.size(), names.size());
+  ASSERT_EQ(state.exp_avg.size(), names.size());
+  ASSERT_EQ(state.exp_avg_sq.size(), names.size());
+  // The average is where training started from, p. Adam's steps on p^2 are all but lr sign(p).
+  constexpr double kRate = 2e-4;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    EXPECT_EQ(state.ema[i].first, names[i]);
+    EXPECT_EQ(state.exp_avg[i].first, names[i]);
+    EXPECT_EQ(state.exp_avg_sq[i].first, names[i]);
+    const at::Tensor p = state.ema[i].second.to(at::kDouble);
+    const at::Tensor first = 2.0 * p;
+    const at::Tensor second = 2.0 * (p - kRate * p.sign());
+    test::expect_close(state.model[i].second, p - 2.0 * kRate * p.sign(), 1e-5, names[i]);
+    test::expect_close(state.exp_avg[i].second, 0.09 * first + 0.1 * second, 1e-5, names[i]);
+    test::expect_close(state.exp_avg_sq[i].second,
+                       0.000999 * first.square() + 0.001 * second.square(), 1e-5, names[i]);
+  }
+}
+
+TEST(OfficialCheckpoint, ReadsWrappedNames) {
+  const TrainingState whole = read_official_checkpoint(kData / "official.pth").state;
+  const OfficialCheckpoint read = read_official_checkpoint(kData / "official_prefixed.pth");
+  EXPECT_EQ(read.epoch, 5);
+  EXPECT_EQ(read.loss, 0.75);
+  expect_equal(read.state.model, whole.model);
+  expect_equal(read.state.ema, whole.ema);
+}
+
+TEST(OfficialCheckpoint, FillsInWhatIsMissing) {
+  const OfficialCheckpoint read = read_official_checkpoint(kData / "official_bare.pth");
+  EXPECT_EQ(read.epoch, 1);
+  EXPECT_EQ(read.state.step, 0);
+  expect_equal(read.state.ema, read.state.model);
+  for (const NamedTensors* moments : {&read.state.exp_avg, &read.state.exp_avg_sq}) {
+    ASSERT_EQ(moments->size(), read.state.model.size());
+    for (std::size_t i = 0; i < moments->size(); ++i) {
+      const auto& [name, weight] = read.state.model[i];
+      EXPECT_EQ((*moments)[i].first, name);
+      EXPECT_TRUE(at::equal((*moments)[i].second, at::zeros(weight.sizes(), weight.options())));
+    }
+  }
+}
+
+TEST_F(OfficialCheckpointFiles, HaveTheSameLayoutWhenWritten) {
+  const std::filesystem::path path = folder_ / "written.pth";
+  const OfficialCheckpoint read = read_official_checkpoint(kData / "official.pth");
+  TrainConfig config = RunConfig().train;
+  config.learning_rate = 2e-4;
+  write_official_checkpoint(path, read, config);
+  const OfficialCheckpoint again = read_official_checkpoint(path);
+  EXPECT_EQ(again.epoch, 5);
+  EXPECT_EQ(again.loss, 0.75);
+  expect_equal(again.state, read.state);
+
+  const TorchValue file = read_torch(path);
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : file.get<TorchDict>()->items) {
+    parts.push_back(std::get<std::string>(key));
+  }
+  EXPECT_THAT(parts, ElementsAre("epoch", "model_state_dict", "ema_model_state_dict",
+                                 "optimizer_state_dict", "loss"));
+  EXPECT_TRUE(file.get<TorchDict>()->find("model_state_dict")->get<TorchDict>()->is_ordered);
+}
+
+TEST_F(OfficialCheckpointFiles, OfOtherLayoutsAreRefused) {
+  const at::Tensor two = at::zeros({2});
+  EXPECT_THAT(refusal_with("model_state_dict", TorchValue()), HasSubstr("wrong type"));
+  EXPECT_THAT(refusal_with("model_state_dict", TorchDict()), HasSubstr("empty"));
+  EXPECT_THAT(refusal_with("model_state_dict", TorchDict{{{"a", 1}}}),
+              HasSubstr("'a' in model_state_dict is of the wrong type"));
+  EXPECT_THAT(refusal_with("model_state_dict", TorchDict{{{5, two}}}), HasSubstr("not text"));
+  EXPECT_THAT(refusal_with("model_state_dict", TorchDict{{{"a", two}, {"module.a", two}}}),
+              HasSubstr("twice"));
+  EXPECT_THAT(refusal_with("model_state_dict", TorchDict{{{"a\nb", two.to(at::kLong)}}}),
+              HasSubstr("'a?b' in model_state_dict does not hold real numbers"));
+  EXPECT_THAT(refusal_with("ema_model_state_dict", TorchDict{{{"a", two}}}),
+              HasSubstr("ema_model_state_dict has 1 weights and model_state_dict 4"));
+  EXPECT_THAT(refusal_with("optimizer_state_dict", TorchDict()), HasSubstr("no state"));
+  const auto adam = [&](std::int64_t number, const at::Tensor& moment, TorchValue step) {
+    TorchDict state{{{"step", std::move(step)}, {"exp_avg", moment}, {"exp_avg_sq", moment}}};
+    return TorchDict{{{"state", TorchDict{{{number, std::move(state)}}}}}};
+  };
+  EXPECT_THAT(refusal_with("optimizer_state_dict", adam(0, two, 1)),
+              HasSubstr("exp_avg in Adam's state of parameter 0 is [2], while 'conv_in.weight' is "
+                        "[2, 1, 3, 3]"));
+  EXPECT_THAT(refusal_with("optimizer_state_dict", adam(4, two, 1)), HasSubstr("1 parameters"));
+  EXPECT_THAT(refusal_with("optimizer_state_dict", adam(1, two, -1)), HasSubstr("is -1"));
+  EXPECT_THAT(refusal_with("optimizer_state_dict", adam(1, two, two)), HasSubstr("one number"));
+  EXPECT_THAT(refusal_with("epoch", "two"), HasSubstr("epoch is of the wrong type"));
+  EXPECT_THROW(read_official_checkpoint(kData / "torch_refused_function.pth"), UserError);
+}
+
+}  // namespace
+}  // namespace cdm
