@@ -41,20 +41,20 @@ inline std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
-/// Calls `work` in `size` threads, each with its place in a group. What one throws fails the test.
+/// Calls `work` in `size` threads, each a rank of one group. What one throws fails the test.
 inline void run_group(int size, const std::function<void(const ProcessGroup&)>& work) {
-  Place place;
-  place.size = size;
-  place.port = free_port();
+  ProcessRank process;
+  process.size = size;
+  process.port = free_port();
   std::vector<std::thread> threads;
   for (int rank = 0; rank < size; ++rank) {
-    place.rank = rank;
-    threads.emplace_back([&work, place] {
+    process.rank = rank;
+    threads.emplace_back([&work, process] {
       try {
-        const ProcessGroup group(place);
+        const ProcessGroup group(process);
         work(group);
       } catch (const std::exception& error) {
-        ADD_FAILURE() << "rank " << place.rank << ": " << error.what();
+        ADD_FAILURE() << "rank " << process.rank << ": " << error.what();
       }
     });
   }

@@ -68,9 +68,9 @@ int run_program(const Program& program, int argc, char** argv) {
 }
 
 ProcessGroup join_group(Collectives collectives) {
-  const Place place = place_of_this_process();
-  if (place.rank > 0) log_only_warnings(concat("rank ", place.rank, ": "));
-  return ProcessGroup(place, collectives);
+  const ProcessRank process = rank_of_this_process();
+  if (process.rank > 0) log_only_warnings(concat("rank ", process.rank, ": "));
+  return ProcessGroup(process, collectives);
 }
 
 void require_folder_of(const std::string& file) {

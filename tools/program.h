@@ -28,7 +28,7 @@ struct Program {
 /// usage, configuration or input, with one line on stderr.
 int run_program(const Program& program, int argc, char** argv);
 
-/// The group that this process belongs to by its environment (see place_of_this_process). Only its
+/// The group that this process belongs to by its environment (see rank_of_this_process). Only its
 /// first process logs more than warnings.
 ProcessGroup join_group(Collectives collectives = Collectives::automatic);
 

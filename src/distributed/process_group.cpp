@@ -33,15 +33,15 @@ constexpr std::chrono::minutes kNcclTimeout{10};
 
 constexpr std::chrono::seconds kHeartbeat{5};
 
-c10::intrusive_ptr<c10d::Store> open_store(const Place& place, bool may_serve) {
+c10::intrusive_ptr<c10d::Store> open_store(const ProcessRank& process, bool may_serve) {
   c10d::TCPStoreOptions options;
-  options.port = place.port;
-  options.isServer = may_serve && place.rank == 0 && place.hosts_port;
+  options.port = process.port;
+  options.isServer = may_serve && process.rank == 0 && process.hosts_port;
   options.waitWorkers = false;
   options.timeout = kJoinTimeout;
-  auto store = c10::make_intrusive<c10d::TCPStore>(place.address, options);
+  auto store = c10::make_intrusive<c10d::TCPStore>(rank.address, options);
   // A restart must not meet the keys of the attempt before it.
-  return c10::make_intrusive<c10d::PrefixStore>(concat("cdm/", place.attempt), std::move(store));
+  return c10::make_intrusive<c10d::PrefixStore>(concat("cdm/", process.attempt), std::move(store));
 }
 
 /// Gloo's network device: GLOO_SOCKET_IFNAME's, else that of this machine's name.
@@ -51,20 +51,22 @@ auto network_device() {
                               : c10d::ProcessGroupGloo::createDeviceForInterface(interface);
 }
 
-std::string name_of(const Place& place) { return concat("rank ", place.rank, " of ", place.size); }
+std::string name_of(const ProcessRank& process) {
+  return concat("rank ", process.rank, " of ", process.size);
+}
 
-void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const Place& place) {
+void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const ProcessRank& process) {
   try {
     work->wait();
   } catch (const std::exception& error) {
     throw LostProcess(
-        concat(name_of(place), ": another process is gone: ", first_line(error.what())));
+        concat(name_of(process), ": another process is gone: ", first_line(error.what())));
   }
 }
 
 /// The main thread may be waiting for what never comes.
-[[noreturn]] void end_without(int lost, const Place& place) {
-  log_error(concat(name_of(place), ": another process is gone: rank ", lost,
+[[noreturn]] void end_without(int lost, const ProcessRank& process) {
+  log_error(concat(name_of(process), ": another process is gone: rank ", lost,
                    " has shown no sign of life for ", (kHeartbeat * Heartbeat::kPatience).count(),
                    " s"));
   std::_Exit(1);
@@ -90,24 +92,24 @@ struct ProcessGroup::Backend {
   std::unique_ptr<Heartbeat> heartbeat;
 };
 
-ProcessGroup::ProcessGroup(const Place& place, Collectives collectives)
-    : place_(place), collectives_(collectives) {
+ProcessGroup::ProcessGroup(const ProcessRank& process, Collectives collectives)
+    : process_(process), collectives_(collectives) {
   if (is_alone()) return;
   try {
     backend_ = std::make_unique<Backend>();
-    backend_->store = open_store(place, /*may_serve=*/true);
+    backend_->store = open_store(process, /*may_serve=*/true);
     auto options = c10d::ProcessGroupGloo::Options::create(kJoinTimeout);
     options->devices.push_back(network_device());
-    backend_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(backend_->store, place.rank,
-                                                                 place.size, options);
+    backend_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(backend_->store, process.rank,
+                                                                 process.size, options);
     any_of(0);  // all are there
     backend_->gloo->setTimeout(kTimeout);
-    backend_->heartbeat =
-        std::make_unique<Heartbeat>(open_store(place, /*may_serve=*/false), place.rank, place.size,
-                                    kHeartbeat, [place](int lost) { end_without(lost, place); });
+    backend_->heartbeat = std::make_unique<Heartbeat>(
+        open_store(process, /*may_serve=*/false), process.rank, process.size, kHeartbeat,
+        [process](int lost) { end_without(lost, process); });
   } catch (const std::exception& error) {
-    throw std::runtime_error(concat(name_of(place), ": the processes did not all meet at ",
-                                    place.address, " port ", place.port, ": ",
+    throw std::runtime_error(concat(name_of(process), ": the processes did not all meet at ",
+                                    process.address, " port ", process.port, ": ",
                                     first_line(error.what())));
   }
 }
@@ -122,7 +124,7 @@ ProcessGroup::~ProcessGroup() {
       backend_->nccl->abort();
     }
   } catch (const std::exception& error) {
-    log_warning(concat(name_of(place_), ": NCCL: ", first_line(error.what())));
+    log_warning(concat(name_of(process_), ": NCCL: ", first_line(error.what())));
   }
 }
 
@@ -171,8 +173,8 @@ ProcessGroup::Wait ProcessGroup::start_sum(const at::Tensor& tensor) const {
   const Backend::Route route = backend_->route(tensor, *this);
   std::vector<at::Tensor> tensors = {route.tensor};
   auto work = route.backend.allreduce(tensors);
-  return [work, summed = route.tensor, tensor, place = place_] {
-    wait_for(work, place);
+  return [work, summed = route.tensor, tensor, process = process_] {
+    wait_for(work, process);
     if (!tensor.is_same(summed)) tensor.copy_(summed);
   };
 }
@@ -182,7 +184,7 @@ void ProcessGroup::broadcast(const at::Tensor& tensor) const {
   const Backend::Route route = backend_->route(tensor, *this);
   const at::Tensor sent = route.tensor.contiguous();
   std::vector<at::Tensor> tensors = {sent};
-  wait_for(route.backend.broadcast(tensors), place_);
+  wait_for(route.backend.broadcast(tensors), process_);
   if (!tensor.is_same(sent)) tensor.copy_(sent);
 }
 
@@ -191,18 +193,18 @@ std::int64_t ProcessGroup::any_of(std::int64_t bits) const {
   std::vector<at::Tensor> tensors = {at::full({1}, bits, at::kLong)};
   c10d::AllreduceOptions options;
   options.reduceOp = c10d::ReduceOp::BOR;
-  wait_for(backend_->gloo->allreduce(tensors, options), place_);
+  wait_for(backend_->gloo->allreduce(tensors, options), process_);
   return tensors[0].item<std::int64_t>();
 }
 
 void ProcessGroup::send(const at::Tensor& tensor, int to) const {
   std::vector<at::Tensor> tensors = {tensor.contiguous()};
-  wait_for(backend_->gloo->send(tensors, to, 0), place_);
+  wait_for(backend_->gloo->send(tensors, to, 0), process_);
 }
 
 void ProcessGroup::receive(const at::Tensor& tensor, int from) const {
   std::vector<at::Tensor> tensors = {tensor};
-  wait_for(backend_->gloo->recv(tensors, from, 0), place_);
+  wait_for(backend_->gloo->recv(tensors, from, 0), process_);
 }
 
 void ProcessGroup::require_equal(const std::string& text, const std::string& what) const {

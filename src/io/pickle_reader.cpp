@@ -112,7 +112,7 @@ class Parser {
     return items;
   }
   template <class T>
-  T& the(Object object, const char* what) {
+  T& expect(Object object, const char* what) {
     T* const found = std::get_if<T>(&objects_[object]);
     if (found == nullptr) throw fail(concat("something else is where ", what, " is due"));
     return *found;
@@ -194,7 +194,7 @@ bool Parser::step() {
     case 'a':  // APPEND, APPENDS
     case 'e': {
       const std::vector<Object> items = code == 'a' ? pop_many(1) : pop_to_mark();
-      auto& list = the<Sequence>(top(), "a list");
+      auto& list = expect<Sequence>(top(), "a list");
       if (list.is_tuple) throw fail("a tuple is changed");
       list.items.insert(list.items.end(), items.begin(), items.end());
       break;
@@ -229,8 +229,8 @@ bool Parser::step() {
       reduce();
       break;
     case 'b':  // BUILD. PyTorch gives state dicts a _metadata attribute, which holds no weights.
-      the<Mapping>(pop(), "a dict of attributes");
-      the<Mapping>(top(), "a dict");
+      expect<Mapping>(pop(), "a dict of attributes");
+      expect<Mapping>(top(), "a dict");
       break;
     default:
       throw fail(concat("instruction ", static_cast<int>(static_cast<std::uint8_t>(code)),
@@ -264,27 +264,27 @@ void Parser::push_global() {
 
 void Parser::push_storage() {
   // ("storage", type, key, device, element count)
-  const std::vector<Object> id = the<Sequence>(pop(), "a storage's description").items;
-  if (id.size() != 5 || the<std::string>(id[0], "the word 'storage'") != "storage") {
+  const std::vector<Object> id = expect<Sequence>(pop(), "a storage's description").items;
+  if (id.size() != 5 || expect<std::string>(id[0], "the word 'storage'") != "storage") {
     throw fail("something else is where a storage's description is due");
   }
-  const at::ScalarType type = the<StorageType>(id[1], "a type of storage").type;
-  const auto& key = the<std::string>(id[2], "a storage's key");
-  const std::int64_t count = the<std::int64_t>(id[4], "a storage's size");
+  const at::ScalarType type = expect<StorageType>(id[1], "a type of storage").type;
+  const auto& key = expect<std::string>(id[2], "a storage's key");
+  const std::int64_t count = expect<std::int64_t>(id[4], "a storage's size");
   if (count < 0) throw fail("a storage has a negative size");
   push(Storage{storages_(key, type, count)});
 }
 
 void Parser::set_items(const std::vector<Object>& items) {
-  auto& map = the<Mapping>(top(), "a dict");
+  auto& map = expect<Mapping>(top(), "a dict");
   if (items.size() % 2 != 0) throw fail("a key has no value");
   for (std::size_t i = 0; i < items.size(); i += 2) map.items.emplace_back(items[i], items[i + 1]);
 }
 
 void Parser::reduce() {
-  const auto& arguments = the<Sequence>(pop(), "a tuple of arguments");
+  const auto& arguments = expect<Sequence>(pop(), "a tuple of arguments");
   const std::size_t count = arguments.items.size();
-  switch (the<Function>(pop(), "a function")) {
+  switch (expect<Function>(pop(), "a function")) {
     case Function::ordered_dict:
       if (count != 0) throw fail("an OrderedDict is made from arguments");
       push(Mapping{{}, true});
@@ -294,7 +294,7 @@ void Parser::reduce() {
       return;
     case Function::rebuild_parameter:  // (tensor, requires_grad, backward hooks)
       if (count != 3) throw fail("a parameter is not made from three arguments");
-      the<at::Tensor>(arguments.items[0], "a tensor");
+      expect<at::Tensor>(arguments.items[0], "a tensor");
       stack_.push_back(arguments.items[0]);
       return;
     case Function::size:
@@ -309,11 +309,11 @@ void Parser::reduce() {
 at::Tensor Parser::rebuild_tensor(const Sequence& arguments) {
   const std::vector<Object>& items = arguments.items;
   if (items.size() != 6 && items.size() != 7) throw fail("a tensor has too few or many properties");
-  if (items.size() == 7 && !the<Mapping>(items[6], "a tensor's metadata").items.empty()) {
+  if (items.size() == 7 && !expect<Mapping>(items[6], "a tensor's metadata").items.empty()) {
     throw fail("a tensor has metadata (conjugated or negated views are not read here)");
   }
-  const at::Tensor& storage = the<Storage>(items[0], "a storage").values;
-  const std::int64_t offset = the<std::int64_t>(items[1], "an offset");
+  const at::Tensor& storage = expect<Storage>(items[0], "a storage").values;
+  const std::int64_t offset = expect<std::int64_t>(items[1], "an offset");
   const std::vector<std::int64_t> sizes = whole_numbers(items[2]);
   const std::vector<std::int64_t> strides = whole_numbers(items[3]);
   if (sizes.size() != strides.size() || sizes.size() > kMostDimensions) {
@@ -342,8 +342,8 @@ at::Tensor Parser::rebuild_tensor(const Sequence& arguments) {
 
 std::vector<std::int64_t> Parser::whole_numbers(Object tuple) {
   std::vector<std::int64_t> numbers;
-  for (const Object item : the<Sequence>(tuple, "a tuple of whole numbers").items) {
-    numbers.push_back(the<std::int64_t>(item, "a whole number"));
+  for (const Object item : expect<Sequence>(tuple, "a tuple of whole numbers").items) {
+    numbers.push_back(expect<std::int64_t>(item, "a whole number"));
   }
   return numbers;
 }

@@ -49,14 +49,14 @@ std::vector<TorchValue> items(const TorchValue& value) {
 }
 
 template <class T>
-T the(const TorchValue& value) {
+T value_as(const TorchValue& value) {
   const T* const found = value.get<T>();
   EXPECT_NE(found, nullptr);
   return found != nullptr ? *found : T();
 }
 
 void expect_tensor(const TorchValue& value, const at::Tensor& expected, const std::string& what) {
-  const auto actual = the<at::Tensor>(value);
+  const auto actual = value_as<at::Tensor>(value);
   ASSERT_TRUE(actual.defined()) << what;
   EXPECT_EQ(actual.scalar_type(), expected.scalar_type()) << what;
   EXPECT_TRUE(at::equal(actual, expected)) << what << ": " << actual;
@@ -65,43 +65,43 @@ void expect_tensor(const TorchValue& value, const at::Tensor& expected, const st
 /// The contents of torch_kinds.pth, as its script says.
 void expect_kinds(const TorchValue& file) {
   EXPECT_TRUE(part(file, "none").is_none());
-  EXPECT_TRUE(the<bool>(part(file, "true")));
-  EXPECT_FALSE(the<bool>(part(file, "false")));
+  EXPECT_TRUE(value_as<bool>(part(file, "true")));
+  EXPECT_FALSE(value_as<bool>(part(file, "false")));
   constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
   std::vector<std::int64_t> integers;
   for (const TorchValue& value : items(part(file, "integers"))) {
-    integers.push_back(the<std::int64_t>(value));
+    integers.push_back(value_as<std::int64_t>(value));
   }
   EXPECT_THAT(integers, testing::ElementsAre(0, 255, 256, 65535, 65536, -1, 2147483647,
                                              -2147483648LL, 1LL << 40, -(1LL << 40), kMost));
-  EXPECT_EQ(the<std::int64_t>(part(file, "smallest")), -kMost - 1);
-  EXPECT_EQ(the<double>(part(file, "float")), 0.1);
-  EXPECT_EQ(the<double>(part(file, "infinity")), -std::numeric_limits<double>::infinity());
-  EXPECT_EQ(the<std::string>(part(file, "text")), "gr\xc3\xbcn");
+  EXPECT_EQ(value_as<std::int64_t>(part(file, "smallest")), -kMost - 1);
+  EXPECT_EQ(value_as<double>(part(file, "float")), 0.1);
+  EXPECT_EQ(value_as<double>(part(file, "infinity")), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(value_as<std::string>(part(file, "text")), "gr\xc3\xbcn");
 
   const std::vector<TorchValue> empty = items(part(file, "empty"));
   ASSERT_EQ(empty.size(), 5U);
   EXPECT_TRUE(items(empty[0]).empty());
-  EXPECT_FALSE(the<TorchList>(empty[0]).is_tuple);
-  EXPECT_TRUE(the<TorchList>(empty[1]).is_tuple);
-  EXPECT_TRUE(the<TorchDict>(empty[2]).items.empty());
-  EXPECT_EQ(the<std::string>(empty[3]), "");
+  EXPECT_FALSE(value_as<TorchList>(empty[0]).is_tuple);
+  EXPECT_TRUE(value_as<TorchList>(empty[1]).is_tuple);
+  EXPECT_TRUE(value_as<TorchDict>(empty[2]).items.empty());
+  EXPECT_EQ(value_as<std::string>(empty[3]), "");
   expect_tensor(empty[4], at::zeros({0, 3}), "empty");
   const std::vector<TorchValue> tuples = items(part(file, "tuples"));
   ASSERT_EQ(tuples.size(), 4U);
   for (std::size_t size = 1; size <= 4; ++size) {
     const std::vector<TorchValue> tuple = items(tuples[size - 1]);
     ASSERT_EQ(tuple.size(), size);
-    EXPECT_EQ(the<std::int64_t>(tuple.back()), static_cast<std::int64_t>(size));
+    EXPECT_EQ(value_as<std::int64_t>(tuple.back()), static_cast<std::int64_t>(size));
   }
-  EXPECT_EQ(the<std::int64_t>(items(part(file, "size"))[1]), 3);
+  EXPECT_EQ(value_as<std::int64_t>(items(part(file, "size"))[1]), 3);
   const std::vector<TorchValue> same = items(part(file, "same"));
   ASSERT_EQ(same.size(), 2U);
-  EXPECT_EQ(the<std::string>(items(same[1])[1]), "b");
-  EXPECT_EQ(the<std::string>(part(part(file, "numbered"), 7)), "seven");
+  EXPECT_EQ(value_as<std::string>(items(same[1])[1]), "b");
+  EXPECT_EQ(value_as<std::string>(part(part(file, "numbered"), 7)), "seven");
 
   const TorchValue state = part(file, "state");
-  EXPECT_TRUE(the<TorchDict>(state).is_ordered);
+  EXPECT_TRUE(value_as<TorchDict>(state).is_ordered);
   expect_tensor(part(state, "0.weight"), at::tensor({0.25F, -0.5F}).view({1, 2}), "0.weight");
   expect_tensor(part(state, "0.bias"), at::tensor({1.5F}), "0.bias");
 
@@ -129,8 +129,8 @@ void expect_kinds(const TorchValue& file) {
 TEST_F(TorchFile, ReadsWhatPyTorchWrites) {
   const TorchValue file = read_torch(kKinds);
   expect_kinds(file);
-  EXPECT_EQ(the<at::Tensor>(part(file, "float64")).const_data_ptr(),
-            the<at::Tensor>(part(file, "transposed")).const_data_ptr());
+  EXPECT_EQ(value_as<at::Tensor>(part(file, "float64")).const_data_ptr(),
+            value_as<at::Tensor>(part(file, "transposed")).const_data_ptr());
 }
 
 TEST_F(TorchFile, ReadsWhatItWrites) {

@@ -19,8 +19,8 @@
 #include "cdm/device/device.h"
 #include "cdm/device/random.h"
 #include "cdm/distributed/gradient_buckets.h"
-#include "cdm/distributed/place.h"
 #include "cdm/distributed/process_group.h"
+#include "cdm/distributed/process_rank.h"
 #include "distributed/nccl.h"
 #include "group.h"
 #include "messages.h"
@@ -32,50 +32,50 @@ using test::run_group;
 using ::testing::HasSubstr;
 using ::testing::ThrowsMessage;
 
-Place place_in(const std::map<std::string, std::string>& variables) {
-  return place_from([&](const char* name) {
+ProcessRank rank_in(const std::map<std::string, std::string>& variables) {
+  return rank_from_environment([&](const char* name) {
     const auto found = variables.find(name);
     return found == variables.end() ? nullptr : found->second.c_str();
   });
 }
 
 TEST(PlaceOfAProcess, IsTheOnlyOneWithoutALauncher) {
-  const Place place = place_in({{"MASTER_ADDR", "elsewhere"}, {"SLURM_NTASKS", "8"}});
-  EXPECT_EQ(place.rank, 0);
-  EXPECT_EQ(place.size, 1);
+  const ProcessRank process = rank_in({{"MASTER_ADDR", "elsewhere"}, {"SLURM_NTASKS", "8"}});
+  EXPECT_EQ(process.rank, 0);
+  EXPECT_EQ(process.size, 1);
 }
 
 TEST(PlaceOfAProcess, IsAsTorchrunTellsIt) {
-  const Place place = place_in({{"RANK", "5"},
-                                {"WORLD_SIZE", "8"},
-                                {"LOCAL_RANK", "1"},
-                                {"MASTER_ADDR", "node3"},
-                                {"MASTER_PORT", "1234"},
-                                {"TORCHELASTIC_USE_AGENT_STORE", "True"},
-                                {"TORCHELASTIC_RESTART_COUNT", "2"},
-                                {"SLURM_PROCID", "0"},
-                                {"SLURM_STEP_NUM_TASKS", "2"}});
-  EXPECT_EQ(place.rank, 5);
-  EXPECT_EQ(place.size, 8);
-  EXPECT_EQ(place.local_rank, 1);
-  EXPECT_EQ(place.address, "node3");
-  EXPECT_EQ(place.port, 1234);
-  EXPECT_FALSE(place.hosts_port);
-  EXPECT_EQ(place.attempt, "2");
-  EXPECT_TRUE(place_in({{"RANK", "0"}, {"WORLD_SIZE", "2"}}).hosts_port);
+  const ProcessRank process = rank_in({{"RANK", "5"},
+                                       {"WORLD_SIZE", "8"},
+                                       {"LOCAL_RANK", "1"},
+                                       {"MASTER_ADDR", "node3"},
+                                       {"MASTER_PORT", "1234"},
+                                       {"TORCHELASTIC_USE_AGENT_STORE", "True"},
+                                       {"TORCHELASTIC_RESTART_COUNT", "2"},
+                                       {"SLURM_PROCID", "0"},
+                                       {"SLURM_STEP_NUM_TASKS", "2"}});
+  EXPECT_EQ(process.rank, 5);
+  EXPECT_EQ(process.size, 8);
+  EXPECT_EQ(process.local_rank, 1);
+  EXPECT_EQ(process.address, "node3");
+  EXPECT_EQ(process.port, 1234);
+  EXPECT_FALSE(process.hosts_port);
+  EXPECT_EQ(process.attempt, "2");
+  EXPECT_TRUE(rank_in({{"RANK", "0"}, {"WORLD_SIZE", "2"}}).hosts_port);
 }
 
 TEST(PlaceOfAProcess, IsAsSrunTellsIt) {
-  const Place place = place_in({{"SLURM_PROCID", "9"},
-                                {"SLURM_STEP_NUM_TASKS", "16"},
-                                {"SLURM_LOCALID", "1"},
-                                {"SLURM_STEP_NODELIST", "gpu[07-08]"},
-                                {"SLURM_JOB_ID", "1234567"}});
-  EXPECT_EQ(place.rank, 9);
-  EXPECT_EQ(place.size, 16);
-  EXPECT_EQ(place.local_rank, 1);
-  EXPECT_EQ(place.address, "gpu07");
-  EXPECT_EQ(place.port, 20000 + 4567);
+  const ProcessRank process = rank_in({{"SLURM_PROCID", "9"},
+                                       {"SLURM_STEP_NUM_TASKS", "16"},
+                                       {"SLURM_LOCALID", "1"},
+                                       {"SLURM_STEP_NODELIST", "gpu[07-08]"},
+                                       {"SLURM_JOB_ID", "1234567"}});
+  EXPECT_EQ(process.rank, 9);
+  EXPECT_EQ(process.size, 16);
+  EXPECT_EQ(process.local_rank, 1);
+  EXPECT_EQ(process.address, "gpu07");
+  EXPECT_EQ(process.port, 20000 + 4567);
 }
 
 TEST(PlaceOfAProcess, IsAsMpirunTellsIt) {
@@ -83,19 +83,19 @@ TEST(PlaceOfAProcess, IsAsMpirunTellsIt) {
                                                   {"OMPI_COMM_WORLD_SIZE", "4"},
                                                   {"OMPI_COMM_WORLD_LOCAL_RANK", "1"},
                                                   {"OMPI_COMM_WORLD_LOCAL_SIZE", "4"}};
-  EXPECT_EQ(place_in(variables).address, "127.0.0.1");
-  EXPECT_EQ(place_in(variables).rank, 3);
-  EXPECT_EQ(place_in(variables).local_rank, 1);
+  EXPECT_EQ(rank_in(variables).address, "127.0.0.1");
+  EXPECT_EQ(rank_in(variables).rank, 3);
+  EXPECT_EQ(rank_in(variables).local_rank, 1);
   variables["OMPI_COMM_WORLD_LOCAL_SIZE"] = "2";
-  EXPECT_THAT([&] { place_in(variables); }, ThrowsMessage<UserError>(HasSubstr("MASTER_ADDR")));
+  EXPECT_THAT([&] { rank_in(variables); }, ThrowsMessage<UserError>(HasSubstr("MASTER_ADDR")));
   variables["MASTER_ADDR"] = "node1";
-  EXPECT_EQ(place_in(variables).address, "node1");
+  EXPECT_EQ(rank_in(variables).address, "node1");
 }
 
 TEST(PlaceOfAProcess, NamesTheVariableThatIsWrong) {
   const auto refused = [](const std::map<std::string, std::string>& variables,
                           const auto&... named) {
-    EXPECT_THAT([&] { place_in(variables); }, ThrowsMessage<UserError>(test::mentions(named...)));
+    EXPECT_THAT([&] { rank_in(variables); }, ThrowsMessage<UserError>(test::mentions(named...)));
   };
   refused({{"RANK", "0"}}, "WORLD_SIZE", "not set");
   refused({{"WORLD_SIZE", "2"}}, "RANK", "not set");

@@ -207,7 +207,7 @@ Fields parse(std::string_view bytes) {
 
 /// The one value of that field, as a T.
 template <class T>
-T the(const Fields& fields, std::uint64_t number) {
+T value_as(const Fields& fields, std::uint64_t number) {
   std::optional<T> found;
   for (const auto& [field, value] : fields) {
     if (field != number) continue;
@@ -219,7 +219,7 @@ T the(const Fields& fields, std::uint64_t number) {
 }
 
 Fields message(const Fields& fields, std::uint64_t number) {
-  return parse(the<std::string>(fields, number));
+  return parse(value_as<std::string>(fields, number));
 }
 
 // Numbers of the fields in event.proto and summary.proto.
@@ -260,30 +260,30 @@ TEST_F(MetricsFiles, TensorBoardReadsScalarsAndImages) {
   const std::vector<Fields> events = events_in(run_.tensorboard());
   ASSERT_EQ(events.size(), 5U);
   for (const Fields& event : events) {
-    EXPECT_GE(the<double>(event, kWallTime), before);
-    EXPECT_LE(the<double>(event, kWallTime), now());
+    EXPECT_GE(value_as<double>(event, kWallTime), before);
+    EXPECT_LE(value_as<double>(event, kWallTime), now());
   }
-  EXPECT_EQ(the<std::string>(events[0], kFileVersion), "brain.Event:2");
+  EXPECT_EQ(value_as<std::string>(events[0], kFileVersion), "brain.Event:2");
   // A session that starts at step 300 hides points of earlier files from there on.
-  EXPECT_EQ(the<std::uint64_t>(events[1], kStep), 300U);
-  EXPECT_EQ(the<std::uint64_t>(message(events[1], kSessionLog), 1), 1U);
+  EXPECT_EQ(value_as<std::uint64_t>(events[1], kStep), 300U);
+  EXPECT_EQ(value_as<std::uint64_t>(message(events[1], kSessionLog), 1), 1U);
 
   const Fields loss = message(message(events[2], kSummary), 1);
-  EXPECT_EQ(the<std::uint64_t>(events[2], kStep), 301U);
-  EXPECT_EQ(the<std::string>(loss, 1), "loss");
-  EXPECT_EQ(the<float>(loss, 2), 0.1F);
+  EXPECT_EQ(value_as<std::uint64_t>(events[2], kStep), 301U);
+  EXPECT_EQ(value_as<std::string>(loss, 1), "loss");
+  EXPECT_EQ(value_as<float>(loss, 2), 0.1F);
   const Fields memory = message(message(events[3], kSummary), 1);
-  EXPECT_EQ(the<std::string>(memory, 1), "memory");
-  EXPECT_EQ(the<float>(memory, 2), 1e10F);
+  EXPECT_EQ(value_as<std::string>(memory, 1), "memory");
+  EXPECT_EQ(value_as<float>(memory, 2), 1e10F);
 
-  EXPECT_EQ(the<std::uint64_t>(events[4], kStep), std::uint64_t{1} << 40);
+  EXPECT_EQ(value_as<std::uint64_t>(events[4], kStep), std::uint64_t{1} << 40);
   const Fields samples = message(message(events[4], kSummary), 1);
-  EXPECT_EQ(the<std::string>(samples, 1), "samples");
+  EXPECT_EQ(value_as<std::string>(samples, 1), "samples");
   const Fields image = message(samples, 4);
-  EXPECT_EQ(the<std::uint64_t>(image, 1), 130U) << "height";
-  EXPECT_EQ(the<std::uint64_t>(image, 2), 200U) << "width";
-  EXPECT_EQ(the<std::uint64_t>(image, 3), 3U) << "colour";
-  EXPECT_EQ(the<std::string>(image, 4), png);
+  EXPECT_EQ(value_as<std::uint64_t>(image, 1), 130U) << "height";
+  EXPECT_EQ(value_as<std::uint64_t>(image, 2), 200U) << "width";
+  EXPECT_EQ(value_as<std::uint64_t>(image, 3), 3U) << "colour";
+  EXPECT_EQ(value_as<std::string>(image, 4), png);
 }
 
 TEST_F(MetricsFiles, TensorBoardsFilesAreWrittenAtOnce) {

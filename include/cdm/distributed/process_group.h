@@ -16,7 +16,7 @@
 
 #include "cdm/config/kinds.h"
 #include "cdm/device/parallel.h"
-#include "cdm/distributed/place.h"
+#include "cdm/distributed/process_rank.h"
 
 namespace cdm {
 
@@ -29,16 +29,17 @@ class ProcessGroup {
   /// Waits until all processes are there, a few minutes at most. Throws std::runtime_error, naming
   /// address and port, when they are not. A group of one needs no network.
   /// `collectives` must be the same in all processes.
-  explicit ProcessGroup(const Place& place = {}, Collectives collectives = Collectives::automatic);
+  explicit ProcessGroup(const ProcessRank& process = {},
+                        Collectives collectives = Collectives::automatic);
   ~ProcessGroup();
   /// A group of one.
   static const ProcessGroup& alone();
   ProcessGroup(const ProcessGroup&) = delete;
   ProcessGroup& operator=(const ProcessGroup&) = delete;
 
-  int rank() const { return place_.rank; }
-  int size() const { return place_.size; }
-  int local_rank() const { return place_.local_rank; }
+  int rank() const { return process_.rank; }
+  int size() const { return process_.size; }
+  int local_rank() const { return process_.local_rank; }
   /// Whether this process writes and reports what all have done: that of rank 0.
   bool is_first() const { return rank() == 0; }
   bool is_alone() const { return size() == 1; }
@@ -67,7 +68,7 @@ class ProcessGroup {
  private:
   struct Backend;
 
-  Place place_;
+  ProcessRank process_;
   Collectives collectives_;
   std::unique_ptr<Backend> backend_;  // null when alone
 };

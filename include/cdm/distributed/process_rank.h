@@ -8,7 +8,7 @@
 
 namespace cdm {
 
-struct Place {
+struct ProcessRank {
   int rank = 0;                       // 0 .. size - 1
   int size = 1;                       // processes in all
   int local_rank = 0;                 // number among those of the same machine: its GPU
@@ -27,10 +27,10 @@ using Environment = std::function<const char*(const char*)>;
 /// SLURM_STEP_NODELIST, SLURM_JOB_ID) or Open MPI's mpirun (OMPI_COMM_WORLD_RANK, _SIZE,
 /// _LOCAL_RANK, _LOCAL_SIZE) set; without those, the only process. Throws UserError, naming the
 /// variable, for what is missing or no number of its range.
-Place place_from(const Environment& environment);
+ProcessRank rank_from_environment(const Environment& environment);
 
 /// The same from this process's environment.
-Place place_of_this_process();
+ProcessRank rank_of_this_process();
 
 /// The first machine of a list as Slurm writes it: "gpu[007-012,020],login1" -> "gpu007".
 std::string first_host(const std::string& list);

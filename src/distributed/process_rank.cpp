@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "cdm/distributed/place.h"
+#include "cdm/distributed/process_rank.h"
 
 #include <charconv>
 #include <cstdlib>
@@ -25,8 +25,8 @@ std::int64_t number(const char* name, std::string_view text, std::int64_t low, s
 }
 
 /// Rank, size and local rank under the names that one launcher gives them.
-Place read_place(const Environment& environment, const char* rank, const char* size,
-                 const char* local_rank) {
+ProcessRank read_rank(const Environment& environment, const char* rank, const char* size,
+                      const char* local_rank) {
   const auto read = [&](const char* name, std::int64_t low, std::int64_t high) {
     const char* const text = environment(name);
     if (text == nullptr) {
@@ -35,11 +35,11 @@ Place read_place(const Environment& environment, const char* rank, const char* s
     }
     return static_cast<int>(number(name, text, low, high));
   };
-  Place place;
-  place.size = read(size, 1, std::numeric_limits<int>::max());
-  place.rank = read(rank, 0, place.size - 1);
-  if (environment(local_rank) != nullptr) place.local_rank = read(local_rank, 0, place.rank);
-  return place;
+  ProcessRank process;
+  process.size = read(size, 1, std::numeric_limits<int>::max());
+  process.rank = read(rank, 0, process.size - 1);
+  if (environment(local_rank) != nullptr) process.local_rank = read(local_rank, 0, process.rank);
+  return process;
 }
 
 }  // namespace
@@ -53,48 +53,49 @@ std::string first_host(const std::string& list) {
   return host;
 }
 
-Place place_from(const Environment& environment) {
+ProcessRank rank_from_environment(const Environment& environment) {
   const auto has = [&](const char* name) { return environment(name) != nullptr; };
-  Place place;
+  ProcessRank process;
   if (has("RANK") || has("WORLD_SIZE")) {
-    place = read_place(environment, "RANK", "WORLD_SIZE", "LOCAL_RANK");
+    process = read_rank(environment, "RANK", "WORLD_SIZE", "LOCAL_RANK");
     const char* const agent = environment("TORCHELASTIC_USE_AGENT_STORE");
-    place.hosts_port = agent == nullptr || std::string_view(agent) != "True";
+    process.hosts_port = agent == nullptr || std::string_view(agent) != "True";
     if (has("TORCHELASTIC_RESTART_COUNT"))
-      place.attempt = environment("TORCHELASTIC_RESTART_COUNT");
+      process.attempt = environment("TORCHELASTIC_RESTART_COUNT");
   } else if (has("SLURM_PROCID") && has("SLURM_STEP_NUM_TASKS")) {
     // Not SLURM_NTASKS, which a batch script sees too, where no other task runs.
-    place = read_place(environment, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID");
-    if (has("SLURM_STEP_NODELIST")) place.address = first_host(environment("SLURM_STEP_NODELIST"));
+    process = read_rank(environment, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID");
+    if (has("SLURM_STEP_NODELIST"))
+      process.address = first_host(environment("SLURM_STEP_NODELIST"));
     if (has("SLURM_JOB_ID")) {
       // Jobs that share a machine must not share a port.
       constexpr std::int64_t kFirst = 20000;
       constexpr std::int64_t kCount = 10000;
-      place.port =
+      process.port =
           static_cast<std::uint16_t>(kFirst + number("SLURM_JOB_ID", environment("SLURM_JOB_ID"), 0,
                                                      std::numeric_limits<std::int64_t>::max()) %
                                                   kCount);
     }
   } else if (has("OMPI_COMM_WORLD_SIZE")) {
-    place = read_place(environment, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
-                       "OMPI_COMM_WORLD_LOCAL_RANK");
+    process = read_rank(environment, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE",
+                        "OMPI_COMM_WORLD_LOCAL_RANK");
     const char* const here = environment("OMPI_COMM_WORLD_LOCAL_SIZE");
-    if (!has("MASTER_ADDR") && (here == nullptr || std::to_string(place.size) != here)) {
+    if (!has("MASTER_ADDR") && (here == nullptr || std::to_string(process.size) != here)) {
       throw UserError(
           "environment variable MASTER_ADDR is not set: mpirun on several machines does not say "
           "which of them has rank 0; give it by -x MASTER_ADDR=NAME");
     }
   }
-  if (has("MASTER_ADDR")) place.address = environment("MASTER_ADDR");
+  if (has("MASTER_ADDR")) process.address = environment("MASTER_ADDR");
   if (has("MASTER_PORT")) {
-    place.port =
+    process.port =
         static_cast<std::uint16_t>(number("MASTER_PORT", environment("MASTER_PORT"), 1, kPorts));
   }
-  return place;
+  return process;
 }
 
-Place place_of_this_process() {
-  return place_from([](const char* name) { return std::getenv(name); });
+ProcessRank rank_of_this_process() {
+  return rank_from_environment([](const char* name) { return std::getenv(name); });
 }
 
 }  // namespace cdm
