@@ -41,8 +41,8 @@ auto error_in(const std::filesystem::path& file, const Part&... parts) {
 
 inline void overwrite(const std::filesystem::path& path, std::string_view bytes) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
-  std::filesystem::remove(
-      path);  // some file systems sync a file that is rewritten; a new one is fast
+  // Makes a new file, because some file systems sync a file that is rewritten, which takes time.
+  std::filesystem::remove(path);
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
