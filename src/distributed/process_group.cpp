@@ -40,7 +40,7 @@ c10::intrusive_ptr<c10d::Store> open_store(const ProcessRank& process, bool may_
   options.isServer = may_serve && process.rank == 0 && process.hosts_port;
   options.waitWorkers = false;
   options.timeout = kJoinTimeout;
-  auto store = c10::make_intrusive<c10d::TCPStore>(rank.address, options);
+  auto store = c10::make_intrusive<c10d::TCPStore>(process.address, options);
   // Keys of their own for each attempt, so that a restart does not read those of the one before.
   return c10::make_intrusive<c10d::PrefixStore>(concat("cdm/", process.attempt), std::move(store));
 }
