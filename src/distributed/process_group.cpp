@@ -39,7 +39,7 @@ c10::intrusive_ptr<c10d::Store> open_store(const ProcessRank& process, bool may_
   options.isServer = may_serve && process.rank == 0 && process.hosts_port;
   options.waitWorkers = false;
   options.timeout = kJoinTimeout;
-  auto store = c10::make_intrusive<c10d::TCPStore>(rank.address, options);
+  auto store = c10::make_intrusive<c10d::TCPStore>(process.address, options);
   // A restart must not meet the keys of the attempt before it.
   return c10::make_intrusive<c10d::PrefixStore>(concat("cdm/", process.attempt), std::move(store));
 }
