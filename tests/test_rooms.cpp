@@ -47,7 +47,7 @@ std::vector<std::string> wrong_includes(const std::string& room, const std::stri
 
 TEST(Rooms, IncludesPointToTheirOwnRoomOrAnEarlierOne) {
   int files = 0;
-  for (const fs::path root :
+  for (const fs::path& root :
        {fs::path(CDM_TEST_DATA) / "../include/cdm", fs::path(CDM_TEST_DATA) / "../src"}) {
     for (const auto& entry : fs::recursive_directory_iterator(root)) {
       if (!entry.is_regular_file()) continue;
