@@ -59,25 +59,6 @@ at::Tensor all_log_probs(const Classifier& classifier, const LevelOptions& optio
   return at::cat(parts);
 }
 
-/// One line per image and noise level; the same colour for a level.
-void draw(const std::string& name, std::int64_t images,
-          const std::vector<std::int64_t>& noise_levels, std::int64_t last,
-          const std::filesystem::path& stem) {
-  std::string curves;
-  const std::string csv = gnuplot_text(stem.filename().string() + ".csv");
-  for (std::size_t i = 0; i < noise_levels.size(); ++i) {
-    for (std::int64_t image = 0; image < images; ++image) {
-      curves += concat(curves.empty() ? "plot " : ", ", csv, " skip 1 using 3:($1 == ", image,
-                       " && $2 == ", noise_levels[i], " ? $4 : NaN) with lines lw 1.5 lc ", i + 1,
-                       image > 0 ? " notitle" : concat(" title 'x_{", noise_levels[i], "}'"));
-    }
-  }
-  plot(stem, concat("set title ", gnuplot_text(concat("Log density at every level: ", name)),
-                    " noenhanced\nset xlabel 'level t'\nset ylabel 'log p_t(x), nats'\n",
-                    "set xrange [0:", last, "]\nset key outside right title 'image of level'\n",
-                    curves, "\n"));
-}
-
 void run(const Options& options) {
   const c10::NoGradGuard no_grad;
   const std::vector<NamedModel> models = load_runs(options.runs);
@@ -109,7 +90,11 @@ void run(const Options& options) {
     const std::filesystem::path stem = folder / concat("curves-", name);
     table.write_csv(stem.string() + ".csv");
     table.write_json(stem.string() + ".json");
-    draw(name, dataset.size(), noise_levels, schedule.reference_level(), stem);
+    std::vector<std::string> drawn;
+    for (const std::int64_t s : noise_levels) drawn.push_back(std::to_string(s));
+    plot(stem, "curves",
+         {concat("Log density at every level: ", name), std::to_string(dataset.size()),
+          std::to_string(schedule.reference_level()), join(drawn, " ")});
 
     // Where each image's density is highest: near its own level, when the model is right.
     Table summary({"run", "image", "noise_level", "log_prob_at_0", "most_probable_level"});

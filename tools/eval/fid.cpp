@@ -238,18 +238,7 @@ void run(const Options& options) {
   add("precision", manifold.precision, kNone);
   add("recall", manifold.recall, kNone);
   report(table, folder / "fid");
-  // Measures of different kinds and sizes, each with its number; what is too small, or not above
-  // zero, lies on the lower edge.
-  plot(folder / "fid",
-       concat("set title ",
-              gnuplot_text(concat("Samples beside the reference", model ? ": " : "", sampler)),
-              " noenhanced\nset ylabel 'value (logarithmic)'\nset xtics noenhanced\n",
-              "set xrange [-0.7:3.7]\nset logscale y\nset yrange [0.001:1000 < *]\n",
-              "at(y) = y > 0.001 ? y : 0.001\n",
-              "plot 'fid.csv' skip 1 using 0:(at($2)):xticlabels(1) with points pt 7 ps 1.5 lc 3 "
-              "notitle, ",
-              "'' skip 1 using 0:(at($2)):(sprintf('%.4g', $2)) with labels left offset 1, 0 "
-              "notitle\n"));
+  plot(folder / "fid", "fid", {concat("Samples beside the reference", model ? ": " : "", sampler)});
 }
 
 void declare(CLI::App& command, Options& options) {
