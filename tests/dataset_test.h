@@ -17,7 +17,7 @@ class DatasetTest : public FilesTest {
   std::string refusal(Split split = Split::train) const {
     return user_error([&] { load(split); });
   }
-  void use(const char* kind, const std::filesystem::path& path) {
+  void use(DataKind kind, const std::filesystem::path& path) {
     config_ = {};
     config_.kind = kind;
     config_.path = path.string();

@@ -87,10 +87,10 @@ struct SampleSetting {
 };
 
 inline std::vector<SampleSetting> sample_settings(const ReferenceCase& reference,
-                                                  const std::string& sampler, std::int64_t count) {
+                                                  SamplerKind sampler, std::int64_t count) {
   const std::int64_t T = reference.config.diffusion.steps;
   std::vector<std::int64_t> steps;
-  if (sampler == "ddpm") {
+  if (sampler == SamplerKind::ddpm) {
     steps = {read_npy(reference.file("sample_ddpm_noise.npy")).size(0)};
   } else {
     steps = {10, reference.config.sample.steps};
@@ -125,9 +125,9 @@ inline std::vector<SampleSetting> sample_settings(const ReferenceCase& reference
 inline void expect_samples(
     const ReferenceCase& reference, double tolerance,
     const std::function<at::Tensor(const SampleSetting&, const std::string& start)>& draw) {
-  for (const std::string sampler : {"ddim", "ddpm"}) {
-    const std::string start = concat("sample_", sampler, "_init.npy");
-    const std::string result = concat("sample_", sampler, "_result.npy");
+  for (const SamplerKind sampler : {SamplerKind::ddim, SamplerKind::ddpm}) {
+    const std::string start = concat("sample_", name_of(sampler), "_init.npy");
+    const std::string result = concat("sample_", name_of(sampler), "_result.npy");
     if (!reference.has(start) || !reference.has(result)) continue;
     const at::Tensor expected = read_npy(reference.file(result));
     double least = 1e300;
@@ -136,7 +136,8 @@ inline void expect_samples(
       if (images.defined()) least = std::min(least, relative_error(images, expected));
       if (least <= tolerance) break;
     }
-    EXPECT_LE(least, tolerance) << sampler << ": no number of steps and no labels come closer";
+    EXPECT_LE(least, tolerance) << name_of(sampler)
+                                << ": no number of steps and no labels come closer";
   }
 }
 

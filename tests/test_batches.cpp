@@ -158,7 +158,6 @@ TEST(Pixels, AreSpreadOverTheirStep) {
   const at::Tensor values = within.to(at::kFloat);
   EXPECT_TRUE(
       at::equal(to_model_scale(values, at::kFloat, Dequantization::uniform, stream), values));
-  EXPECT_THROW(parse_dequantization("some"), UserError);
 }
 
 TEST(Pixels, ComeBackRoundedAndClamped) {

@@ -58,12 +58,14 @@ TEST_F(CdmBench, DoesWhatItIsAskedToInTheOrderAskedFor) {
 }
 
 TEST_F(CdmBench, LeavesOutTheDensityOfAPlainDenoiser) {
-  const std::vector<std::string> ddm = {"unet.yaml", "--set", "model.kind=ddm_unet", "--json"};
+  const std::vector<std::string> ddm = {
+      "unet.yaml", "--set", "model.predicts=noise", "--set", "loss.kind=denoising", "--json"};
   EXPECT_THAT(members(nlohmann::ordered_json::parse(bench(ddm))), ElementsAre("train", "sample"));
   const test::Finished refused =
-      tiny_.run("cdm-bench", {"unet.yaml", "--set", "model.kind=ddm_unet", "--what", "train,nll"});
+      tiny_.run("cdm-bench", {"unet.yaml", "--set", "model.predicts=noise", "--set",
+                              "loss.kind=denoising", "--what", "train,nll"});
   EXPECT_EQ(refused.exit_code, 2);
-  EXPECT_THAT(refused.err, HasSubstr("--what nll: model.kind = ddm_unet has no density"));
+  EXPECT_THAT(refused.err, HasSubstr("--what nll: model.predicts = noise has no density"));
   EXPECT_EQ(refused.out, "");
 }
 

@@ -49,7 +49,7 @@ class CdmEval : public testing::Test {
 
 TEST_F(CdmEval, LevelsComparesRuns) {
   train("first");
-  train("ddm", {"model.kind=ddm_unet"});
+  train("ddm", {"model.predicts=noise", "loss.kind=denoising"});
   const std::string out =
       tiny_.run_well("cdm-eval", {"levels", "first", "ddm", "--repeats", "2", "--out", "results"});
   EXPECT_THAT(out, AllOf(HasSubstr("ce_nats"), HasSubstr("first"), HasSubstr("ddm")));
@@ -78,7 +78,7 @@ TEST_F(CdmEval, LevelsComparesRuns) {
 
 TEST_F(CdmEval, DenoiseSetsRunsSideBySide) {
   train("first");
-  train("ddm", {"model.kind=ddm_unet"});
+  train("ddm", {"model.predicts=noise", "loss.kind=denoising"});
   const std::string out =
       tiny_.run_well("cdm-eval", {"denoise", "first", "ddm/checkpoints/step-00000002", "--levels",
                                   "3", "--limit", "6", "--images", "2", "--columns", "4"});
@@ -288,7 +288,7 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
 
 TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
   train("first");
-  train("ddm", {"model.kind=ddm_unet"});
+  train("ddm", {"model.predicts=noise", "loss.kind=denoising"});
   train("two", {"diffusion.steps=0", "loss.kind=nce"});
   test::write_images(tiny_ / "large.npz", 4, false, 1, 16);
   test::write_images(tiny_ / "many.npz", 300, false);
@@ -296,23 +296,23 @@ TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
     std::vector<std::string> arguments;
     std::vector<std::string> named;
   };
-  for (const Wrong& call :
-       std::vector<Wrong>{{{}, {"subcommand"}},
-                          {{"tables", "first"}, {"subcommand is required"}},
-                          {{"levels"}, {"RUN_OR_CHECKPOINT"}},
-                          {{"levels", "none"}, {"none"}},
-                          {{"levels", "first", "first"}, {"first", "twice"}},
-                          {{"levels", "first", "two/../first"}, {"two/../first", "twice"}},
-                          {{"levels", "first", "--data", "large.npz"}, {"large.npz", "16", "8"}},
-                          {{"levels", "first", "--out", "tiny.yaml"}, {"tiny.yaml", "folder"}},
-                          {{"levels", "first", "--repeats", "0"}, {"--repeats"}},
-                          {{"curves", "first", "ddm", "--out", "c"}, {"ddm_unet", "density"}},
-                          {{"curves", "first", "--data", "many.npz", "--limit", "0"},
-                           {"--limit", "1200 curves", "1000"}},
-                          {{"toy", "first"}, {"data.kind = npz", "not known"}},
-                          {{"curves", "first", "--noise-levels", "22"}, {"22", "0..21"}},
-                          {{"denoise", "two"}, {"two levels"}},
-                          {{"denoise", "first", "--columns", "0"}, {"--columns"}}}) {
+  for (const Wrong& call : std::vector<Wrong>{
+           {{}, {"subcommand"}},
+           {{"tables", "first"}, {"subcommand is required"}},
+           {{"levels"}, {"RUN_OR_CHECKPOINT"}},
+           {{"levels", "none"}, {"none"}},
+           {{"levels", "first", "first"}, {"first", "twice"}},
+           {{"levels", "first", "two/../first"}, {"two/../first", "twice"}},
+           {{"levels", "first", "--data", "large.npz"}, {"large.npz", "16", "8"}},
+           {{"levels", "first", "--out", "tiny.yaml"}, {"tiny.yaml", "folder"}},
+           {{"levels", "first", "--repeats", "0"}, {"--repeats"}},
+           {{"curves", "first", "ddm", "--out", "c"}, {"model.predicts = noise", "density"}},
+           {{"curves", "first", "--data", "many.npz", "--limit", "0"},
+            {"--limit", "1200 curves", "1000"}},
+           {{"toy", "first"}, {"data.kind = npz", "not known"}},
+           {{"curves", "first", "--noise-levels", "22"}, {"22", "0..21"}},
+           {{"denoise", "two"}, {"two levels"}},
+           {{"denoise", "first", "--columns", "0"}, {"--columns"}}}) {
     const test::Finished done = tiny_.run("cdm-eval", call.arguments);
     EXPECT_EQ(done.exit_code, 2) << done.err;
     for (const std::string& text : call.named) EXPECT_THAT(done.err, HasSubstr(text));

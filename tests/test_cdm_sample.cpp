@@ -166,7 +166,7 @@ TEST_F(CdmSample, WritesTheWholeTrajectory) {
 
 TEST_F(CdmSample, DrawsFromEverySystem) {
   const std::vector<std::vector<std::string>> systems = {
-      {"model.kind=ddm_unet"},
+      {"model.predicts=noise", "loss.kind=denoising"},
       {"diffusion.schedule=flow_matching", "sample.sampler=euler", "sample.steps=20"},
       {"diffusion.schedule=uniform"},
       {"diffusion.schedule=cosine"},
@@ -179,7 +179,7 @@ TEST_F(CdmSample, DrawsFromEverySystem) {
     const at::Tensor images = raw({"-n", "2"});
     EXPECT_TRUE(images.isfinite().all().item<bool>()) << settings[0];
     const test::Finished scored = tiny_.run("cdm-nll", {"run", "--limit", "4"});
-    const bool is_ddm = settings[0] == "model.kind=ddm_unet";
+    const bool is_ddm = settings[0] == "model.predicts=noise";
     EXPECT_EQ(scored.exit_code, is_ddm ? 2 : 0) << scored.err;
     EXPECT_EQ(scored.err.find("no density") != std::string::npos, is_ddm) << scored.err;
     std::filesystem::remove_all(tiny_ / "run");

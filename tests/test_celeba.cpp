@@ -20,7 +20,7 @@ class Celeba : public test::FilesTest {
  protected:
   Celeba() {
     config_ = RunConfig().data;
-    config_.kind = "celeba";
+    config_.kind = DataKind::celeba;
     config_.path = folder_.string();
     std::filesystem::create_directories(folder_ / "img_align_celeba");
     list("000001.png 0\n000002.png 1\n000003.png 2\n000004.png 0\n");
@@ -76,9 +76,9 @@ TEST_F(Celeba, ReadsTheListAsCsvAndWithCarriageReturns) {
 }
 
 TEST_F(Celeba, IsToldByItsFiles) {
-  EXPECT_EQ(detect_dataset(folder_).kind, "celeba");
+  EXPECT_EQ(detect_dataset(folder_).kind, DataKind::celeba);
   std::filesystem::remove(folder_ / "list_eval_partition.txt");
-  EXPECT_EQ(detect_dataset(folder_).kind, "image_folder");
+  EXPECT_EQ(detect_dataset(folder_).kind, DataKind::image_folder);
 }
 
 TEST_F(Celeba, NamesWhatIsWrong) {

@@ -42,13 +42,13 @@ TEST_F(Config, DefaultsAreThoseDeclared) {
   const RunConfig config;
   EXPECT_EQ(config.seed, 0);
   EXPECT_EQ(config.device, "auto");
-  EXPECT_EQ(config.data.kind, "fashion_mnist");
+  EXPECT_EQ(config.data.kind, DataKind::fashion_mnist);
   EXPECT_TRUE(config.data.horizontal_flip);
   EXPECT_EQ(config.diffusion.steps, 1000);
   EXPECT_EQ(config.model.channel_mult, (std::vector<std::int64_t>{1, 2, 2, 2}));
   EXPECT_EQ(config.loss.ce_weight, 0.001);
   EXPECT_EQ(config.train.learning_rate, 2e-4);
-  EXPECT_EQ(config.sample.sampler, "ddim");
+  EXPECT_EQ(config.sample.sampler, SamplerKind::ddim);
   EXPECT_EQ(flatten(load("")), flatten(config));
   EXPECT_EQ(flatten(load("# nothing but a remark\n")), flatten(config));
 }
@@ -66,8 +66,8 @@ train:
   adam_eps: 0
 )");
   EXPECT_EQ(config.seed, 7);
-  EXPECT_EQ(config.precision, "bf16");
-  EXPECT_EQ(config.data.kind, "cifar10");
+  EXPECT_EQ(config.precision, Arithmetic::bf16);
+  EXPECT_EQ(config.data.kind, DataKind::cifar10);
   EXPECT_FALSE(config.data.horizontal_flip);
   EXPECT_EQ(config.model.channel_mult, (std::vector<std::int64_t>{1, 3}));
   EXPECT_TRUE(config.model.attention_resolutions.empty());
@@ -202,15 +202,17 @@ INSTANTIATE_TEST_SUITE_P(
                 "model.channel_mult need"},
         Refused{"diffusion: {schedule: flow_matching, steps: 0}", 1,
                 "diffusion.steps = 0: must be at least 1 for diffusion.schedule = flow_matching"},
-        Refused{"model: {kind: ddm_unet}\nloss: {kind: tre}", 2,
-                "loss.kind = tre: a ddm_unet is no classifier: must be cdm"},
-        Refused{
-            "model: {kind: ddm_unet}\nloss: {mse_weight: 0}", 2,
-            "loss.mse_weight = 0: must be above 0 for model.kind = ddm_unet, which has no other "
-            "loss"},
-        Refused{"model: {kind: ddm_unet}\ndiffusion: {steps: 0}", 2,
-                "diffusion.steps = 0: leaves no level with both image and noise for a ddm_unet to "
-                "learn"}));
+        Refused{"model: {predicts: noise}\nloss: {kind: tre}", 2,
+                "loss.kind = tre: must be denoising for model.predicts = noise"},
+        Refused{"model: {predicts: logits}\nloss: {kind: denoising}", 2,
+                "loss.kind = denoising: must be cdm, nce or tre for model.predicts = logits"},
+        Refused{"model: {kind: mlp, predicts: noise}\nloss: {kind: denoising}", 1,
+                "model.predicts = noise: must be logits for model.kind = mlp"},
+        Refused{"model: {predicts: noise}\nloss: {kind: denoising, mse_weight: 0}", 2,
+                "loss.mse_weight = 0: must be above 0 for loss.kind = denoising, which has no "
+                "other term"},
+        Refused{"model: {predicts: noise}\nloss: {kind: denoising}\ndiffusion: {steps: 0}", 3,
+                "diffusion.steps = 0: leaves no level with both image and noise to learn from"}));
 
 TEST_F(Config, OverridesAreCheckedLikeTheFile) {
   EXPECT_EQ(refusal("train: {batch_size: 8}\n", {"train.batch_size=0"}),

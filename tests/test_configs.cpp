@@ -52,7 +52,7 @@ TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
   config.train.batch_size = 2;
   config.train.micro_batch_size = 0;
   if (config.data.channels == 0) config.data.channels = 3;
-  config.data.image_size = config.model.kind == "mlp" ? 4 : 16;
+  config.data.image_size = config.model.kind == NetworkKind::mlp ? 4 : 16;
   config.sample.steps = std::min<std::int64_t>(config.sample.steps, 2);
   Learner learner(config, network_shape(config), at::kCPU);
   const at::Tensor pixels =
@@ -89,7 +89,7 @@ TEST_P(EveryConfig, DryRunsOnImagesOfItsShape) {
                      config.data.channels == 0 ? 3 : config.data.channels);
   std::vector<std::string> words = {(folder() / GetParam()).string(), "--dry-run", "--set"};
   words.push_back("data.path=" + (data / "images.npz"));
-  if (config.data.kind != "toy") {
+  if (config.data.kind != DataKind::toy) {
     words.insert(words.end(), {"--set", "data.kind=npz", "--set"});
     words.push_back("data.test_path=" + (data / "images.npz"));
   }

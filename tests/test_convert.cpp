@@ -25,7 +25,7 @@ class Convert : public testing::Test {
  protected:
   void prepare(std::int64_t head_channels, std::int64_t num_classes) {
     RunConfig config = test::small_config(20, num_classes);
-    config.data.kind = "npz";
+    config.data.kind = DataKind::npz;
     config.data.path = work_ / "images.npz";
     config.data.image_size = 8;
     config.train.log_every = 1;

@@ -77,7 +77,7 @@ std::string gzipped(const std::string& bytes) {
 class Idx : public DatasetTest {
  protected:
   Idx() {
-    use("mnist", folder_);
+    use(DataKind::mnist, folder_);
     overwrite(images_, idx({3, 5, 5}, bytes_of(pixels(3, 1, 5))));
     overwrite(labels_, idx({3}, "\x07\x01\x09"));
   }
@@ -176,7 +176,7 @@ std::string record(int label, const at::Tensor& image) {
 class Cifar10 : public DatasetTest {
  protected:
   Cifar10() {
-    use("cifar10", folder_);
+    use(DataKind::cifar10, folder_);
     for (int i = 0; i < 5; ++i) {
       overwrite(batch(i), record(i, images_[2 * i]) + record(9 - i, images_[2 * i + 1]));
     }
@@ -203,7 +203,7 @@ TEST_F(Cifar10, FindsTheArchivesFolderAndItsNames) {
   for (int i = 0; i < 5; ++i) fs::rename(batch(i), inside / batch(i).filename());
   overwrite(inside / "batches.meta.txt",
             "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\r\ntruck\n\n");
-  use("cifar10", folder_ / "around");
+  use(DataKind::cifar10, folder_ / "around");
   const Dataset train = load();
   EXPECT_TRUE(at::equal(train.images, images_));
   EXPECT_EQ(train.class_names.size(), 10U);
@@ -227,7 +227,7 @@ TEST_F(Cifar10, NamesTheFileThatIsWrong) {
   EXPECT_EQ(refusal(), batch(2).string() + ": label 1 is 10; labels must be in 0..9");
   fs::remove(batch(2));
   EXPECT_THAT(refusal(), StartsWith(batch(2).string() + ": cannot be read"));
-  use("cifar10", folder_ / "data_batch_1.bin");
+  use(DataKind::cifar10, folder_ / "data_batch_1.bin");
   EXPECT_THAT(refusal(), StartsWith(config_.path + ": has neither"));
 }
 
@@ -235,7 +235,7 @@ TEST_F(Cifar10, NamesTheFileThatIsWrong) {
 
 class NpzImages : public DatasetTest {
  protected:
-  NpzImages() { use("npz", file_); }
+  NpzImages() { use(DataKind::npz, file_); }
   void write(const at::Tensor& images, const at::Tensor& labels = {}) const {
     NpzWriter writer(file_);
     writer.write("arr_0", images);
@@ -302,17 +302,15 @@ TEST_F(NpzImages, RefusesOtherArrays) {
 // ---- what every kind shares ----
 
 TEST_F(DatasetTest, NamesAPathThatIsNotThere) {
-  for (const char* kind : {"fashion_mnist", "mnist", "cifar10", "image_folder", "npz"}) {
+  for (const DataKind kind : {DataKind::fashion_mnist, DataKind::mnist, DataKind::cifar10,
+                              DataKind::image_folder, DataKind::npz}) {
     use(kind, folder_ / "none");
-    EXPECT_EQ(refusal(), (folder_ / "none").string() + ": not found") << kind;
+    EXPECT_EQ(refusal(), (folder_ / "none").string() + ": not found") << name_of(kind);
     config_.path = "";
-    if (config_.kind == "fashion_mnist") continue;  // has a usual place
-    EXPECT_EQ(refusal(), concat("data.path is empty: data.kind = ", kind, " needs a path"));
+    if (kind == DataKind::fashion_mnist) continue;  // has a usual place
+    EXPECT_EQ(refusal(),
+              concat("data.path is empty: data.kind = ", name_of(kind), " needs a path"));
   }
-  use("jpegs", folder_);
-  EXPECT_EQ(refusal(),
-            "data.kind = jpegs: must be one of fashion_mnist, mnist, cifar10, celeba, npz, "
-            "image_folder, toy");
 }
 
 TEST_F(Idx, AgreesWithTheConfiguredSizeAndChannels) {
@@ -336,12 +334,12 @@ TEST_F(DatasetTest, TellsTheKindByWhatIsThere) {
   overwrite(folder_ / "around" / "cifar-10-batches-bin" / "data_batch_1.bin", "");
   overwrite(folder_ / "pictures" / "a.png", "");
   overwrite(folder_ / "a.npz", "");
-  EXPECT_EQ(kind(folder_ / "digits"), "mnist");
-  EXPECT_EQ(kind(folder_ / "fashion"), "fashion_mnist");
-  EXPECT_EQ(kind(folder_ / "cifar"), "cifar10");
-  EXPECT_EQ(kind(folder_ / "around"), "cifar10");
-  EXPECT_EQ(kind(folder_ / "pictures"), "image_folder");
-  EXPECT_EQ(kind(folder_ / "a.npz"), "npz");
+  EXPECT_EQ(kind(folder_ / "digits"), DataKind::mnist);
+  EXPECT_EQ(kind(folder_ / "fashion"), DataKind::fashion_mnist);
+  EXPECT_EQ(kind(folder_ / "cifar"), DataKind::cifar10);
+  EXPECT_EQ(kind(folder_ / "around"), DataKind::cifar10);
+  EXPECT_EQ(kind(folder_ / "pictures"), DataKind::image_folder);
+  EXPECT_EQ(kind(folder_ / "a.npz"), DataKind::npz);
   const fs::path roundabout = folder_ / "cifar" / ".." / "a.npz";
   EXPECT_EQ(detect_dataset(roundabout).path, (folder_ / "a.npz").string());
   EXPECT_EQ(detect_dataset(roundabout).test_path, (folder_ / "a.npz").string());
@@ -379,7 +377,7 @@ TEST(Dataset, FashionMnistWhereThePackagePutsIt) {
     GTEST_SKIP() << "the package dataset-fashion-mnist is not installed";
   }
   DataConfig config;
-  config.kind = "fashion_mnist";
+  config.kind = DataKind::fashion_mnist;
   const Dataset train = load_dataset(config, Split::train);
   EXPECT_EQ(train.images.sizes(), at::IntArrayRef({60000, 1, 28, 28}));
   EXPECT_NEAR(train.images.to(at::kFloat).mean().item<double>() / 255.0, 0.2860, 1e-4);

@@ -29,7 +29,7 @@ using testing::StartsWith;
 
 class ImageFolder : public DatasetTest {
  protected:
-  ImageFolder() { use("image_folder", folder_); }
+  ImageFolder() { use(DataKind::image_folder, folder_); }
   /// A picture of one grey or colour.
   void paint(const char* file, int red, int green, int blue, std::int64_t height = 4,
              std::int64_t width = 4) const {
@@ -96,7 +96,7 @@ TEST_F(ImageFolder, TheTestSplitMayLieElsewhere) {
   paint("here/cat/1.png", 1, 0, 0);
   paint("here/dog/1.png", 2, 0, 0);
   paint("there/dog/1.png", 3, 0, 0);
-  use("image_folder", folder_ / "here");
+  use(DataKind::image_folder, folder_ / "here");
   EXPECT_EQ(refusal(Split::test), named("here", "has no sub-folder test; set data.test_path"));
   config_.test_path = (folder_ / "there").string();
   EXPECT_THAT(reds(Split::test), ElementsAre(3));

@@ -162,7 +162,7 @@ TEST(LevelStatistics, OfLevelsThatNoImageWasSeenAtAreLeftOut) {
 
 TEST(LevelStatistics, OfAPlainDenoiserAreItsErrors) {
   RunConfig config = test::small_config(3);
-  config.model.kind = "ddm_unet";
+  config.model.predicts = Prediction::noise;
   const NoiseSchedule schedule(config.diffusion);
   const auto model = make_denoiser(make_network(config.model, {1, 8, 5}, 7), schedule);
   const LevelStatistics s = level_statistics(*model, {}, some_pixels(6), {});

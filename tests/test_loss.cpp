@@ -23,7 +23,7 @@ using test::numbers;
 
 at::Tensor levels_of(std::vector<std::int64_t> t) { return at::tensor(t, at::kLong); }
 
-LossConfig loss_of(const std::string& kind) {
+LossConfig loss_of(ObjectiveKind kind) {
   LossConfig config = RunConfig().loss;
   config.kind = kind;
   config.ce_weight = 0.5;
@@ -39,7 +39,7 @@ NoisePredictor small_ddm(const RunConfig& config) {
 
 RunConfig ddm_config(std::int64_t classes = 0) {
   RunConfig config = test::small_config(20, classes);
-  config.model.kind = "ddm_unet";
+  config.model.predicts = Prediction::noise;
   return config;
 }
 
@@ -53,14 +53,14 @@ std::set<std::int64_t> drawn(const RunConfig& config) {
 TEST(Levels, AreThoseThatTheLossNeeds) {
   RunConfig config = test::small_config(3);
   EXPECT_EQ(drawn(config), (std::set<std::int64_t>{0, 1, 2, 3, 4}));
-  config.loss.kind = "tre";
+  config.loss.kind = ObjectiveKind::tre;
   EXPECT_EQ(drawn(config), (std::set<std::int64_t>{0, 1, 2, 3, 4}));
-  config.loss.kind = "nce";
+  config.loss.kind = ObjectiveKind::nce;
   EXPECT_EQ(drawn(config), (std::set<std::int64_t>{0, 4}));
-  config.loss.kind = "cdm";
-  config.model.kind = "ddm_unet";
+  config.loss.kind = ObjectiveKind::cdm;
+  config.model.predicts = Prediction::noise;
   EXPECT_EQ(drawn(config), (std::set<std::int64_t>{1, 2, 3}));
-  config.diffusion.schedule = "flow_matching";
+  config.diffusion.schedule = ScheduleKind::flow_matching;
   EXPECT_EQ(drawn(config), (std::set<std::int64_t>{1, 2}));
 }
 
@@ -68,11 +68,11 @@ TEST(Nce, IsTheCrossEntropyOfTwoLevels) {
   const Classifier two_levels = test::small_classifier(test::small_config(0));
   const at::Tensor x0 = numbers(1, {4, 1, 8, 8});
   const at::Tensor noise = numbers(2, {4, 1, 8, 8});
-  LossConfig ce_only = loss_of("cdm");
+  LossConfig ce_only = loss_of(ObjectiveKind::cdm);
   ce_only.mse_weight = 0.0;
   const at::Tensor t = levels_of({0, 1, 1, 0});
   const LossTerms cdm = training_loss(two_levels, ce_only, x0, t, noise);
-  const LossTerms nce = training_loss(two_levels, loss_of("nce"), x0, t, noise);
+  const LossTerms nce = training_loss(two_levels, loss_of(ObjectiveKind::nce), x0, t, noise);
   test::expect_close(nce.total, cdm.total, 1e-12, "total");
   test::expect_close(nce.ce, cdm.ce, 1e-12, "ce");
   EXPECT_EQ(nce.accuracy.item<float>(), cdm.accuracy.item<float>());
@@ -82,7 +82,8 @@ TEST(Nce, LooksAtTheTwoEndsOnly) {
   const Classifier classifier = test::small_classifier(test::small_config(20));
   const at::Tensor x0 = numbers(1, {2, 1, 8, 8});
   const at::Tensor noise = numbers(2, {2, 1, 8, 8});
-  const LossTerms nce = training_loss(classifier, loss_of("nce"), x0, levels_of({0, 21}), noise);
+  const LossTerms nce =
+      training_loss(classifier, loss_of(ObjectiveKind::nce), x0, levels_of({0, 21}), noise);
   // An image is data with probability sigmoid(f[0] - f[T+1]).
   const at::Tensor of_data = classifier.logits(x0.narrow(0, 0, 1))[0];
   const at::Tensor of_noise = classifier.logits(noise.narrow(0, 1, 1))[0];
@@ -99,7 +100,7 @@ TEST(Tre, IsTheMeanOfTheBridgesLogisticLosses) {
   const at::Tensor x0 = numbers(1, {kLevels, 1, 8, 8});
   const at::Tensor noise = numbers(2, {kLevels, 1, 8, 8});
   const at::Tensor t = levels_of({0, 1, 2, 3, 4, 5, 6});  // each once: the expectation itself
-  const LossTerms tre = training_loss(classifier, loss_of("tre"), x0, t, noise);
+  const LossTerms tre = training_loss(classifier, loss_of(ObjectiveKind::tre), x0, t, noise);
 
   const at::Tensor f = classifier.logits(classifier.schedule().add_noise(x0, t, noise));
   const auto logit = [&](std::int64_t image, std::int64_t level) {
@@ -133,7 +134,7 @@ TEST(Ddm, MinimisesTheErrorOfTheNoise) {
   const at::Tensor x0 = numbers(1, {3, 1, 8, 8});
   const at::Tensor noise = numbers(2, {3, 1, 8, 8});
   const at::Tensor t = levels_of({1, 10, 20});
-  LossConfig config = loss_of("cdm");
+  LossConfig config = loss_of(ObjectiveKind::cdm);
   config.mse_weight = 2.0;
   const LossTerms terms = training_loss(model, config, x0, t, noise);
   const at::Tensor x_t = model.schedule().add_noise(x0, t, noise);
@@ -151,7 +152,7 @@ TEST(Ddm, HasADerivativeByEveryParameter) {
   const at::Tensor t = levels_of({3, 15});
   const at::Tensor labels = levels_of({0, 3});
   const auto loss = [&] {
-    return training_loss(model, loss_of("cdm"), x0, t, noise, labels).total;
+    return training_loss(model, loss_of(ObjectiveKind::cdm), x0, t, noise, labels).total;
   };
   model.network().set_requires_grad(true);
   for (const auto& [name, weight] : model.network().parameters()) {

@@ -23,7 +23,7 @@ constexpr NetworkShape kShape = {.channels = 1, .image_size = 2, .levels = 5};
 
 std::unique_ptr<Mlp> network(std::int64_t octaves) {
   ModelConfig config = test::small_config().model;
-  config.kind = "mlp";
+  config.kind = NetworkKind::mlp;
   config.channels = 7;
   config.res_blocks = 2;
   config.fourier_features = octaves;

@@ -157,11 +157,11 @@ RunConfig demanding_config() {
 }
 
 TEST(RecordedLearner, LearnsToTheBitAsAPlainOne) {
-  for (const std::string kind : {"unet", "ddm_unet"}) {
-    SCOPED_TRACE(kind);
+  for (const Prediction predicts : {Prediction::logits, Prediction::noise}) {
+    SCOPED_TRACE(name_of(predicts));
     Counts counts;
     RunConfig config = demanding_config();
-    config.model.kind = kind;
+    config.model.predicts = predicts;
     expect_same_learning(config, at::kCPU, again(counts), 0.0);
     EXPECT_EQ(counts.made, 1);
     EXPECT_EQ(counts.replays, 5);  // of 9: the first finds out what dropout asks, three are plain
@@ -228,7 +228,7 @@ TEST(RecordedLearner, LearnsOnAGpuAsAPlainOne) {
   EXPECT_EQ(made, 1);
 }
 
-class RecordedSampler : public testing::TestWithParam<std::string> {};
+class RecordedSampler : public testing::TestWithParam<SamplerKind> {};
 
 TEST_P(RecordedSampler, DrawsTheImagesOfThePlainModel) {
   const RunConfig config = test::small_config(20, 3);
@@ -258,8 +258,9 @@ TEST_P(RecordedSampler, DrawsTheImagesOfThePlainModel) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Samplers, RecordedSampler,
-                         testing::Values("ddpm", "ddim", "dpm_solver_2", "dpm_solver_pp_2m", "heun",
-                                         "euler"));
+                         testing::Values(SamplerKind::ddpm, SamplerKind::ddim,
+                                         SamplerKind::dpm_solver_2, SamplerKind::dpm_solver_pp_2m,
+                                         SamplerKind::heun, SamplerKind::euler));
 
 }  // namespace
 }  // namespace cdm

@@ -4,7 +4,11 @@
 #include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/autograd.h>
 
+#include <cstdlib>
+#include <optional>
+
 #include "cdm/eval/nll.h"
+#include "cdm/ops/ops.h"
 #include "cdm/sample/sampler.h"
 #include "cdm/train/learner.h"
 #include "reference.h"
@@ -126,6 +130,20 @@ TEST_P(Reference, Samples) {
         });
   }
 }
+
+/// Reads CDM_TEST_OPERATIONS, with which the tests run once more on the plain operations.
+class ChosenOperations : public testing::Environment {
+ public:
+  void SetUp() override {
+    const char* const chosen = std::getenv("CDM_TEST_OPERATIONS");
+    if (chosen == nullptr) return;
+    const std::optional<Operations> operations = kind_named<Operations>(chosen);
+    ASSERT_TRUE(operations.has_value()) << "CDM_TEST_OPERATIONS = " << chosen;
+    ops::set_fused(*operations == Operations::fused);
+  }
+};
+const auto* const kChosenOperations =
+    testing::AddGlobalTestEnvironment(new ChosenOperations);  // gtest deletes it
 
 INSTANTIATE_TEST_SUITE_P(Precisions, Reference, testing::Values(at::kDouble, at::kFloat),
                          [](const auto& info) {

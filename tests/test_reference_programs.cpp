@@ -41,14 +41,14 @@ at::Tensor drawn(const test::ReferenceCase& reference, const test::SampleSetting
                                         "--count",
                                         std::to_string(read_npy(start).size(0)),
                                         "--sampler",
-                                        setting.config.sampler,
+                                        name_of(setting.config.sampler),
                                         "--steps",
                                         std::to_string(setting.config.steps),
                                         "--init-noise",
                                         start,
                                         "--raw",
                                         raw};
-  if (setting.config.sampler == "ddpm") {
+  if (setting.config.sampler == SamplerKind::ddpm) {
     arguments.insert(arguments.end(),
                      {"--step-noise", reference.file("sample_ddpm_noise.npy").string()});
   }

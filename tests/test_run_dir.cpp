@@ -35,7 +35,7 @@ class RunFolder : public test::FilesTest {
  protected:
   void save(std::int64_t step, std::int64_t keep = 0) const {
     const NamedTensors tensors = {{"w", at::full({2}, static_cast<double>(step))}};
-    run_.save({step, 1.0, tensors, tensors, tensors, tensors}, keep);
+    run_.save({step, 0, 1.0, tensors, tensors, tensors, tensors}, keep);
   }
   std::set<std::string> saved() const {
     std::set<std::string> names;
@@ -208,6 +208,12 @@ TEST(ForbiddenChanges, NameKeyOldAndNewValue) {
 }
 
 void change(std::string& value) { value += "x"; }
+template <class Kind>
+requires std::is_enum_v<Kind>
+void change(Kind& value) {
+  value = value == KindNames<Kind>::all[0].first ? KindNames<Kind>::all[1].first
+                                                 : KindNames<Kind>::all[0].first;
+}
 void change(bool& value) { value = !value; }
 void change(std::int64_t& value) { ++value; }
 void change(double& value) { value += 0.5; }
@@ -215,6 +221,8 @@ void change(std::vector<std::int64_t>& value) { value.push_back(1); }
 
 TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
   const std::set<std::string> free = {"device",
+                                      "operations",
+                                      "collectives",
                                       "precision",
                                       "own_cuda_kernels",
                                       "cuda_graphs",

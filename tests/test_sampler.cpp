@@ -15,19 +15,18 @@ namespace {
 using testing::ElementsAre;
 
 TEST(SamplingLevels, FollowTheirSpacing) {
-  EXPECT_THAT(sampling_levels(100, 4, "leading"), ElementsAre(76, 51, 26, 1));
-  EXPECT_THAT(sampling_levels(100, 3, "leading"), ElementsAre(67, 34, 1));
-  EXPECT_THAT(sampling_levels(100, 4, "trailing"), ElementsAre(100, 75, 50, 25));
-  EXPECT_THAT(sampling_levels(100, 4, "linspace"), ElementsAre(100, 67, 34, 1));
-  EXPECT_THAT(sampling_levels(3, 3, "leading"), ElementsAre(3, 2, 1));
-  EXPECT_THAT(sampling_levels(3, 3, "trailing"), ElementsAre(3, 2, 1));
-  EXPECT_THAT(sampling_levels(9, 1, "linspace"), ElementsAre(9));
+  EXPECT_THAT(sampling_levels(100, 4, Spacing::leading), ElementsAre(76, 51, 26, 1));
+  EXPECT_THAT(sampling_levels(100, 3, Spacing::leading), ElementsAre(67, 34, 1));
+  EXPECT_THAT(sampling_levels(100, 4, Spacing::trailing), ElementsAre(100, 75, 50, 25));
+  EXPECT_THAT(sampling_levels(100, 4, Spacing::linspace), ElementsAre(100, 67, 34, 1));
+  EXPECT_THAT(sampling_levels(3, 3, Spacing::leading), ElementsAre(3, 2, 1));
+  EXPECT_THAT(sampling_levels(3, 3, Spacing::trailing), ElementsAre(3, 2, 1));
+  EXPECT_THAT(sampling_levels(9, 1, Spacing::linspace), ElementsAre(9));
 }
 
 TEST(SamplingLevels, RefuseWhatIsNotLegal) {
-  EXPECT_THROW(sampling_levels(100, 101, "leading"), UserError);
-  EXPECT_THROW(sampling_levels(100, 0, "leading"), UserError);
-  EXPECT_THROW(sampling_levels(100, 10, "logarithmic"), UserError);
+  EXPECT_THROW(sampling_levels(100, 101, Spacing::leading), UserError);
+  EXPECT_THROW(sampling_levels(100, 0, Spacing::leading), UserError);
 }
 
 /// Images are N(0, I): every level is N(0, I) too, F = 0, and the best noise prediction is
@@ -54,7 +53,7 @@ TEST_P(StandardNormalData, DdimFollowsItsClosedForm) {
   const Classifier classifier = standard_normal_classifier();
   const at::Tensor x_T = start_noise(3, 0, at::zeros({5, 1, 8, 8}, at::kDouble));
   SampleConfig config = RunConfig().sample;
-  config.sampler = "ddim";
+  config.sampler = SamplerKind::ddim;
   config.steps = GetParam();
   // x_s = (sqrt(abar_s abar_t) + sqrt((1 - abar_s) (1 - abar_t))) x_t
   double scale = 1.0;
@@ -71,7 +70,7 @@ TEST_P(StandardNormalData, DdpmHasTheVarianceOfItsRecursion) {
   const Classifier classifier = standard_normal_classifier();
   const at::Tensor x_T = start_noise(3, 0, at::zeros({400, 1, 8, 8}, at::kDouble));
   SampleConfig config = RunConfig().sample;
-  config.sampler = "ddpm";
+  config.sampler = SamplerKind::ddpm;
   config.steps = GetParam();
   // The mean of x_s is sqrt(alpha) x_t, with alpha = abar_t / abar_s of the interval; beta_tilde is
   // added to its variance.
@@ -93,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(Steps, StandardNormalData, testing::Values(50, 10));
 TEST(Sampler, AnImageDoesNotDependOnItsBatch) {
   const Classifier classifier = test::small_classifier(test::small_config(10));
   SampleConfig config = RunConfig().sample;
-  config.sampler = "ddpm";
+  config.sampler = SamplerKind::ddpm;
   config.steps = 5;
   const auto run = [&](std::int64_t first, std::int64_t count) {
     const at::Tensor like = at::zeros({count, 1, 8, 8}, at::kDouble);
@@ -107,7 +106,7 @@ TEST(Sampler, AnImageDoesNotDependOnItsBatch) {
 TEST(Sampler, AsksForOneDrawAStepAndReportsEach) {
   const Classifier classifier = test::small_classifier(test::small_config(10));
   SampleConfig config = RunConfig().sample;
-  config.sampler = "ddpm";
+  config.sampler = SamplerKind::ddpm;
   config.steps = 5;
   const at::Tensor x_T = test::numbers(1, {1, 1, 8, 8});
   std::vector<std::int64_t> asked;
@@ -121,13 +120,6 @@ TEST(Sampler, AsksForOneDrawAStepAndReportsEach) {
       [&](const SampleStep& step) { done.push_back(step.done); });
   EXPECT_THAT(asked, ElementsAre(0, 1, 2, 3, 4));
   EXPECT_THAT(done, ElementsAre(1, 2, 3, 4, 5));
-}
-
-TEST(Sampler, RefusesAnUnknownName) {
-  const Classifier classifier = test::small_classifier(test::small_config(10));
-  SampleConfig config = RunConfig().sample;
-  config.sampler = "magic";
-  EXPECT_THROW(sample(classifier, config, test::numbers(1, {1, 1, 8, 8}), {}, {}), UserError);
 }
 
 }  // namespace

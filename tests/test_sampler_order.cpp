@@ -34,7 +34,7 @@ class GaussianDenoiser final : public Denoiser {
   }
 };
 
-GaussianDenoiser denoiser_of(const std::string& schedule, std::int64_t T) {
+GaussianDenoiser denoiser_of(ScheduleKind schedule, std::int64_t T) {
   DiffusionConfig config = RunConfig().diffusion;
   config.schedule = schedule;
   config.steps = T;
@@ -54,12 +54,11 @@ at::Tensor exact(const NoiseSchedule& schedule, const at::Tensor& x_T, std::int6
 }
 
 /// Error at level t of the sampler in `steps` even steps.
-double error_at(std::int64_t t, const Denoiser& denoiser, const std::string& sampler,
-                std::int64_t steps) {
+double error_at(std::int64_t t, const Denoiser& denoiser, SamplerKind sampler, std::int64_t steps) {
   const at::Tensor x_T = test::numbers(1, {4, 1, 2, 2});
   SampleConfig config = RunConfig().sample;
   config.sampler = sampler;
-  config.spacing = "trailing";
+  config.spacing = Spacing::trailing;
   config.steps = steps;
   at::Tensor reached;
   sample(denoiser, config, x_T, {}, {}, [&](const SampleStep& step) {
@@ -69,17 +68,17 @@ double error_at(std::int64_t t, const Denoiser& denoiser, const std::string& sam
 }
 
 struct Method {
-  const char* sampler;
+  SamplerKind sampler;
   double order;
 };
-void PrintTo(const Method& method, std::ostream* out) { *out << method.sampler; }
+void PrintTo(const Method& method, std::ostream* out) { *out << name_of(method.sampler); }
 
 class Order : public testing::TestWithParam<Method> {};
 
 // At a level in between: even steps in t are uneven in lambda, without bound, only near x_0.
 TEST_P(Order, OfConvergenceIsTheOneOfTheMethod) {
   const auto& [sampler, order] = GetParam();
-  const GaussianDenoiser denoiser = denoiser_of("linear", kT);
+  const GaussianDenoiser denoiser = denoiser_of(ScheduleKind::linear, kT);
   std::vector<double> errors;
   for (const std::int64_t steps : {80, 160, 320}) {
     errors.push_back(error_at(kT / 4, denoiser, sampler, steps));
@@ -89,10 +88,13 @@ TEST_P(Order, OfConvergenceIsTheOneOfTheMethod) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Methods, Order,
-                         testing::Values(Method{"ddim", 1}, Method{"euler", 1}, Method{"heun", 2},
-                                         Method{"dpm_solver_2", 2}, Method{"dpm_solver_pp_2m", 2}));
+                         testing::Values(Method{SamplerKind::ddim, 1},
+                                         Method{SamplerKind::euler, 1},
+                                         Method{SamplerKind::heun, 2},
+                                         Method{SamplerKind::dpm_solver_2, 2},
+                                         Method{SamplerKind::dpm_solver_pp_2m, 2}));
 
-class Flow : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+class Flow : public testing::TestWithParam<std::tuple<SamplerKind, ScheduleKind>> {};
 
 TEST_P(Flow, EndsAtItsExactAnswer) {
   const auto& [sampler, schedule] = GetParam();
@@ -106,12 +108,14 @@ TEST_P(Flow, EndsAtItsExactAnswer) {
 
 INSTANTIATE_TEST_SUITE_P(
     Methods, Flow,
-    testing::Combine(testing::Values("ddim", "euler", "heun", "dpm_solver_2", "dpm_solver_pp_2m"),
-                     testing::Values("linear", "cosine", "uniform", "flow_matching")));
+    testing::Combine(testing::Values(SamplerKind::ddim, SamplerKind::euler, SamplerKind::heun,
+                                     SamplerKind::dpm_solver_2, SamplerKind::dpm_solver_pp_2m),
+                     testing::Values(ScheduleKind::linear, ScheduleKind::cosine,
+                                     ScheduleKind::uniform, ScheduleKind::flow_matching)));
 
 // A Gaussian stays one under ancestral sampling, too: its variance follows a recursion, and with
 // all levels visited ends near that of the data.
-class Ancestral : public testing::TestWithParam<std::tuple<const char*, const char*>> {};
+class Ancestral : public testing::TestWithParam<std::tuple<SamplerKind, ScheduleKind>> {};
 
 TEST_P(Ancestral, HasTheMeanAndVarianceOfTheData) {
   const auto& [sampler, schedule] = GetParam();
@@ -128,23 +132,24 @@ TEST_P(Ancestral, HasTheMeanAndVarianceOfTheData) {
   EXPECT_NEAR(x0.std().item<double>(), kWidth, 0.02 * kWidth + 5.0 * kWidth / std::sqrt(2 * count));
 }
 
-INSTANTIATE_TEST_SUITE_P(Methods, Ancestral,
-                         testing::Combine(testing::Values("ddpm", "ddim"),
-                                          testing::Values("linear", "cosine", "uniform",
-                                                          "flow_matching")));
+INSTANTIATE_TEST_SUITE_P(
+    Methods, Ancestral,
+    testing::Combine(testing::Values(SamplerKind::ddpm, SamplerKind::ddim),
+                     testing::Values(ScheduleKind::linear, ScheduleKind::cosine,
+                                     ScheduleKind::uniform, ScheduleKind::flow_matching)));
 
 TEST(Sampler, DdimWithEtaOneIsDdpm) {
-  const GaussianDenoiser denoiser = denoiser_of("cosine", 100);
+  const GaussianDenoiser denoiser = denoiser_of(ScheduleKind::cosine, 100);
   SampleConfig config = RunConfig().sample;
   config.steps = 10;
   const at::Tensor x_T = test::numbers(1, {2, 1, 2, 2});
-  const auto run = [&](const char* sampler, double eta) {
+  const auto run = [&](SamplerKind sampler, double eta) {
     config.sampler = sampler;
     config.eta = eta;
     return sample(denoiser, config, x_T, {}, step_noise(1, 0, x_T));
   };
-  test::expect_close(run("ddim", 1.0), run("ddpm", 0.0), 1e-12, "x_0");
-  EXPECT_GT(test::relative_error(run("ddim", 0.5), run("ddpm", 0.0)), 0.01);
+  test::expect_close(run(SamplerKind::ddim, 1.0), run(SamplerKind::ddpm, 0.0), 1e-12, "x_0");
+  EXPECT_GT(test::relative_error(run(SamplerKind::ddim, 0.5), run(SamplerKind::ddpm, 0.0)), 0.01);
 }
 
 /// Every step of a run on `denoiser` from the same x_T, with `draw` in place of all its noise.
@@ -161,7 +166,7 @@ std::vector<SampleStep> steps_of(const Denoiser& denoiser, const SampleConfig& c
 }
 
 TEST(Sampler, DdimsNoiseGrowsWithEta) {
-  const GaussianDenoiser denoiser = denoiser_of("linear", 100);
+  const GaussianDenoiser denoiser = denoiser_of(ScheduleKind::linear, 100);
   SampleConfig config = RunConfig().sample;
   config.steps = 10;
   const auto noise = [&](double eta) {
@@ -173,26 +178,26 @@ TEST(Sampler, DdimsNoiseGrowsWithEta) {
 }
 
 TEST(Sampler, MultistepMethodsLookBackFromTheSecondStepOn) {
-  const GaussianDenoiser denoiser = denoiser_of("linear", 100);
+  const GaussianDenoiser denoiser = denoiser_of(ScheduleKind::linear, 100);
   SampleConfig config = RunConfig().sample;
   config.steps = 10;
-  config.sampler = "ddim";
+  config.sampler = SamplerKind::ddim;
   const std::vector<SampleStep> first_order = steps_of(denoiser, config);
-  for (const char* sampler : {"dpm_solver_2", "dpm_solver_pp_2m"}) {
+  for (const SamplerKind sampler : {SamplerKind::dpm_solver_2, SamplerKind::dpm_solver_pp_2m}) {
     config.sampler = sampler;
     const std::vector<SampleStep> steps = steps_of(denoiser, config);
-    test::expect_close(steps[0].x, first_order[0].x, 1e-12, sampler);
-    EXPECT_GT(test::relative_error(steps[1].x, first_order[1].x), 1e-6) << sampler;
+    test::expect_close(steps[0].x, first_order[0].x, 1e-12, name_of(sampler));
+    EXPECT_GT(test::relative_error(steps[1].x, first_order[1].x), 1e-6) << name_of(sampler);
   }
 }
 
 // The velocity form: x_s = x_t + (s - t) v, v = (eps - x_t) / (T - t).
 TEST(Sampler, EulerFollowsTheVelocityOfFlowMatching) {
   constexpr std::int64_t kLevels = 20;
-  const GaussianDenoiser denoiser = denoiser_of("flow_matching", kLevels);
+  const GaussianDenoiser denoiser = denoiser_of(ScheduleKind::flow_matching, kLevels);
   SampleConfig config = RunConfig().sample;
-  config.sampler = "euler";
-  config.spacing = "linspace";
+  config.sampler = SamplerKind::euler;
+  config.spacing = Spacing::linspace;
   config.steps = kLevels;
   const std::vector<SampleStep> steps = steps_of(denoiser, config);
   // At level T the image is the noise, v = eps - x_0 of the x_0 that level T-1 predicts.

@@ -26,22 +26,22 @@ class Toy : public test::FilesTest {
  protected:
   Toy() { test::write_images((folder_ / "images.npz").string(), 1100, false, 4, 8, 3); }
 
-  DataConfig config(const std::string& toy, double width = 1.0) const {
+  DataConfig config(ToyKind toy, double width = 1.0) const {
     DataConfig data = RunConfig().data;
-    data.kind = "toy";
+    data.kind = DataKind::toy;
     data.toy = toy;
     data.toy_width = width;
     data.toy_images = 100;
     data.image_size = 4;
-    data.channels = toy == "gaussian" ? 3 : 1;
+    data.channels = toy == ToyKind::gaussian ? 3 : 1;
     data.horizontal_flip = false;
-    if (toy == "gaussian") data.path = (folder_ / "images.npz").string();
+    if (toy == ToyKind::gaussian) data.path = (folder_ / "images.npz").string();
     return data;
   }
 };
 
 TEST_F(Toy, UniformIsEvenOnItsCube) {
-  const auto uniform = make_toy_density(config("uniform", 0.5));
+  const auto uniform = make_toy_density(config(ToyKind::uniform, 0.5));
   const at::Tensor x = uniform->sample(4000, Split::train);
   EXPECT_EQ(x.sizes(), at::IntArrayRef({4000, 1, 4, 4}));
   EXPECT_LE(x.abs().max().item<double>(), 0.25);
@@ -56,7 +56,7 @@ TEST_F(Toy, UniformIsEvenOnItsCube) {
 }
 
 TEST_F(Toy, PeaksAreTwoGaussians) {
-  const auto peaks = make_toy_density(config("peaks", 0.05));
+  const auto peaks = make_toy_density(config(ToyKind::peaks, 0.05));
   const at::Tensor x = peaks->sample(4000, Split::train);
   const at::Tensor centre = x.mean({1, 2, 3});
   EXPECT_NEAR(centre.gt(0).to(at::kFloat).mean().item<double>(), 0.5, 0.03);
@@ -72,7 +72,7 @@ TEST_F(Toy, PeaksAreTwoGaussians) {
 }
 
 TEST_F(Toy, GaussianHasTheMomentsOfItsImages) {
-  const auto gaussian = make_toy_density(config("gaussian"));
+  const auto gaussian = make_toy_density(config(ToyKind::gaussian));
   const at::Tensor images = at::adaptive_avg_pool2d(
       to_unit_range(read_npz((folder_ / "images.npz").string(), "arr_0").permute({0, 3, 1, 2}),
                     at::kDouble),
@@ -100,7 +100,7 @@ TEST_F(Toy, GaussianHasTheirExactDensity) {
                     at::kDouble),
       {4, 4});
   for (const std::int64_t channels : {3, 1}) {
-    DataConfig data = config("gaussian");
+    DataConfig data = config(ToyKind::gaussian);
     data.channels = channels;
     const at::Tensor rows = (channels == 1 ? images.mean(1, true) : images).flatten(1);
     const at::Tensor mean = rows.mean(0);
@@ -120,19 +120,19 @@ TEST_F(Toy, GaussianHasTheirExactDensity) {
 }
 
 TEST_F(Toy, ImagesDoNotDependOnHowManyAreDrawn) {
-  for (const char* toy : {"uniform", "peaks", "gaussian"}) {
+  for (const ToyKind toy : {ToyKind::uniform, ToyKind::peaks, ToyKind::gaussian}) {
     const auto density = make_toy_density(config(toy));
     const at::Tensor some = density->sample(5, Split::train);
-    test::expect_close(density->sample(9, Split::train).narrow(0, 0, 5), some, 1e-6, toy);
-    EXPECT_FALSE(at::equal(density->sample(5, Split::test), some)) << toy;
+    test::expect_close(density->sample(9, Split::train).narrow(0, 0, 5), some, 1e-6, name_of(toy));
+    EXPECT_FALSE(at::equal(density->sample(5, Split::test), some)) << name_of(toy);
   }
 }
 
 TEST_F(Toy, IsADataSetOfValues) {
-  const Dataset train = load_dataset(config("uniform"), Split::train);
+  const Dataset train = load_dataset(config(ToyKind::uniform), Split::train);
   EXPECT_EQ(train.size(), 100);
   EXPECT_FALSE(train.has_pixels());
-  EXPECT_EQ(load_dataset(config("uniform"), Split::test).size(), 20);
+  EXPECT_EQ(load_dataset(config(ToyKind::uniform), Split::test).size(), 20);
   EXPECT_TRUE(at::equal(to_unit_range(train.images, at::kFloat), train.images));
   Batch batch = BatchStream(train, 8, 1, true, at::kCPU).at_step(0);
   EXPECT_EQ(batch.images.scalar_type(), at::kFloat);
@@ -142,16 +142,16 @@ TEST_F(Toy, RefusesWhatIsMissing) {
   const auto refusal = [&](const DataConfig& data) {
     return test::user_error([&] { load_dataset(data, Split::train); });
   };
-  DataConfig data = config("uniform");
+  DataConfig data = config(ToyKind::uniform);
   data.image_size = 0;
   EXPECT_EQ(refusal(data), "data.image_size = 0: data.kind = toy needs it");
-  data = config("gaussian");
+  data = config(ToyKind::gaussian);
   data.horizontal_flip = true;
   EXPECT_THAT(refusal(data), HasSubstr("data.horizontal_flip = true"));
-  data = config("gaussian");
+  data = config(ToyKind::gaussian);
   data.path = "";
   EXPECT_THAT(refusal(data), HasSubstr("data.path is empty"));
-  data = config("gaussian");
+  data = config(ToyKind::gaussian);
   data.image_size = 16;
   EXPECT_THAT(refusal(data), HasSubstr("3 x 8 x 8, too few for 3 x 16 x 16"));
 }

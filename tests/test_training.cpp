@@ -80,7 +80,7 @@ TEST(Training, LearnsTheDensityOfAGaussianAtEveryLevel) {
   config.diffusion.steps = 25;
   config.diffusion.beta_start = 0.01;
   config.diffusion.beta_end = 0.3;
-  config.model.kind = "mlp";
+  config.model.kind = NetworkKind::mlp;
   config.model.channels = 64;
   config.model.res_blocks = 2;
   config.loss.ce_weight = 1.0;

@@ -74,8 +74,8 @@ TEST_F(WrongUse, OfCdmTrain) {
        {{"tiny.yaml", "--set", "sample.steps=21"}, {"steps", "21", "1..20"}},
        {{"tiny.yaml", "--set", "data.kind=toy", "--set", "data.dequantize=uniform"},
         {"data.dequantize", "toy"}},
-       {{"unet.yaml", "--set", "model.kind=ddm_unet", "--set", "loss.kind=nce"},
-        {"loss.kind", "ddm_unet"}},
+       {{"unet.yaml", "--set", "model.predicts=noise", "--set", "loss.kind=nce"},
+        {"loss.kind", "nce", "denoising", "model.predicts"}},
        {{"tiny.yaml", "--set", "diffusion.schedule=flow_matching", "--set", "diffusion.steps=0"},
         {"diffusion.steps", "flow_matching"}},
        {{"tiny.yaml", "--markdown"}, {"--markdown", "--help-config"}},
@@ -100,8 +100,9 @@ TEST_F(WrongUse, OfCdmBench) {
                                {{"tiny.yaml", "--repeats", "often"}, {"--repeats", "often"}},
                                {{"tiny.yaml", "--channels", "2"}, {"channels", "2"}},
                                {{"tiny.yaml", "--what", ""}, {"--what"}},
-                               {{"unet.yaml", "--set", "model.kind=ddm_unet", "--what", "nll"},
-                                {"ddm_unet", "no density"}},
+                               {{"unet.yaml", "--set", "model.predicts=noise", "--set",
+                                 "loss.kind=denoising", "--what", "nll"},
+                                {"model.predicts = noise", "no density"}},
                                {{"tiny.yaml", "--device", "cuda:99"}, {"cuda:99"}}});
 }
 

@@ -80,7 +80,8 @@ double gemm_flop_per_s(at::Device device, at::ScalarType type) {
 
 /// What the configuration's data would be: given sizes, or the usual ones of the kind.
 cdm::RunConfig with_sizes(cdm::RunConfig config, const Options& options) {
-  const bool grey = config.data.kind == "fashion_mnist" || config.data.kind == "mnist";
+  const bool grey =
+      config.data.kind == cdm::DataKind::fashion_mnist || config.data.kind == cdm::DataKind::mnist;
   const auto choose = [](std::int64_t& value, std::int64_t given, std::int64_t usual) {
     if (given > 0) value = given;
     if (value == 0) value = usual;
@@ -113,7 +114,7 @@ class Bench {
       learner_.average().predict_noise(images_, levels_, labels_);
     }
     forward_flop_ = static_cast<double>(counter.flop());
-    gemm_ = gemm_flop_per_s(device, cdm::parse_precision(config.precision).body);
+    gemm_ = gemm_flop_per_s(device, cdm::precision_of(config.precision).body);
   }
 
   double gemm() const { return gemm_; }
@@ -143,7 +144,8 @@ class Bench {
 
   const cdm::Classifier* classifier() const { return learner_.average().as_classifier(); }
   bool differentiates_twice() const {
-    return classifier() != nullptr && config_.loss.kind == "cdm" && config_.loss.mse_weight > 0.0;
+    return classifier() != nullptr && config_.loss.kind == cdm::ObjectiveKind::cdm &&
+           config_.loss.mse_weight > 0.0;
   }
 
   Timing timing(double forwards, const std::function<void()>& work) {
@@ -165,14 +167,14 @@ class Bench {
 
 /// The kinds of work to time, before any is.
 std::vector<std::string> work_of(const Options& options, const cdm::RunConfig& config) {
-  const bool has_density = config.model.kind != "ddm_unet";
+  const bool has_density = config.model.predicts == cdm::Prediction::logits;
   if (options.what.empty()) {
     return has_density ? std::vector<std::string>{"train", "sample", "nll"}
                        : std::vector<std::string>{"train", "sample"};
   }
   if (!has_density &&
       std::find(options.what.begin(), options.what.end(), "nll") != options.what.end()) {
-    throw cdm::UserError("--what nll: model.kind = ddm_unet has no density");
+    throw cdm::UserError("--what nll: model.predicts = noise has no density");
   }
   return options.what;
 }
@@ -183,8 +185,8 @@ void report(const Options& options, const std::vector<std::string>& work,
   nlohmann::ordered_json json;
   if (!options.json) {
     std::cout << "batch " << config.train.batch_size << " on " << device.str() << ", "
-              << at::get_num_threads() << " threads, " << config.precision << ", "
-              << (cdm::ops::fused() ? "fused" : "reference") << " operations, matrix product "
+              << at::get_num_threads() << " threads, " << cdm::name_of(config.precision) << ", "
+              << cdm::name_of(config.operations) << " operations, matrix product "
               << cdm::fixed(bench.gemm() / 1e9, 0) << " GFLOP/s\n"
               << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
   }
@@ -208,7 +210,8 @@ void run(const Options& options) {
   if (!options.device.empty()) config.device = options.device;
   const std::vector<std::string> work = work_of(options, config);
   const at::Device device = cdm::resolve_device(config.device);
-  cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
+  cdm::allow_tf32(cdm::precision_of(config.precision).tf32);
+  cdm::ops::set_fused(config.operations == cdm::Operations::fused);
   cdm::use_own_cuda_kernels(config.own_cuda_kernels, device);
   const auto trial = [&](std::int64_t images) {
     cdm::RunConfig smaller = config;

@@ -24,7 +24,8 @@ struct Options {
   cdm::LoadOptions model;
   cdm::DataOptions data;
   cdm::ScoreOptions score;
-  std::string out, dequantize;  // "" = as the run was trained
+  std::string out;
+  std::optional<cdm::Dequantization> dequantize;  // empty = as the run was trained
   bool gaussian = false;
 };
 
@@ -57,17 +58,18 @@ void print_mean(const char* name, const cdm::MeanEstimate& mean, int digits) {
 
 /// Fills in what the run says, and warns where the request differs from it.
 void choose_dequantization(Options& options, const cdm::RunConfig& config) {
-  const std::string& trained = config.data.dequantize;
-  if (options.dequantize.empty()) options.dequantize = trained;
-  options.score.dequantization = cdm::parse_dequantization(options.dequantize);
-  if (options.score.draws > 1 && options.dequantize == "none") {
+  const cdm::Dequantization trained = config.data.dequantize;
+  const cdm::Dequantization chosen = options.dequantize.value_or(trained);
+  const bool is_uniform = chosen == cdm::Dequantization::uniform;
+  options.score.dequantization = chosen;
+  if (options.score.draws > 1 && !is_uniform) {
     throw cdm::UserError("--draws: has a meaning with --dequantize uniform only");
   }
-  if (options.dequantize != trained) {
+  if (chosen != trained) {
     cdm::log_warning(cdm::concat(
-        "--dequantize ", options.dequantize,
-        ": the run was trained with data.dequantize = ", trained,
-        options.dequantize == "uniform"
+        "--dequantize ", cdm::name_of(chosen),
+        ": the run was trained with data.dequantize = ", cdm::name_of(trained),
+        is_uniform
             ? ", on the 8-bit points alone; off them its density was never learned"
             : ", on the steps between the 8-bit values; a density at the bare points is of another "
               "scaling and no bound on a probability"));
@@ -91,7 +93,9 @@ void score(Options& options) {
                                      classifier.schedule().levels() - 1, ", the model's levels"));
   }
   const cdm::Dataset dataset = cdm::load_chosen_dataset(options.data, model.config);
-  if (options.dequantize == "uniform") require_pixels(dataset, "--dequantize uniform");
+  if (options.score.dequantization == cdm::Dequantization::uniform) {
+    require_pixels(dataset, "--dequantize uniform");
+  }
   const at::Tensor labels = cdm::labels_for(classifier.network(), dataset);
   cdm::Dataset train;  // for the Gaussian
   if (options.gaussian) {
@@ -128,8 +132,8 @@ void score(Options& options) {
             << "images " << dataset.size() << "\n"
             << "checkpoint " << model.files.checkpoint.string() << "\n"
             << "level " << options.score.level << "\n"
-            << "dequantize " << options.dequantize << " draws " << (raw ? 1 : options.score.draws)
-            << "\n"
+            << "dequantize " << cdm::name_of(options.score.dequantization) << " draws "
+            << (raw ? 1 : options.score.draws) << "\n"
             << "offset_bits " << cdm::fixed(offset, 6);
   if (dataset.has_pixels()) {
     std::cout << " (log2 of the " << (raw ? "127.5" : "128") << " 8-bit steps in one unit of x)\n";
@@ -169,10 +173,9 @@ int main(int argc, char** argv) {
                    "FILE.csv: index,log_prob_nats,bits_per_dim[,label][,importance_weighted_nats]");
     app.add_option("--level", options.score.level,
                    "noise level t of log p_t; 0 = the density of the data");
-    app.add_option("--dequantize", options.dequantize,
-                   "none (the density at the 8-bit points) or uniform (noise of one 8-bit step); "
-                   "default: the run's data.dequantize")
-        ->check(CLI::IsMember({"none", "uniform"}));
+    cdm::add_kind_option(app, "--dequantize", options.dequantize,
+                         "none = the density at the 8-bit points, uniform = with noise of one "
+                         "8-bit step; default: the run's data.dequantize");
     app.add_option("--draws", options.score.draws,
                    "with --dequantize uniform: draws per image, over which log p is averaged; "
                    "beside it, the "

@@ -15,7 +15,6 @@
 #include <string>
 #include <vector>
 
-#include "cdm/config/config_choices.h"
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
 #include "cdm/core/log.h"
@@ -43,7 +42,9 @@ constexpr std::int64_t kImagesOfASeed = std::int64_t{1} << 32;
 struct Options {
   cdm::LoadOptions model;
   cdm::GenerateOptions generate;
-  std::string out, grid, raw, trajectory, init_noise, step_noise, sampler, spacing;
+  std::string out, grid, raw, trajectory, init_noise, step_noise;
+  std::optional<cdm::SamplerKind> sampler;
+  std::optional<cdm::Spacing> spacing;
   std::vector<std::int64_t> classes;
   std::optional<std::int64_t> steps, zoom;
   std::optional<double> guidance, eta;
@@ -51,8 +52,8 @@ struct Options {
 
 cdm::SampleConfig sampling_of(const Options& options, const cdm::Model& model) {
   cdm::SampleConfig sampling = model.config.sample;
-  if (!options.sampler.empty()) sampling.sampler = options.sampler;
-  if (!options.spacing.empty()) sampling.spacing = options.spacing;
+  sampling.sampler = options.sampler.value_or(sampling.sampler);
+  sampling.spacing = options.spacing.value_or(sampling.spacing);
   sampling.steps = options.steps.value_or(sampling.steps);
   sampling.guidance = options.guidance.value_or(sampling.guidance);
   sampling.eta = options.eta.value_or(sampling.eta);
@@ -62,7 +63,7 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::Model& model) {
   }
   cdm::check_sampling(model.denoiser->schedule(), sampling);
   if (!cdm::draws_noise(sampling) && !options.step_noise.empty()) {
-    throw cdm::UserError(cdm::concat("--step-noise: the sampler ", sampling.sampler,
+    throw cdm::UserError(cdm::concat("--step-noise: the sampler ", cdm::name_of(sampling.sampler),
                                      " draws no noise; ddpm does, and ddim with --eta"));
   }
   return sampling;
@@ -238,9 +239,9 @@ void write_settings(const Options& options, const cdm::Model& model,
   nlohmann::ordered_json settings = {
       {"checkpoint", model.files.checkpoint.string()},
       {"weights", options.model.average ? "ema" : "model"},
-      {"sampler", sampling.sampler},
+      {"sampler", cdm::name_of(sampling.sampler)},
       {"steps", sampling.steps},
-      {"spacing", sampling.spacing},
+      {"spacing", cdm::name_of(sampling.spacing)},
       {"eta", sampling.eta},
       {"guidance", sampling.guidance},
       {"seed", options.generate.seed},
@@ -306,8 +307,8 @@ void draw(Options& options) {
     cdm::explain_memory({"--batch", std::min(generate.batch_size, generate.count)},
                         cdm::memory_meter(network.parameters().front().second.device()), run,
                         trial);
-    cdm::log_info(cdm::concat("sampled ", generate.count, " images by ", sampling.sampler, " in ",
-                              sampling.steps, " steps, in ",
+    cdm::log_info(cdm::concat("sampled ", generate.count, " images by ",
+                              cdm::name_of(sampling.sampler), " in ", sampling.steps, " steps, in ",
                               cdm::format_duration(progress.elapsed_seconds())));
   }
   if (!group.is_first()) return;
@@ -343,14 +344,8 @@ int main(int argc, char** argv) {
         "--trajectory", options.trajectory,
         "FILE.npz: levels [S+1], every x_t [N, S+1, C, H, W] and prediction x_0 [N, S, C, "
         "H, W], float32");
-    const auto choice = [&](const char* option, std::string& value, const char* key) {
-      const std::vector<std::string> names = cdm::choices_of(key);
-      app.add_option(option, value,
-                     cdm::concat(cdm::join(names, ", "), "; default: the configuration's"))
-          ->check(CLI::IsMember(names));
-    };
-    choice("--sampler", options.sampler, "sample.sampler");
-    choice("--spacing", options.spacing, "sample.spacing");
+    cdm::add_kind_option(app, "--sampler", options.sampler, "default: the configuration's");
+    cdm::add_kind_option(app, "--spacing", options.spacing, "default: the configuration's");
     app.add_option("--steps", options.steps,
                    "steps per image (one network evaluation each, of heun two); default: the "
                    "configuration's");

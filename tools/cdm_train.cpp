@@ -16,6 +16,7 @@
 #include "cdm/device/random.h"
 #include "cdm/model/network.h"
 #include "cdm/ops/cuda_kernels.h"
+#include "cdm/ops/ops.h"
 #include "cdm/run/replay.h"
 #include "cdm/run/trainer.h"
 #include "program.h"
@@ -54,9 +55,10 @@ void train(const Options& options) {
   cdm::RunConfig config = cdm::load_config(file, options.set);
   if (!options.device.empty()) config.device = options.device;
   if (options.dry_run) return dry_run(config);
-  const cdm::ProcessGroup group = cdm::join_group();
+  const cdm::ProcessGroup group = cdm::join_group(config.collectives);
   const at::Device device = cdm::resolve_device(config.device, group.local_rank());
-  cdm::allow_tf32(cdm::parse_precision(config.precision).tf32);
+  cdm::allow_tf32(cdm::precision_of(config.precision).tf32);
+  cdm::ops::set_fused(config.operations == cdm::Operations::fused);
   cdm::use_own_cuda_kernels(config.own_cuda_kernels, device);
   const std::filesystem::path folder = options.run_dir.empty()
                                            ? "runs" / std::filesystem::path(file).stem()

@@ -30,7 +30,8 @@ Dataset load_chosen_dataset(const DataOptions& options, const RunConfig& config)
 
 DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size) {
   DataConfig data = detect_dataset(path);
-  if (data.kind == "image_folder" || data.kind == "celeba") data.image_size = image_size;
+  if (data.kind == DataKind::image_folder || data.kind == DataKind::celeba)
+    data.image_size = image_size;
   return data;
 }
 

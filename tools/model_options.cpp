@@ -3,6 +3,7 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
+#include "program.h"
 
 namespace cdm {
 
@@ -16,8 +17,7 @@ void add_model_options(CLI::App& app, LoadOptions& options) {
 void add_weights_options(CLI::App& app, LoadOptions& options) {
   app.add_option("--device", options.device,
                  "auto, cpu, cuda or cuda:N; default: the configuration's");
-  app.add_option("--precision", options.precision,
-                 "fp64, fp32, tf32 or bf16; default: the configuration's");
+  add_kind_option(app, "--precision", options.precision, "default: the configuration's");
   app.add_option_function<std::string>(
          "--weights", [&options](const std::string& name) { options.average = name == "ema"; },
          "ema (the moving average, default) or model (the last weights)")

@@ -67,10 +67,10 @@ int run_program(const Program& program, int argc, char** argv) {
   return kFailed;
 }
 
-ProcessGroup join_group() {
+ProcessGroup join_group(Collectives collectives) {
   const Place place = place_of_this_process();
   if (place.rank > 0) log_only_warnings(concat("rank ", place.rank, ": "));
-  return ProcessGroup(place);
+  return ProcessGroup(place, collectives);
 }
 
 void require_folder_of(const std::string& file) {

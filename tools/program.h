@@ -5,9 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cdm/config/kinds.h"
+#include "cdm/core/text.h"
 #include "cdm/distributed/process_group.h"
 
 namespace cdm {
@@ -27,7 +30,18 @@ int run_program(const Program& program, int argc, char** argv);
 
 /// The group that this process belongs to by its environment (see place_of_this_process). Only its
 /// first process logs more than warnings.
-ProcessGroup join_group();
+ProcessGroup join_group(Collectives collectives = Collectives::automatic);
+
+/// Adds an option that takes the name of a kind; `value` stays empty when the option is not given.
+template <class Kind>
+void add_kind_option(CLI::App& app, const std::string& option, std::optional<Kind>& value,
+                     const std::string& help) {
+  const std::vector<std::string> names = names_of<Kind>();
+  app.add_option_function<std::string>(
+         option, [&value](const std::string& name) { value = kind_named<Kind>(name); },
+         concat(join(names, ", "), "; ", help))
+      ->check(CLI::IsMember(names));
+}
 
 /// Throws UserError when the folder that `file` is to be written to does not exist, or `file` is a
 /// folder itself, and std::runtime_error where no file can be made. Programs ask before they

@@ -51,7 +51,7 @@ systems() {
   train "$prefix-cdm" "$config" "$@"
   train "$prefix-ce" "$config" loss.mse_weight=0 "$@"
   train "$prefix-mse" "$config" loss.ce_weight=0 "$@"
-  train "$prefix-ddm" "$config" model.kind=ddm_unet "$@"
+  train "$prefix-ddm" "$config" model.predicts=noise loss.kind=denoising "$@"
   train "$prefix-unif" "$config" diffusion.schedule=uniform "$@"
   train "$prefix-ot" "$config" diffusion.schedule=flow_matching "$@"
 }

@@ -162,6 +162,14 @@ bool read(const YAML::Node& node, Number& field) {
   return true;
 }
 
+template <class Kind>
+requires std::is_enum_v<Kind>
+bool read(const YAML::Node& node, Kind& field) {
+  const auto found = node.IsScalar() ? kind_named<Kind>(node.Scalar()) : std::nullopt;
+  field = found.value_or(Kind{});
+  return found.has_value();
+}
+
 bool read(const YAML::Node& node, std::vector<std::int64_t>& field) {
   if (!node.IsSequence()) return false;
   field.assign(node.size(), 0);
@@ -175,6 +183,10 @@ bool is_legal(const std::string& value, const Legal& legal) {
   return legal.choices.empty() ||
          std::find(legal.choices.begin(), legal.choices.end(), value) != legal.choices.end();
 }
+
+template <class Kind>
+requires std::is_enum_v<Kind>
+bool is_legal(Kind value, const Legal& legal) { return is_legal(name_of(value), legal); }
 
 bool is_legal(bool /*value*/, const Legal& /*legal*/) { return true; }
 
@@ -212,28 +224,35 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
     fail(end, concat("must not be below ", start, " = ", to_text(config.diffusion.beta_start)));
   }
   const std::size_t halvings = config.model.channel_mult.size() - 1;
-  if (config.model.kind != "mlp" && config.data.image_size > 0 &&
+  if (config.model.kind == NetworkKind::unet && config.data.image_size > 0 &&
       (halvings > 12 || config.data.image_size % (std::int64_t{1} << halvings) != 0)) {
     fail("data.image_size", concat("cannot be halved ", halvings, " times, as the ", halvings + 1,
                                    " resolutions of model.channel_mult need"));
   }
-  if (config.model.kind != "mlp" && config.model.fourier_features > 0) {
-    fail("model.fourier_features",
-         concat("must be 0 for model.kind = ", config.model.kind, ": they are an mlp's"));
+  if (config.model.kind == NetworkKind::unet && config.model.fourier_features > 0) {
+    fail("model.fourier_features", "must be 0 for model.kind = unet: they are an mlp's");
   }
-  if (config.diffusion.schedule == "flow_matching" && config.diffusion.steps == 0) {
+  const bool is_flow = config.diffusion.schedule == ScheduleKind::flow_matching;
+  if (is_flow && config.diffusion.steps == 0) {
     fail("diffusion.steps", "must be at least 1 for diffusion.schedule = flow_matching");
   }
-  if (config.data.kind == "toy" && config.data.dequantize != "none") {
+  if (config.data.kind == DataKind::toy && config.data.dequantize != Dequantization::none) {
     fail("data.dequantize", "data.kind = toy has no pixels: must be none");
   }
-  if (config.model.kind == "ddm_unet") {
-    if (config.diffusion.steps < (config.diffusion.schedule == "flow_matching" ? 2 : 1)) {
-      fail("diffusion.steps", "leaves no level with both image and noise for a ddm_unet to learn");
+  const bool is_denoiser = config.model.predicts == Prediction::noise;
+  if (is_denoiser != (config.loss.kind == ObjectiveKind::denoising)) {
+    fail("loss.kind", is_denoiser ? "must be denoising for model.predicts = noise"
+                                  : "must be cdm, nce or tre for model.predicts = logits");
+  }
+  if (is_denoiser) {
+    if (config.model.kind == NetworkKind::mlp) {
+      fail("model.predicts", "must be logits for model.kind = mlp");
     }
-    if (config.loss.kind != "cdm") fail("loss.kind", "a ddm_unet is no classifier: must be cdm");
+    if (config.diffusion.steps < (is_flow ? 2 : 1)) {
+      fail("diffusion.steps", "leaves no level with both image and noise to learn from");
+    }
     if (config.loss.mse_weight == 0.0) {
-      fail("loss.mse_weight", "must be above 0 for model.kind = ddm_unet, which has no other loss");
+      fail("loss.mse_weight", "must be above 0 for loss.kind = denoising, which has no other term");
     }
   }
   if (config.data.channels == 2) fail("data.channels", "must be 0, 1 or 3");

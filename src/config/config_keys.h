@@ -37,15 +37,20 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
         "seed of every random number of the run");
   visit("", "device", c.device, Text("auto"), anything(),
         "auto | cpu | cuda | cuda:N; auto takes the first GPU if there is one");
-  visit("", "precision", c.precision, Text("fp32"), one_of({"fp32", "tf32", "bf16"}),
+  visit("", "precision", c.precision, Arithmetic::fp32, one_of({"fp32", "tf32", "bf16"}),
         "arithmetic in training; bf16 is for a UNet's body, weights and losses stay fp32");
+  visit("", "operations", c.operations, Operations::fused, anything(),
+        "fused = this project's implementations with derivatives of their own | plain = ATen's "
+        "operations, slower and with derivatives of any order");
+  visit("", "collectives", c.collectives, Collectives::automatic, anything(),
+        "how processes add up gradients on GPUs: auto = NCCL where every process can use it | gloo "
+        "= through the memory of the host, also for several processes on one GPU");
   visit("", "own_cuda_kernels", c.own_cuda_kernels, false, anything(),
         "use this project's CUDA kernels instead of plain ATen; they have not run on a GPU yet");
   visit("", "cuda_graphs", c.cuda_graphs, false, anything(),
         "replay training and sampling steps as CUDA graphs; has not run on a GPU yet");
 
-  visit("data", "kind", c.data.kind, Text("fashion_mnist"),
-        one_of({"fashion_mnist", "mnist", "cifar10", "celeba", "npz", "image_folder", "toy"}),
+  visit("data", "kind", c.data.kind, DataKind::fashion_mnist, anything(),
         "format of the data; toy = drawn from a known density, see data.toy");
   visit("data", "path", c.data.path, Text(), anything(),
         "directory or .npz file, relative to this file; empty = where the system installs it");
@@ -57,10 +62,10 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
         "1 = grey, 3 = RGB, 0 = what the data has");
   visit("data", "horizontal_flip", c.data.horizontal_flip, true, anything(),
         "mirror half of the training images left to right");
-  visit("data", "dequantize", c.data.dequantize, Text("none"), one_of({"none", "uniform"}),
+  visit("data", "dequantize", c.data.dequantize, Dequantization::none, anything(),
         "uniform = train on (u + U[0, 1)) / 128 - 1 in place of u / 127.5 - 1 for 8-bit values u, "
         "so that the density holds off the 8-bit lattice too");
-  visit("data", "toy", c.data.toy, Text("uniform"), one_of({"uniform", "gaussian", "peaks"}),
+  visit("data", "toy", c.data.toy, ToyKind::uniform, anything(),
         "of data.kind = toy: U[-g/2, g/2]^d | mean and covariance of the images in data.path | two "
         "narrow Gaussians at -1/2 and 1/2 in every dimension");
   visit("data", "toy_width", c.data.toy_width, 1.0, range(1e-6, 1e3),
@@ -68,8 +73,7 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("data", "toy_images", c.data.toy_images, integer(50000), range(1, 1e8),
         "images drawn for training; the test split has a fifth as many");
 
-  visit("diffusion", "schedule", c.diffusion.schedule, Text("linear"),
-        one_of({"linear", "cosine", "uniform", "flow_matching"}),
+  visit("diffusion", "schedule", c.diffusion.schedule, ScheduleKind::linear, anything(),
         "how noise grows with the level: linear in beta | squared cosine | uniform in sigma | "
         "x_t = (1 - t/T) x_0 + t/T eps (OT)");
   visit("diffusion", "steps", c.diffusion.steps, integer(1000), range(0, 100000),
@@ -79,9 +83,11 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("diffusion", "beta_end", c.diffusion.beta_end, 0.02, range(0, 1),
         "linear: beta of level T, below 1");
 
-  visit("model", "kind", c.model.kind, Text("unet"), one_of({"unet", "mlp", "ddm_unet"}),
-        "unet for images, mlp for studies in few dimensions; ddm_unet = the same UNet as a plain "
-        "denoiser with a time embedding, without a density (the baseline of the paper)");
+  visit("model", "kind", c.model.kind, NetworkKind::unet, anything(),
+        "unet for images, mlp for studies in few dimensions");
+  visit("model", "predicts", c.model.predicts, Prediction::logits, anything(),
+        "logits = one per noise level, from which the density and the noise follow | noise = a "
+        "plain denoiser with a time embedding, without a density (the baseline of the paper)");
   visit("model", "channels", c.model.channels, integer(128), range(1, 65536),
         "width at full resolution; the hidden width of an mlp");
   visit("model", "channel_mult", c.model.channel_mult, Integers{1, 2, 2, 2},
@@ -102,13 +108,14 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("model", "num_classes", c.model.num_classes, integer(0), range(0, 1000000),
         "classes of the data for a class-conditional model (a null class is added); 0 = none");
 
-  visit("loss", "kind", c.loss.kind, Text("cdm"), one_of({"cdm", "nce", "tre"}),
-        "cdm = cross entropy of all levels + denoising error (a ddm_unet has the latter only) | "
-        "nce = cross entropy of data against noise | tre = logistic losses of neighbouring levels");
+  visit("loss", "kind", c.loss.kind, ObjectiveKind::cdm, anything(),
+        "cdm = cross entropy of all levels + denoising error | nce = cross entropy of data against "
+        "noise | tre = logistic losses of neighbouring levels | denoising = denoising error alone, "
+        "of a network that predicts noise");
   visit("loss", "ce_weight", c.loss.ce_weight, 0.001, range(0, 1e6),
         "of the cross entropy, or of what stands in its place for nce and tre");
   visit("loss", "mse_weight", c.loss.mse_weight, 1.0, range(0, 1e6),
-        "of the denoising error of cdm; 0 leaves out the double backpropagation");
+        "of the denoising error; 0 in cdm leaves out the double backpropagation");
   visit("loss", "label_dropout", c.loss.label_dropout, 0.1, range(0, 1),
         "probability that a training label is replaced by the null class");
 
@@ -155,15 +162,13 @@ void visit_keys(RunConfig& c, Visitor&& visit) {
   visit("train", "skip_bad_steps", t.skip_bad_steps, integer(0), range(0, kMaxSteps),
         "steps of a run that are left out where loss or gradient is not finite; one more ends it");
 
-  visit("sample", "sampler", c.sample.sampler, Text("ddim"),
-        one_of({"ddpm", "ddim", "dpm_solver_2", "dpm_solver_pp_2m", "heun", "euler"}),
+  visit("sample", "sampler", c.sample.sampler, SamplerKind::ddim, anything(),
         "how images are drawn");
   visit("sample", "eta", c.sample.eta, 0.0, range(0, 1),
         "of ddim: 0 = no noise, 1 = as much as ddpm adds");
   visit("sample", "steps", c.sample.steps, integer(50), range(1, 100000),
         "steps per image, at most diffusion.steps; one network evaluation each, of heun two");
-  visit("sample", "spacing", c.sample.spacing, Text("leading"),
-        one_of({"leading", "trailing", "linspace"}),
+  visit("sample", "spacing", c.sample.spacing, Spacing::leading, anything(),
         "levels visited: 1, 1+k, ... | T, T-k, ... | evenly from 1 to T");
   visit("sample", "guidance", c.sample.guidance, 0.0, range(0, 1000),
         "w of classifier-free guidance: (1 + w) conditional - w unconditional");

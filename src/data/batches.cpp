@@ -9,17 +9,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "cdm/core/error.h"
 #include "cdm/core/log.h"
-#include "cdm/core/text.h"
 
 namespace cdm {
-
-Dequantization parse_dequantization(const std::string& name) {
-  if (name == "none") return Dequantization::none;
-  if (name == "uniform") return Dequantization::uniform;
-  throw UserError(concat("dequantize = ", name, ": must be none or uniform"));
-}
 
 at::Tensor to_unit_range(const at::Tensor& pixels, at::ScalarType type) {
   if (pixels.is_floating_point()) return pixels.to(type);

@@ -31,13 +31,14 @@ std::string name_of(Split split) { return split == Split::train ? "train" : "tes
 std::filesystem::path path_of(const DataConfig& config, Split split) {
   if (split == Split::test && !config.test_path.empty()) return config.test_path;
   if (!config.path.empty()) return config.path;
-  if (config.kind == "fashion_mnist") {
+  if (config.kind == DataKind::fashion_mnist) {
     if (std::filesystem::is_directory(kFashionMnist)) return kFashionMnist;
     throw UserError(concat("data.path is empty and ", kFashionMnist,
                            " is not there: install the package dataset-fashion-mnist, or set "
                            "data.path to a folder with its IDX files"));
   }
-  throw UserError(concat("data.path is empty: data.kind = ", config.kind, " needs a path"));
+  throw UserError(
+      concat("data.path is empty: data.kind = ", name_of(config.kind), " needs a path"));
 }
 
 void check_images(const Dataset& dataset, const DataConfig& config, const std::string& path) {
@@ -61,6 +62,41 @@ void check_images(const Dataset& dataset, const DataConfig& config, const std::s
   }
 }
 
+Dataset read_dataset(const DataConfig& config, const std::filesystem::path& path, Split split) {
+  Dataset dataset;
+  switch (config.kind) {
+    case DataKind::fashion_mnist:
+      dataset = read_idx_folder(path, split);
+      dataset.class_names = fashion_names();
+      break;
+    case DataKind::mnist:
+      dataset = read_idx_folder(path, split);
+      dataset.class_names = digit_names();
+      break;
+    case DataKind::cifar10:
+      dataset = read_cifar10(path, split);
+      break;
+    case DataKind::celeba:
+      dataset = read_celeba(config, path, split);
+      break;
+    case DataKind::npz:
+      if (split == Split::test && config.test_path.empty()) {
+        throw UserError(
+            "data.test_path is empty: an .npz holds one split, so data.kind = npz needs "
+            "it for the test split");
+      }
+      dataset = read_npz_images(path);
+      break;
+    case DataKind::image_folder:
+      dataset = read_image_folder(config, path, split);
+      break;
+    case DataKind::toy:
+      dataset = read_toy(config, split);
+      break;
+  }
+  return dataset;
+}
+
 }  // namespace
 
 Split parse_split(const std::string& name) {
@@ -70,37 +106,17 @@ Split parse_split(const std::string& name) {
 }
 
 Dataset load_dataset(const DataConfig& config, Split split) {
-  if (config.kind == "toy") {
-    Dataset dataset = read_toy(config, split);
-    dataset.description = concat("toy ", config.toy, " ", name_of(split), " split");
+  if (config.kind == DataKind::toy) {
+    Dataset dataset = read_dataset(config, {}, split);
+    dataset.description = concat("toy ", name_of(config.toy), " ", name_of(split), " split");
     return dataset;
   }
   const std::filesystem::path path = path_of(config, split);
   if (!std::filesystem::exists(path)) throw UserError(concat(path.string(), ": not found"));
-  Dataset dataset;
-  if (config.kind == "fashion_mnist" || config.kind == "mnist") {
-    dataset = read_idx_folder(path, split);
-    dataset.class_names = config.kind == "mnist" ? digit_names() : fashion_names();
-  } else if (config.kind == "cifar10") {
-    dataset = read_cifar10(path, split);
-  } else if (config.kind == "npz") {
-    if (split == Split::test && config.test_path.empty()) {
-      throw UserError(
-          "data.test_path is empty: an .npz holds one split, so data.kind = npz needs "
-          "it for the test split");
-    }
-    dataset = read_npz_images(path);
-  } else if (config.kind == "celeba") {
-    dataset = read_celeba(config, path, split);
-  } else if (config.kind == "image_folder") {
-    dataset = read_image_folder(config, path, split);
-  } else {
-    throw UserError(concat("data.kind = ", config.kind,
-                           ": must be one of fashion_mnist, mnist, cifar10, celeba, npz, "
-                           "image_folder, toy"));
-  }
+  Dataset dataset = read_dataset(config, path, split);
   check_images(dataset, config, path.string());
-  dataset.description = concat(config.kind, " ", name_of(split), " split in ", path.string());
+  dataset.description =
+      concat(name_of(config.kind), " ", name_of(split), " split in ", path.string());
   return dataset;
 }
 
@@ -111,18 +127,19 @@ DataConfig detect_dataset(const std::filesystem::path& path) {
     if (whole.extension() != ".npz") {
       throw UserError(concat(path.string(), ": must be an .npz file or a folder"));
     }
-    config.kind = "npz";
+    config.kind = DataKind::npz;
   } else if (!std::filesystem::is_directory(whole)) {
     throw UserError(concat(path.string(), ": not found"));
   } else if (is_idx_folder(whole)) {
     // MNIST and Fashion-MNIST differ in their class names alone.
-    config.kind = whole.string().find("fashion") == std::string::npos ? "mnist" : "fashion_mnist";
+    const bool is_fashion = whole.string().find("fashion") != std::string::npos;
+    config.kind = is_fashion ? DataKind::fashion_mnist : DataKind::mnist;
   } else if (!find_cifar10(whole).empty()) {
-    config.kind = "cifar10";
+    config.kind = DataKind::cifar10;
   } else if (is_celeba(whole)) {
-    config.kind = "celeba";
+    config.kind = DataKind::celeba;
   } else {
-    config.kind = "image_folder";
+    config.kind = DataKind::image_folder;
   }
   // What is given to be scored serves as any split.
   config.path = config.test_path = whole.string();

@@ -9,7 +9,6 @@
 #include <numbers>
 #include <utility>
 
-#include "cdm/config/kinds.h"
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "data/sources.h"
@@ -37,7 +36,7 @@ std::unique_ptr<ToyDensity> make_toy_density(const DataConfig& config) {
                                    std::pair("data.channels", config.channels)}) {
     if (value == 0) throw UserError(concat(key, " = 0: data.kind = toy needs it"));
   }
-  switch (kind_named<ToyKind>(config.toy).value()) {
+  switch (config.toy) {
     case ToyKind::uniform:
       return make_toy_uniform(config);
     case ToyKind::gaussian:

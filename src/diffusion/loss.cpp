@@ -85,8 +85,8 @@ LossTerms noise_loss(const NoisePredictor& model, const LossConfig& config, cons
 at::Tensor draw_levels(const NoiseSchedule& schedule, const ModelConfig& model,
                        const LossConfig& loss, const RandomStream& stream, std::int64_t batch) {
   const std::int64_t reference = schedule.reference_level();
-  if (model.kind == "ddm_unet") return integers(stream, batch, reference - 1) + 1;
-  if (loss.kind == "nce") return integers(stream, batch, 2) * reference;
+  if (model.predicts == Prediction::noise) return integers(stream, batch, reference - 1) + 1;
+  if (loss.kind == ObjectiveKind::nce) return integers(stream, batch, 2) * reference;
   return integers(stream, batch, schedule.levels());
 }
 
@@ -99,11 +99,17 @@ LossTerms training_loss(const Denoiser& model, const LossConfig& config, const a
     return noise_loss(dynamic_cast<const NoisePredictor&>(model), config, x_t, t, noise, labels,
                       masks);
   }
-  if (config.kind == "cdm") return cdm_loss(*classifier, config, x_t, t, noise, labels, masks);
-  const at::Tensor logits = classifier->logits(x_t, labels, masks);
-  if (config.kind == "nce") return nce_loss(logits, config, t);
-  if (config.kind == "tre") return tre_loss(logits, config, t);
-  throw UserError(concat("loss.kind = ", config.kind, ": must be cdm, nce or tre"));
+  switch (config.kind) {
+    case ObjectiveKind::cdm:
+      return cdm_loss(*classifier, config, x_t, t, noise, labels, masks);
+    case ObjectiveKind::nce:
+      return nce_loss(classifier->logits(x_t, labels, masks), config, t);
+    case ObjectiveKind::tre:
+      return tre_loss(classifier->logits(x_t, labels, masks), config, t);
+    case ObjectiveKind::denoising:
+      break;
+  }
+  throw UserError(concat("loss.kind = ", name_of(config.kind), ": must be cdm, nce or tre"));
 }
 
 }  // namespace cdm

@@ -48,10 +48,10 @@ at::Tensor per_image(const at::Tensor& table, const at::Tensor& t, const at::Ten
 /// moves from one to the next.
 void check_levels(const DiffusionConfig& config, const at::Tensor& signal) {
   const auto* const image = signal.const_data_ptr<double>();
-  const std::string keys = config.schedule == "linear"
+  const std::string keys = config.schedule == ScheduleKind::linear
                                ? concat("diffusion.beta_start = ", config.beta_start,
                                         ", diffusion.beta_end = ", config.beta_end)
-                               : concat("diffusion.schedule = ", config.schedule);
+                               : concat("diffusion.schedule = ", name_of(config.schedule));
   for (std::int64_t t = 1; t + 1 < signal.size(0); ++t) {
     const char* const wrong = !(image[t] > 0.0) ? " holds no image any more; betas must be smaller"
                               : !(image[t] < image[t - 1])
@@ -71,20 +71,25 @@ double at_level(const at::Tensor& table, std::int64_t t) {
 
 NoiseSchedule::NoiseSchedule(const DiffusionConfig& config) : steps_(config.steps) {
   const auto T = static_cast<double>(steps_);
-  if (config.schedule == "linear" || config.schedule == "cosine") {
-    const at::Tensor alpha_bar =
-        config.schedule == "linear" ? linear_alpha_bar(config) : cosine_alpha_bar(steps_);
+  const auto from_alpha_bar = [this](const at::Tensor& alpha_bar) {
     signal_ = alpha_bar.sqrt();
     sigma_ = (1.0 - alpha_bar).sqrt();
-  } else if (config.schedule == "uniform") {
-    sigma_ = at::arange(0, steps_ + 2, kReal) / (T + 1.0);
-    signal_ = (1.0 - sigma_.square()).sqrt();
-  } else if (config.schedule == "flow_matching") {
-    sigma_ = at::arange(0, steps_ + 1, kReal) / T;
-    signal_ = 1.0 - sigma_;
-  } else {
-    throw UserError(concat("diffusion.schedule = ", config.schedule,
-                           ": must be linear, cosine, uniform or flow_matching"));
+  };
+  switch (config.schedule) {
+    case ScheduleKind::linear:
+      from_alpha_bar(linear_alpha_bar(config));
+      break;
+    case ScheduleKind::cosine:
+      from_alpha_bar(cosine_alpha_bar(steps_));
+      break;
+    case ScheduleKind::uniform:
+      sigma_ = at::arange(0, steps_ + 2, kReal) / (T + 1.0);
+      signal_ = (1.0 - sigma_.square()).sqrt();
+      break;
+    case ScheduleKind::flow_matching:
+      sigma_ = at::arange(0, steps_ + 1, kReal) / T;
+      signal_ = 1.0 - sigma_;
+      break;
   }
   check_levels(config, signal_);
   placed_signal_ = signal_;

@@ -90,7 +90,8 @@ struct ProcessGroup::Backend {
   std::unique_ptr<Heartbeat> heartbeat;
 };
 
-ProcessGroup::ProcessGroup(const Place& place) : place_(place) {
+ProcessGroup::ProcessGroup(const Place& place, Collectives collectives)
+    : place_(place), collectives_(collectives) {
   if (is_alone()) return;
   try {
     backend_ = std::make_unique<Backend>();
@@ -133,12 +134,14 @@ const ProcessGroup& ProcessGroup::alone() {
 void ProcessGroup::Backend::try_nccl(const ProcessGroup& group) {
   nccl_was_tried = true;
   NcclGroup made;
-  const char* const wanted = std::getenv("CDM_COLLECTIVES");
-  if (wanted != nullptr && std::string(wanted) == "gloo") {
-    made.error = "CDM_COLLECTIVES=gloo";
-  } else {
-    make_nccl_group(c10::make_intrusive<c10d::PrefixStore>("nccl", store), group.rank(),
-                    group.size(), kNcclTimeout, made);
+  switch (group.collectives_) {
+    case Collectives::automatic:
+      make_nccl_group(c10::make_intrusive<c10d::PrefixStore>("nccl", store), group.rank(),
+                      group.size(), kNcclTimeout, made);
+      break;
+    case Collectives::gloo:
+      made.error = "collectives = gloo";
+      break;
   }
   // All processes or none.
   const bool failed = made.backend == nullptr;

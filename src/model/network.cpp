@@ -74,10 +74,16 @@ void Network::load(const NamedTensors& weights, const std::string& source) {
 
 std::unique_ptr<Network> make_network(const ModelConfig& config, const NetworkShape& shape,
                                       std::uint64_t seed) {
-  if (config.kind == "unet") return std::make_unique<UNet>(config, shape, seed);
-  if (config.kind == "mlp") return std::make_unique<Mlp>(config, shape, seed);
-  if (config.kind == "ddm_unet") return std::make_unique<DdmUNet>(config, shape, seed);
-  throw UserError(concat("model.kind = ", config.kind, ": must be unet, mlp or ddm_unet"));
+  const bool predicts_noise = config.predicts == Prediction::noise;
+  switch (config.kind) {
+    case NetworkKind::unet:
+      if (predicts_noise) return std::make_unique<DdmUNet>(config, shape, seed);
+      return std::make_unique<UNet>(config, shape, seed);
+    case NetworkKind::mlp:
+      if (predicts_noise) throw UserError("model.predicts = noise: model.kind must be unet");
+      return std::make_unique<Mlp>(config, shape, seed);
+  }
+  TORCH_CHECK(false, "no such kind of network");
 }
 
 }  // namespace cdm

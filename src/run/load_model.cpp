@@ -10,6 +10,7 @@
 #include "cdm/device/precision.h"
 #include "cdm/inference/recorded_denoiser.h"
 #include "cdm/ops/cuda_kernels.h"
+#include "cdm/ops/ops.h"
 #include "cdm/run/checkpoint.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/make_model.h"
@@ -18,16 +19,16 @@ namespace cdm {
 
 const Classifier& Model::classifier() const {
   if (const Classifier* const found = denoiser->as_classifier()) return *found;
-  throw UserError(concat(files.checkpoint.string(), ": model.kind = ", config.model.kind,
-                         " is a plain denoiser: it has no levels to tell apart and no density"));
+  throw UserError(concat(files.checkpoint.string(),
+                         ": model.predicts = ", name_of(config.model.predicts),
+                         ": a plain denoiser has no levels to tell apart and no density"));
 }
 
 Model load_model(const LoadOptions& options) {
   const ModelFiles files = find_model(options.path);
   RunConfig config = load_config(files.config, options.overrides);
   if (!options.device.empty()) config.device = options.device;
-  const Precision precision =
-      parse_precision(options.precision.empty() ? config.precision : options.precision);
+  const Precision precision = precision_of(options.precision.value_or(config.precision));
   if (config.data.image_size == 0 || config.data.channels == 0) {
     throw UserError(concat(files.config.string(),
                            ": data.image_size and data.channels must say what the model was made "
@@ -35,6 +36,7 @@ Model load_model(const LoadOptions& options) {
   }
   const at::Device device = resolve_device(config.device, options.local_rank);
   allow_tf32(precision.tf32);
+  ops::set_fused(config.operations == Operations::fused);
   use_own_cuda_kernels(config.own_cuda_kernels, device);
   std::shared_ptr<Denoiser> denoiser =
       make_model(config, network_shape(config), device, precision, 0);

@@ -24,9 +24,11 @@ namespace {
 
 /// What may change from one start of a run to the next: these keys, and every key that begins with
 /// one that ends in a dot.
-constexpr std::array<std::string_view, 23> kFree = {
+constexpr std::array<std::string_view, 25> kFree = {
     "device",
     "precision",
+    "operations",
+    "collectives",
     "own_cuda_kernels",
     "cuda_graphs",
     "data.path",

@@ -38,7 +38,8 @@ std::string what_is_wrong(std::int64_t step) {
 
 /// What is scored in the loop; nothing when that never happens, as with a model without a density.
 std::optional<Dataset> test_images(const RunConfig& config) {
-  if (config.train.nll_every == 0 || config.model.kind == "ddm_unet") return std::nullopt;
+  if (config.train.nll_every == 0 || config.model.predicts == Prediction::noise)
+    return std::nullopt;
   Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
   resolve(config, test);  // labels that suit the model?
   return test;
@@ -105,7 +106,7 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                     config_.data.image_size));
     log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",
                     learner_.model().schedule().levels(), " noise levels, on ", device_.str(),
-                    " in ", config_.precision,
+                    " in ", name_of(config_.precision),
                     group.is_alone() ? "" : concat(", in ", group.size(), " processes")));
     if (const std::optional<TrainingState> checkpoint = run_.newest_checkpoint()) {
       learner_.restore(*checkpoint, run_.checkpoints().string());
@@ -296,7 +297,7 @@ void Trainer::score_test_images() {
   const std::int64_t step = learner_.steps_done();
   ScoreOptions options;
   options.batch_size = kScoreBatch;
-  options.dequantization = parse_dequantization(config_.data.dequantize);
+  options.dequantization = config_.data.dequantize;
   const at::Tensor log_prob = score_images(*learner_.average().as_classifier(), options,
                                            test_->images, test_->labels, {}, group_)
                                   .log_prob;

@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "cdm/config/config_choices.h"
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "cdm/device/random.h"
@@ -25,7 +24,7 @@ struct Level {
 };
 
 /// What the model says of an image at a level.
-struct Prediction {
+struct Predicted {
   at::Tensor x0;
   at::Tensor eps;
 };
@@ -35,12 +34,12 @@ struct Step {
   Level from;
   Level to;
   at::Tensor x;
-  Prediction now;
+  Predicted now;
 };
 
 /// What a multistep method remembers of the step before.
 struct Past {
-  Prediction prediction;
+  Predicted prediction;
   double log_width;  // how far lambda moved in it
 };
 
@@ -73,7 +72,7 @@ at::Tensor ddim(const Step& step, double eta, const at::Tensor& noise) {
 }
 
 /// `there`: the prediction at the end of ddim's step.
-at::Tensor heun(const Step& step, const Prediction& there) {
+at::Tensor heun(const Step& step, const Predicted& there) {
   const double signal_change = step.to.signal - step.from.signal;
   const double sigma_change = step.to.sigma - step.from.sigma;
   return step.x + (0.5 * signal_change) * (step.now.x0 + there.x0) +
@@ -97,8 +96,7 @@ at::Tensor dpm_solver_pp_2m(const Step& step, const Past& past) {
 
 }  // namespace
 
-std::vector<std::int64_t> sampling_levels(std::int64_t T, std::int64_t count,
-                                          const std::string& spacing) {
+std::vector<std::int64_t> sampling_levels(std::int64_t T, std::int64_t count, Spacing spacing) {
   if (count < 1 || count > T) {
     throw UserError(concat("sample.steps = ", count, ": must be in 1..", T,
                            " for a model with diffusion.steps = ", T));
@@ -106,32 +104,30 @@ std::vector<std::int64_t> sampling_levels(std::int64_t T, std::int64_t count,
   const double stride = static_cast<double>(T) / static_cast<double>(count);
   std::vector<std::int64_t> levels;
   for (std::int64_t i = count - 1; i >= 0; --i) {
-    if (spacing == "leading") {
-      levels.push_back(1 + i * (T / count));
-    } else if (spacing == "trailing") {
-      levels.push_back(std::llround(static_cast<double>(i + 1) * stride));
-    } else if (spacing == "linspace") {
-      const double step =
-          count > 1 ? static_cast<double>(T - 1) / static_cast<double>(count - 1) : 0.0;
-      levels.push_back(count == 1 ? T : std::llround(1.0 + static_cast<double>(i) * step));
-    } else {
-      throw UserError(
-          concat("sample.spacing = ", spacing, ": must be leading, trailing or linspace"));
+    switch (spacing) {
+      case Spacing::leading:
+        levels.push_back(1 + i * (T / count));
+        break;
+      case Spacing::trailing:
+        levels.push_back(std::llround(static_cast<double>(i + 1) * stride));
+        break;
+      case Spacing::linspace: {
+        const double step =
+            count > 1 ? static_cast<double>(T - 1) / static_cast<double>(count - 1) : 0.0;
+        levels.push_back(count == 1 ? T : std::llround(1.0 + static_cast<double>(i) * step));
+        break;
+      }
     }
   }
   return levels;
 }
 
 bool draws_noise(const SampleConfig& config) {
-  return config.sampler == "ddpm" || (config.sampler == "ddim" && config.eta > 0.0);
+  return config.sampler == SamplerKind::ddpm ||
+         (config.sampler == SamplerKind::ddim && config.eta > 0.0);
 }
 
 void check_sampling(const NoiseSchedule& schedule, const SampleConfig& config) {
-  const std::vector<std::string> names = choices_of("sample.sampler");
-  if (std::find(names.begin(), names.end(), config.sampler) == names.end()) {
-    throw UserError(
-        concat("sample.sampler = ", config.sampler, ": must be one of ", join(names, ", ")));
-  }
   if (schedule.levels() < 3) {
     throw UserError(concat("diffusion.steps = ", schedule.steps(),
                            ": a model of two levels, data and noise, cannot be sampled"));
@@ -157,8 +153,8 @@ at::Tensor sample(const Denoiser& model, const SampleConfig& config, const at::T
     const at::Tensor eps = model.predict_noise(x, levels_of_batch, labels, config.guidance);
     const Level there = level_of(asked);
     const at::Tensor x0 = (x - there.sigma * eps) / there.signal;
-    if (asked == t) return Prediction{x0, eps};
-    return Prediction{x0, (x - schedule.signal(t) * x0) / schedule.sigma(t)};
+    if (asked == t) return Predicted{x0, eps};
+    return Predicted{x0, (x - schedule.signal(t) * x0) / schedule.sigma(t)};
   };
 
   at::Tensor x = x_T;
@@ -168,18 +164,19 @@ at::Tensor sample(const Denoiser& model, const SampleConfig& config, const at::T
     const std::int64_t s = levels[i + 1];
     const Step step = {level_of(t), level_of(s), x, predict(x, t)};
     const auto draw = [&] { return noise(static_cast<std::int64_t>(i)); };
-    const bool is_multistep = config.sampler.starts_with("dpm_solver");
-    if (config.sampler == "ddpm") {
+    const bool is_multistep = config.sampler == SamplerKind::dpm_solver_2 ||
+                              config.sampler == SamplerKind::dpm_solver_pp_2m;
+    if (config.sampler == SamplerKind::ddpm) {
       x = ddpm(step, draw());
     } else if (draws_noise(config)) {
       x = ddim(step, config.eta, draw());
     } else if (s == 0) {
       x = step.now.x0;
-    } else if (config.sampler == "heun") {
+    } else if (config.sampler == SamplerKind::heun) {
       x = heun(step, predict(ddim(step), s));
     } else if (is_multistep && i > 0) {
-      x = config.sampler == "dpm_solver_2" ? dpm_solver_2(step, past)
-                                           : dpm_solver_pp_2m(step, past);
+      x = config.sampler == SamplerKind::dpm_solver_2 ? dpm_solver_2(step, past)
+                                                      : dpm_solver_pp_2m(step, past);
     } else {
       x = ddim(step);  // euler, and how multistep methods begin
     }

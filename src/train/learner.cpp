@@ -22,7 +22,7 @@ namespace {
 /// A model in training: a bf16 body where the configuration asks for it, all else in `type`.
 std::shared_ptr<Denoiser> training_model(const RunConfig& config, const NetworkShape& shape,
                                          at::Device device, at::ScalarType type) {
-  const bool bf16 = config.precision == "bf16";
+  const bool bf16 = config.precision == Arithmetic::bf16;
   return make_model(config, shape, device, {type, bf16 ? at::kBFloat16 : type, false},
                     static_cast<std::uint64_t>(config.seed));
 }
@@ -73,8 +73,8 @@ StepInputs inputs_of_step(const RunConfig& config, const NoiseSchedule& schedule
   const Batch batch = batches.at_step(step, share.first, share.count);
   const RandomStream stream = {static_cast<std::uint64_t>(config.seed), Purpose::dequantize,
                                static_cast<std::uint64_t>(step)};
-  const at::Tensor x0 = to_model_scale(
-      batch.images, at::kFloat, parse_dequantization(config.data.dequantize), stream, share.first);
+  const at::Tensor x0 =
+      to_model_scale(batch.images, at::kFloat, config.data.dequantize, stream, share.first);
   return draw_inputs(config, schedule, step, x0, batch.labels, share.first,
                      config.train.batch_size);
 }

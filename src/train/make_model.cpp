@@ -13,7 +13,7 @@ std::shared_ptr<Denoiser> make_model(const RunConfig& config, const NetworkShape
   std::shared_ptr<Network> network = make_network(config.model, shape, seed);
   network->to(device, precision.type);
   if (precision.body != precision.type) {
-    if (config.model.kind == "mlp") {
+    if (config.model.kind == NetworkKind::mlp) {
       throw UserError("precision bf16: is for the body of a UNet, and model.kind = mlp has none");
     }
     network->set_body_type(precision.body);

@@ -21,9 +21,20 @@ at::Tensor find(const NamedTensors& weights, const std::string& name, std::int64
 }
 
 /// Pixels a side of a data set that comes in one size only; 0 for others.
-std::int64_t only_image_size(const std::string& kind) {
-  if (kind == "fashion_mnist" || kind == "mnist") return 28;
-  return kind == "cifar10" ? 32 : 0;
+std::int64_t only_image_size(DataKind kind) {
+  switch (kind) {
+    case DataKind::fashion_mnist:
+    case DataKind::mnist:
+      return 28;
+    case DataKind::cifar10:
+      return 32;
+    case DataKind::celeba:
+    case DataKind::npz:
+    case DataKind::image_folder:
+    case DataKind::toy:
+      break;
+  }
+  return 0;
 }
 
 NamedTensors fit(Network& network, const NamedTensors& tensors, const std::string& source) {
@@ -67,7 +78,8 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
                              config.diffusion.steps + missing, ", not ", config.diffusion.steps));
     }
     const std::int64_t usual = 2 * config.model.channels * config.model.channel_mult.front();
-    if (config.model.kind == "unet" && config.model.head_channels == 0 && head.size(1) != usual) {
+    if (config.model.kind == NetworkKind::unet && config.model.head_channels == 0 &&
+        head.size(1) != usual) {
       fitted.model.head_channels = head.size(1);
     }
   }

@@ -67,7 +67,7 @@ void run(const Options& options) {
   std::vector<Dataset> samples;
   for (const std::string& file : options.samples) {
     DataConfig config = RunConfig().data;
-    config.kind = "npz";
+    config.kind = DataKind::npz;
     config.path = file;
     samples.push_back(labelled(config, Split::train));
   }

@@ -132,9 +132,9 @@ ModelInputs inputs_for(const Model& model, const Dataset& dataset) {
   const Network& network = model.denoiser->network();
   const at::TensorOptions weights = network.parameters().front().second.options();
   ModelInputs inputs;
-  inputs.images = to_model_scale(
-      dataset.images.to(weights.device()), c10::typeMetaToScalarType(weights.dtype()),
-      parse_dequantization(model.config.data.dequantize), {0, Purpose::dequantize});
+  inputs.images = to_model_scale(dataset.images.to(weights.device()),
+                                 c10::typeMetaToScalarType(weights.dtype()),
+                                 model.config.data.dequantize, {0, Purpose::dequantize});
   inputs.labels = labels_for(network, dataset);
   if (inputs.labels.defined()) inputs.labels = inputs.labels.to(weights.device());
   return inputs;

@@ -144,7 +144,7 @@ void run(const Options& options) {
                   /*is_option=*/false);
   } else {
     DataConfig config = RunConfig().data;
-    config.kind = "npz";
+    config.kind = DataKind::npz;
     config.path = options.samples;
     samples = load_pixels(config, Split::train);
   }
@@ -217,7 +217,7 @@ void run(const Options& options) {
     manifold = precision_recall(some(x), some(y), options.neighbours);
   }
   const std::string sampler =
-      model ? concat(model->config.sample.sampler, " ", model->config.sample.steps,
+      model ? concat(name_of(model->config.sample.sampler), " ", model->config.sample.steps,
                      " steps, guidance ", model->config.sample.guidance)
             : "";
   Table table({"measure", "value", "deviation", "samples", "reference_images", "features",

@@ -87,7 +87,7 @@ void run(const Options& options) {
     const at::Tensor labels = labels_for(model.denoiser->network(), dataset);
     Progress progress(name, dataset.size() * options.levels.repeats, "images");
     LevelOptions levels = options.levels;
-    levels.dequantization = parse_dequantization(model.config.data.dequantize);
+    levels.dequantization = model.config.data.dequantize;
     const LevelStatistics s = level_statistics(*model.denoiser, levels, dataset.images, labels,
                                                [&](std::int64_t done) { progress.update(done); });
     const std::filesystem::path stem = folder / concat("levels-", name);

@@ -26,8 +26,8 @@ constexpr std::int64_t kMostValues = std::int64_t{1} << 27;  // held at once: 1 
 
 void check_run(const NamedModel& named, const Options& options) {
   const DataConfig& data = named.model.config.data;
-  if (data.kind != "toy") {
-    throw UserError(concat(named.name, ": data.kind = ", data.kind,
+  if (data.kind != DataKind::toy) {
+    throw UserError(concat(named.name, ": data.kind = ", name_of(data.kind),
                            ": its density is not known; a run on data.kind = toy is needed"));
   }
   const std::int64_t d = data.channels * data.image_size * data.image_size;
@@ -70,8 +70,8 @@ void run(const Options& options) {
     write_images(exact, estimated, folder / concat("toy-", name, ".csv"));
     const auto d = static_cast<double>(x[0].numel());
     const double error = (estimated - exact).mean().item<double>();
-    const bool has_width = data.toy != "gaussian";
-    table.add({name, data.toy, has_width ? data.toy_width : std::nan(""), x[0].numel(),
+    const bool has_width = data.toy != ToyKind::gaussian;
+    table.add({name, name_of(data.toy), has_width ? data.toy_width : std::nan(""), x[0].numel(),
                options.images, exact.mean().item<double>() / d, estimated.mean().item<double>() / d,
                (estimated - exact).std().item<double>() / d, error, 100.0 * error / d});
   });

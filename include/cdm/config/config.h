@@ -12,30 +12,33 @@
 #include <string>
 #include <vector>
 
+#include "cdm/config/kinds.h"
+
 namespace cdm {
 
 struct DataConfig {
-  std::string kind;       // fashion_mnist | mnist | cifar10 | celeba | npz | image_folder | toy
+  DataKind kind = {};
   std::string path;       // directory, or .npz file; absolute once loaded; "" = the usual place
   std::string test_path;  // where the test split is, when it is not found through `path`
   std::int64_t image_size = 0;  // pixels a side; 0 = what the data has
   std::int64_t channels = 0;    // 0 = what the data has
   bool horizontal_flip = false;
-  std::string dequantize;       // none | uniform: noise of one 8-bit step on training images
-  std::string toy;              // uniform | gaussian | peaks: the distribution of data.kind = toy
+  Dequantization dequantize = {};  // of training images
+  ToyKind toy = {};
   double toy_width = 0.0;       // g of U[-g/2, g/2]^d; the standard deviation of each peak
   std::int64_t toy_images = 0;  // drawn for training
 };
 
 struct DiffusionConfig {
-  std::string schedule;     // linear | cosine | uniform | flow_matching
+  ScheduleKind schedule = {};
   std::int64_t steps = 0;   // T: levels are 0..T+1, or 0..T for flow_matching
   double beta_start = 0.0;  // beta_1
   double beta_end = 0.0;    // beta_T
 };
 
 struct ModelConfig {
-  std::string kind;                        // unet | mlp | ddm_unet
+  NetworkKind kind = {};
+  Prediction predicts = {};
   std::int64_t channels = 0;               // unet: width at full resolution; mlp: hidden width
   std::vector<std::int64_t> channel_mult;  // unet: one factor per resolution
   std::int64_t res_blocks = 0;             // unet: residual blocks per resolution; mlp: layers
@@ -47,7 +50,7 @@ struct ModelConfig {
 };
 
 struct LossConfig {
-  std::string kind;  // cdm | nce | tre
+  ObjectiveKind kind = {};
   double ce_weight = 0.0;
   double mse_weight = 0.0;
   double label_dropout = 0.0;  // probability of the null class in training
@@ -81,9 +84,9 @@ struct TrainConfig {
 };
 
 struct SampleConfig {
-  std::string sampler;  // ddpm | ddim | dpm_solver_2 | dpm_solver_pp_2m | heun | euler
+  SamplerKind sampler = {};
   std::int64_t steps = 0;
-  std::string spacing;    // leading | trailing | linspace
+  Spacing spacing = {};
   double eta = 0.0;       // of ddim: 0 = no noise, 1 = the noise of ddpm
   double guidance = 0.0;  // w of classifier-free guidance: (1 + w) cond - w uncond
 };
@@ -92,8 +95,10 @@ struct RunConfig {
   RunConfig();  // the declared defaults
 
   std::int64_t seed = 0;
-  std::string device;     // auto | cpu | cuda | cuda:N
-  std::string precision;  // fp32 | tf32 | bf16
+  std::string device;         // auto | cpu | cuda | cuda:N
+  Arithmetic precision = {};  // never fp64, which only programs' --precision can ask for
+  Operations operations = {};
+  Collectives collectives = {};
   bool own_cuda_kernels = false;
   bool cuda_graphs = false;
   DataConfig data;

@@ -43,8 +43,11 @@ struct KindNames<ToyKind> {
       {{ToyKind::uniform, "uniform"}, {ToyKind::gaussian, "gaussian"}, {ToyKind::peaks, "peaks"}}};
 };
 
-/// Whether images are moved off the 8-bit lattice by noise of one 8-bit step.
-enum class Dequantization { none, uniform };
+/// How 8-bit values u become values x of the model's scale.
+enum class Dequantization {
+  none,     // x = u / 127.5 - 1: the 8-bit points themselves
+  uniform,  // x = (u + U[0, 1)) / 128 - 1: noise of one 8-bit step on each
+};
 template <>
 struct KindNames<Dequantization> {
   static constexpr KindTable<Dequantization, 2> all = {

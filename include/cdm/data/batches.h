@@ -5,7 +5,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <string>
 
 #include "cdm/data/dataset.h"
 #include "cdm/device/random.h"
@@ -17,20 +16,12 @@ struct Batch {
   at::Tensor labels;  // int64 [B], or undefined
 };
 
-/// How pixels u in 0..255 become values x.
-enum class Dequantization {
-  none,     // x = u / 255 * 2 - 1: the 8-bit points themselves
-  uniform,  // x = (u + U[0, 1)) / 128 - 1
-};
-
-/// "none" or "uniform"; throws UserError otherwise.
-Dequantization parse_dequantization(const std::string& name);
-
 /// uint8 pixels to [-1, 1]: u / 255 * 2 - 1. Values that are no pixels are left as they are.
 at::Tensor to_unit_range(const at::Tensor& pixels, at::ScalarType type);
 
-/// The same, or with the noise of `stream` where `dequantization` asks for it; row i of `pixels`
-/// gets that of row first_row + i. Values that are no pixels are left as they are.
+/// The same for Dequantization::none; (u + U[0, 1)) / 128 - 1 for Dequantization::uniform, where
+/// row i of `pixels` gets the noise of row first_row + i of `stream`. Values that are no pixels are
+/// left as they are.
 at::Tensor to_model_scale(const at::Tensor& pixels, at::ScalarType type,
                           Dequantization dequantization, const RandomStream& stream,
                           std::int64_t first_row = 0);

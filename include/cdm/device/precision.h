@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Floating-point arithmetic by name.
+// What each kind of floating-point arithmetic means for tensors.
 #pragma once
 
 #include <c10/core/ScalarType.h>
 
-#include <string>
+#include "cdm/config/kinds.h"
 
 namespace cdm {
 
@@ -14,8 +14,7 @@ struct Precision {
   bool tf32;            // whether matrix products on the GPU may round their inputs to TF32
 };
 
-/// fp64, fp32, tf32 or bf16 (a bf16 body under fp32 weights). Throws UserError for another name.
-Precision parse_precision(const std::string& name);
+Precision precision_of(Arithmetic arithmetic);
 
 /// Turns TF32 on or off for this process.
 void allow_tf32(bool on);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "cdm/config/kinds.h"
 #include "cdm/distributed/place.h"
 
 namespace cdm {
@@ -26,7 +27,8 @@ class ProcessGroup {
  public:
   /// Waits until all processes are there, a few minutes at most. Throws std::runtime_error, naming
   /// address and port, when they are not. A group of one needs no network.
-  explicit ProcessGroup(const Place& place = {});
+  /// `collectives` must be the same in all processes.
+  explicit ProcessGroup(const Place& place = {}, Collectives collectives = Collectives::automatic);
   ~ProcessGroup();
   /// A group of one.
   static const ProcessGroup& alone();
@@ -65,6 +67,7 @@ class ProcessGroup {
   struct Backend;
 
   Place place_;
+  Collectives collectives_;
   std::unique_ptr<Backend> backend_;  // null when alone
 };
 

@@ -3,7 +3,8 @@
 // argument, and that gradient once more; one that cannot be differentiated a third time throws when
 // asked to. Fused versions stand in for their plain twins (cdm::reference) where they exist: the
 // convolution and the concatenation everywhere, the normalisation on the CPU, and on a GPU with
-// own_cuda_kernels. CDM_OPS=reference in the environment selects the twins everywhere.
+// own_cuda_kernels. set_fused(false) (in a configuration,
+// operations: plain) selects the twins everywhere.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -30,7 +31,7 @@ at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
 /// q, k, v [B, C, H, W] -> [B, C, H, W]: softmax over pixels of q.k / sqrt(C), applied to v.
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
-/// Whether the fused versions are in use; set_fused overrides CDM_OPS for this process.
+/// Whether this process uses the fused versions. It does until it is told otherwise.
 bool fused();
 void set_fused(bool fused);
 

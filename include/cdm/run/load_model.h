@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,12 @@
 namespace cdm {
 
 struct LoadOptions {
-  std::string path;                    // run directory or checkpoint folder
-  std::vector<std::string> overrides;  // section.key=value over the run's configuration
-  std::string device;                  // "" = the configuration's
-  std::string precision;               // "" = the configuration's; fp64 is possible, too
-  int local_rank = 0;                  // the GPU that "auto" and "cuda" mean
-  bool average = true;                 // the moving average of the weights, or the last ones
+  std::string path;                     // run directory or checkpoint folder
+  std::vector<std::string> overrides;   // section.key=value over the run's configuration
+  std::string device;                   // "" = the configuration's
+  std::optional<Arithmetic> precision;  // empty = the configuration's
+  int local_rank = 0;                   // the GPU that "auto" and "cuda" mean
+  bool average = true;                  // the moving average of the weights, or the last ones
 };
 
 struct Model {

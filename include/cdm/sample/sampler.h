@@ -50,8 +50,7 @@ using StepCallback = std::function<void(const SampleStep&)>;
 ///   trailing: T, T-k, T-2k, ... with k = T / count, rounded to the nearest level
 ///   linspace: `count` levels evenly from 1 to T, rounded to the nearest
 /// Throws UserError unless 1 <= count <= T and the spacing is one of these.
-std::vector<std::int64_t> sampling_levels(std::int64_t T, std::int64_t count,
-                                          const std::string& spacing);
+std::vector<std::int64_t> sampling_levels(std::int64_t T, std::int64_t count, Spacing spacing);
 
 /// Whether the sampler draws noise in its steps.
 bool draws_noise(const SampleConfig& config);

@@ -32,7 +32,7 @@ struct SecondGradient : Function<SecondGradient> {
 
   static variable_list backward(AutogradContext* context, const variable_list& /*grads*/) {
     TORCH_CHECK(false, name(context->saved_data.at("silu").toBool()),
-                " has no third derivative; CDM_OPS=reference has one");
+                " has no third derivative; operations = plain has one");
   }
 };
 
