@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "cdm/core/error.h"
+#include "cdm/core/for_each_batch.h"
 #include "cdm/core/text.h"
 #include "cdm/diffusion/classifier.h"
 #include "cdm/eval/levels.h"
@@ -46,8 +47,8 @@ std::vector<std::int64_t> noise_levels_of(const Options& options, const NamedMod
 at::Tensor all_log_probs(const Classifier& classifier, const LevelOptions& options,
                          const ModelInputs& inputs, std::int64_t s) {
   std::vector<at::Tensor> parts;
-  for (std::int64_t first = 0; first < inputs.images.size(0); first += options.batch_size) {
-    const std::int64_t count = std::min(options.batch_size, inputs.images.size(0) - first);
+  const std::int64_t total = inputs.images.size(0);
+  for_each_batch(total, options.batch_size, [&](std::int64_t first, std::int64_t count) {
     const at::Tensor x0 = inputs.images.narrow(0, first, count);
     const at::Tensor labels =
         inputs.labels.defined() ? inputs.labels.narrow(0, first, count) : at::Tensor();
@@ -55,7 +56,7 @@ at::Tensor all_log_probs(const Classifier& classifier, const LevelOptions& optio
     const at::Tensor x_t =
         classifier.schedule().add_noise(x0, t, evaluation_noise(options.seed, first, x0));
     parts.push_back(classifier.log_prob_all_levels(x_t, labels).to(at::kCPU, at::kDouble));
-  }
+  });
   return at::cat(parts);
 }
 

@@ -10,6 +10,7 @@
 
 #include "../program.h"
 #include "cdm/core/error.h"
+#include "cdm/core/for_each_batch.h"
 #include "cdm/core/log.h"
 #include "cdm/core/progress.h"
 #include "cdm/core/text.h"
@@ -64,11 +65,10 @@ class Features {
   }
   void add_all(const Dataset& dataset, std::int64_t batch, const std::string& task) {
     Progress progress(task, dataset.size(), "images");
-    for (std::int64_t first = 0; first < dataset.size(); first += batch) {
-      const std::int64_t count = std::min(batch, dataset.size() - first);
+    for_each_batch(dataset.size(), batch, [&](std::int64_t first, std::int64_t count) {
       add(dataset.images.narrow(0, first, count));
       progress.update(first + count);
-    }
+    });
   }
 
   FeatureMoments moments(const std::string& source) const { return statistics_.moments(source); }
