@@ -27,9 +27,8 @@
 #include "cdm/device/memory_advice.h"
 #include "cdm/device/precision.h"
 #include "cdm/device/random.h"
-#include "cdm/ops/cuda_kernels.h"
 #include "cdm/ops/flops.h"
-#include "cdm/ops/ops.h"
+#include "cdm/run/start_device.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/make_model.h"
 #include "program.h"
@@ -226,10 +225,7 @@ void run(const Options& options) {
   cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
   if (!options.device.empty()) config.device = options.device;
   const std::vector<std::string> work = chosen_work(options, config);
-  const at::Device device = cdm::resolve_device(config.device);
-  cdm::allow_tf32(cdm::precision_of(config.precision).tf32);
-  cdm::ops::set_fused(config.operations == cdm::Operations::fused);
-  cdm::use_own_cuda_kernels(config.own_cuda_kernels, device);
+  const at::Device device = cdm::start_device(config, config.precision);
   const auto trial = [&](std::int64_t images) {
     cdm::RunConfig smaller = config;
     smaller.train.batch_size = images;
