@@ -71,10 +71,12 @@ TEST_F(CdmBench, LeavesOutTheDensityOfAPlainDenoiser) {
 
 TEST_F(CdmBench, PrintsATable) {
   const std::string out = bench({"tiny.yaml", "--what", "sample", "--set", "train.batch_size=5"});
-  EXPECT_THAT(out, HasSubstr("batch 5 on cpu, 1 threads, fp32, "));
+  EXPECT_THAT(out, HasSubstr("batch 5 on cpu, 1 threads, fp32, fused operations, "));
   EXPECT_THAT(out, HasSubstr("work    median ms   images/s"));
   EXPECT_THAT(out, HasSubstr("\nsample "));
   EXPECT_THAT(out, testing::Not(HasSubstr("\ntrain ")));
+  EXPECT_THAT(bench({"tiny.yaml", "--what", "sample", "--set", "operations=plain"}),
+              HasSubstr("fp32, plain operations, "));
 }
 
 }  // namespace
