@@ -313,11 +313,12 @@ TEST_F(IgnoredKeys, AreThoseThatAreDeclaredForOtherKinds) {
       } else if (depends_on(key, kind) && !is_left_out(key, *config)) {
         RunConfig changed = *config;
         change(key, changed);
-        EXPECT_NE(outcome(changed, folder_ / "run"), expected) << key.full_name();
+        EXPECT_TRUE(outcome(changed, folder_ / "run") != expected) << key.full_name();
         seen.insert(key.full_name());
       }
     }
-    EXPECT_EQ(outcome(others, folder_ / "run"), expected);
+    EXPECT_TRUE(outcome(others, folder_ / "run") == expected)
+        << "a key of other kinds has an effect";
   }
   for (const Key& key : config_keys()) {
     if (!key.conditions.empty()) {
