@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
@@ -58,15 +60,15 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
   if (levels_between(config.diffusion) < 0) {
     fail("diffusion.steps", "must be at least 1 for diffusion.schedule = flow_matching");
   }
-  const bool is_denoiser = config.model.predicts == Prediction::noise;
-  if (is_denoiser != (config.loss.kind == ObjectiveKind::denoising)) {
-    fail("loss.kind", is_denoiser ? "must be denoising for model.predicts = noise"
-                                  : "must be cdm, nce or tre for model.predicts = logits");
-  }
-  if (is_denoiser) {
-    if (config.model.kind == NetworkKind::mlp) {
-      fail("model.predicts", "must be logits for model.kind = mlp");
+  if (prediction_for(config.loss.kind) != config.model.predicts) {
+    std::vector<std::string> legal;
+    for (const auto& [kind, name] : KindNames<ObjectiveKind>::all) {
+      if (prediction_for(kind) == config.model.predicts) legal.emplace_back(name);
     }
+    fail("loss.kind", concat("must be ", join(legal, " or "),
+                             " for model.predicts = ", name_of(config.model.predicts)));
+  }
+  if (config.loss.kind == ObjectiveKind::denoising) {
     if (levels_between(config.diffusion) == 0) {
       fail("diffusion.steps", "leaves no level with both image and noise to learn from");
     }

