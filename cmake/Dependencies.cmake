@@ -64,6 +64,9 @@ if(NOT TARGET libjpeg-turbo::turbojpeg)
                       "(Debian: libturbojpeg0-dev), or set libjpeg-turbo_DIR")
 endif()
 
+# Nettle is not built with CMake.
+include("${CMAKE_CURRENT_LIST_DIR}/Nettle.cmake")
+
 if(CDM_BUILD_TESTS)
   cdm_dependency(GTest 1.11 google/googletest/archive/refs/tags/v1.14.0.tar.gz
     8ad598c73ad796e0d8280b082cebd82a630d73e73cd3c70057938a6501bba5d7)

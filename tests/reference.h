@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "arrays.h"
 #include "cdm/config/config.h"
 #include "cdm/core/text.h"
 #include "cdm/io/npy.h"
@@ -48,7 +49,7 @@ struct ReferenceCase {
   explicit ReferenceCase(std::filesystem::path where)
       : folder(std::move(where)), loss(tensors("loss.safetensors")) {
     const std::string source = file("checkpoint.pth").string();
-    const TrainingState read = read_official_checkpoint(source).state;
+    const TrainingState read = read_official_checkpoint(source);
     config = fit_to_weights(load_config(file("config.yaml")), read.model, source);
     checkpoint = fit_to_network(config, read, source);
     if (has("nll.safetensors")) nll = tensors("nll.safetensors");

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "arrays.h"
 #include "cdm/device/device.h"
 #include "cdm/io/npy.h"
 #include "cdm/io/npz.h"

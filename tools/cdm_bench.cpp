@@ -27,9 +27,8 @@
 #include "cdm/device/memory_advice.h"
 #include "cdm/device/precision.h"
 #include "cdm/device/random.h"
-#include "cdm/ops/cuda_kernels.h"
 #include "cdm/ops/flops.h"
-#include "cdm/ops/ops.h"
+#include "cdm/run/start_device.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/make_model.h"
 #include "program.h"
@@ -203,7 +202,7 @@ void report(const Options& options, const std::vector<std::string>& work,
   if (!options.json) {
     std::cout << "batch " << config.train.batch_size << " on " << device.str() << ", "
               << at::get_num_threads() << " threads, " << cdm::name_of(config.precision) << ", "
-              << cdm::name_of(config.operations) << " operations, matrix product "
+              << (cdm::ops::fused() ? "fused" : "plain") << " operations, matrix product "
               << cdm::fixed(bench.gemm() / 1e9, 0) << " GFLOP/s\n"
               << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
   }
@@ -226,10 +225,7 @@ void run(const Options& options) {
   cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
   if (!options.device.empty()) config.device = options.device;
   const std::vector<std::string> work = chosen_work(options, config);
-  const at::Device device = cdm::resolve_device(config.device);
-  cdm::allow_tf32(cdm::precision_of(config.precision).tf32);
-  cdm::ops::set_fused(config.operations == cdm::Operations::fused);
-  cdm::use_own_cuda_kernels(config.own_cuda_kernels, device);
+  const at::Device device = cdm::start_device(config, config.precision);
   const auto trial = [&](std::int64_t images) {
     cdm::RunConfig smaller = config;
     smaller.train.batch_size = images;

@@ -44,7 +44,7 @@ void import_run(const Options& options) {
         options.out, ": is a run already, which is not overwritten; name another folder"));
   }
   const cdm::RunConfig given = cdm::load_config(options.config, options.set);
-  const cdm::TrainingState state = cdm::read_official_checkpoint(options.input).state;
+  const cdm::TrainingState state = cdm::read_official_checkpoint(options.input);
   const cdm::RunConfig config = cdm::fit_to_weights(given, state.model, options.input);
   run.save(cdm::fit_to_network(config, state, options.input), 0);
   run.save_config(config);
@@ -61,12 +61,12 @@ void import_run(const Options& options) {
                             run.root().string()));
 }
 
-/// A run's checkpoint -> the authors' file. A run counts no epochs, and keeps no loss.
+/// A run's checkpoint -> the authors' file.
 void export_torch(const cdm::ModelFiles& files, const fs::path& out) {
   const cdm::RunConfig config = cdm::load_config(files.config);
   const cdm::TrainingState state = cdm::fit_to_network(
       config, cdm::read_checkpoint(files.checkpoint), files.checkpoint.string());
-  cdm::write_official_checkpoint(out, {state, /*epoch=*/0, /*loss=*/0.0}, config.train);
+  cdm::write_official_checkpoint(out, state, config.train);
 }
 
 void export_run(const Options& options) {

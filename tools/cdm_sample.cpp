@@ -76,6 +76,11 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::LoadedModel& lo
   sampling.steps = options.steps.value_or(sampling.steps);
   sampling.guidance = options.guidance.value_or(sampling.guidance);
   sampling.eta = options.eta.value_or(sampling.eta);
+  if (options.eta && sampling.sampler != cdm::SamplerKind::ddim) {
+    throw cdm::UserError(cdm::concat("--eta ", *options.eta,
+                                     ": is only for --sampler ddim; the sampler is ",
+                                     cdm::name_of(sampling.sampler)));
+  }
   if (!(sampling.guidance >= 0.0 && sampling.guidance <= kLargestGuidance)) {  // NaN neither
     throw cdm::UserError(cdm::concat("--guidance ", sampling.guidance, ": must be a number in 0..",
                                      kLargestGuidance));
@@ -270,6 +275,7 @@ void write_settings(const Options& options, const cdm::LoadedModel& loaded,
       {"classes", options.generate.classes},
       {"version", cdm::version_text()},
   };
+  if (sampling.sampler != cdm::SamplerKind::ddim) settings.erase("eta");
   cdm::write_atomically(options.out + ".json",
                         [&](std::ostream& out) { out << settings.dump(2) << '\n'; });
 }

@@ -11,13 +11,9 @@
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "cdm/data/dataset.h"
-#include "cdm/device/device.h"
-#include "cdm/device/precision.h"
-#include "cdm/device/random.h"
 #include "cdm/model/network.h"
-#include "cdm/ops/cuda_kernels.h"
-#include "cdm/ops/ops.h"
 #include "cdm/run/replay.h"
+#include "cdm/run/start_device.h"
 #include "cdm/run/trainer.h"
 #include "cdm/train/make_model.h"
 #include "program.h"
@@ -57,10 +53,7 @@ void train(const Options& options) {
   if (!options.device.empty()) config.device = options.device;
   if (options.dry_run) return dry_run(config);
   const cdm::ProcessGroup group = cdm::join_group(config.collectives);
-  const at::Device device = cdm::resolve_device(config.device, group.local_rank());
-  cdm::allow_tf32(cdm::precision_of(config.precision).tf32);
-  cdm::ops::set_fused(config.operations == cdm::Operations::fused);
-  cdm::use_own_cuda_kernels(config.own_cuda_kernels, device);
+  const at::Device device = cdm::start_device(config, config.precision, group.local_rank());
   const std::filesystem::path folder = options.run_dir.empty()
                                            ? "runs" / std::filesystem::path(file).stem()
                                            : std::filesystem::path(options.run_dir);

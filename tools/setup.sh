@@ -33,6 +33,7 @@ nlohmann/json.hpp              nlohmann-json3-dev
 zlib.h                         zlib1g-dev
 png.h                          libpng-dev
 turbojpeg.h                    libturbojpeg0-dev
+nettle/sha2.h                  nettle-dev
 gtest/gtest.h                  libgtest-dev
 gmock/gmock.h                  libgmock-dev
 benchmark/benchmark.h          libbenchmark-dev

@@ -7,7 +7,6 @@
 #include <c10/util/Exception.h>
 #include <dlfcn.h>
 #include <malloc.h>
-#include <unistd.h>
 
 #include <charconv>
 #include <filesystem>
@@ -127,14 +126,6 @@ std::int64_t peak_memory_bytes(at::Device device) {
       allocator->getDeviceStats(device.has_index() ? device.index() : c10::DeviceIndex{0});
   using Kind = c10::CachingAllocator::StatType;
   return stats.allocated_bytes[static_cast<std::size_t>(Kind::AGGREGATE)].peak;
-}
-
-std::int64_t resident_memory_bytes() {
-  std::ifstream statm("/proc/self/statm");
-  std::int64_t total_pages = 0;
-  std::int64_t resident_pages = 0;
-  if (!(statm >> total_pages >> resident_pages)) return 0;
-  return resident_pages * ::sysconf(_SC_PAGESIZE);
 }
 
 }  // namespace cdm

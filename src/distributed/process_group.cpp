@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <exception>
 #include <functional>
+#include <stdexcept>
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -61,7 +62,7 @@ void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const ProcessRank& pro
   try {
     work->wait();
   } catch (const std::exception& error) {
-    throw LostProcess(
+    throw std::runtime_error(
         concat(name_of(process), ": another process is gone: ", first_line(error.what())));
   }
 }

@@ -6,8 +6,11 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/upsample_bilinear2d.h>
 #include <c10/core/GradMode.h>
+#include <nettle/base16.h>
+#include <nettle/sha2.h>
 #include <torch/csrc/jit/serialization/import.h>
 
+#include <array>
 #include <optional>
 #include <sstream>
 #include <string_view>
@@ -17,7 +20,6 @@
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
 #include "cdm/core/text.h"
-#include "io/sha256.h"
 
 namespace cdm {
 namespace {
@@ -34,6 +36,18 @@ std::string reason(const std::exception& error) {
     if (chosen.empty() || line.starts_with("RuntimeError: ")) chosen = line;
   }
   return printable(chosen.substr(0, chosen.find(". ")));
+}
+
+/// SHA-256 in 64 hexadecimal digits, as the program sha256sum prints it.
+std::string sha256_of(std::string_view bytes) {
+  sha256_ctx context;
+  sha256_init(&context);
+  sha256_update(&context, bytes.size(), reinterpret_cast<const std::uint8_t*>(bytes.data()));
+  std::array<std::uint8_t, SHA256_DIGEST_SIZE> digest = {};
+  sha256_digest(&context, digest.size(), digest.data());
+  std::string text(BASE16_ENCODE_LENGTH(SHA256_DIGEST_SIZE), ' ');
+  base16_encode_update(text.data(), digest.size(), digest.data());
+  return text;
 }
 
 /// A fixed picture of every shade, so that a network that divides by a deviation has one.
@@ -67,8 +81,7 @@ class FeatureNetwork::Impl {
     TORCH_CHECK(image_size >= 1 && resize_to >= 1, "images of ", image_size, " pixels to ",
                 resize_to);
     std::string bytes = read_file(file);
-    sha256_ = cdm::sha256(bytes);
-    file_bytes_ = static_cast<std::int64_t>(bytes.size());
+    sha256_ = sha256_of(bytes);
     load(std::move(bytes));
     dimensions_ = features(test_images(image_size)).size(1);
   }
@@ -110,7 +123,6 @@ class FeatureNetwork::Impl {
 
   std::int64_t dimensions() const { return dimensions_; }
   const std::string& sha256() const { return sha256_; }
-  std::int64_t file_bytes() const { return file_bytes_; }
 
  private:
   void load(std::string bytes) {
@@ -170,7 +182,7 @@ class FeatureNetwork::Impl {
   Resize resize_;
   std::int64_t resize_to_;
   std::string sha256_;
-  std::int64_t file_bytes_ = 0, dimensions_ = 0;
+  std::int64_t dimensions_ = 0;
   torch::jit::Module module_;
   bool returns_features_on_demand_ = false;
 };
@@ -185,7 +197,6 @@ at::Tensor FeatureNetwork::features(const at::Tensor& images) const {
 }
 std::int64_t FeatureNetwork::dimensions() const { return impl_->dimensions(); }
 const std::string& FeatureNetwork::sha256() const { return impl_->sha256(); }
-std::int64_t FeatureNetwork::file_bytes() const { return impl_->file_bytes(); }
 std::string FeatureNetwork::resize_text() const { return impl_->resize_text(); }
 std::string FeatureNetwork::frechet_name() const { return impl_->name("FID", "FD"); }
 std::string FeatureNetwork::kernel_name() const { return impl_->name("KID", "KD"); }

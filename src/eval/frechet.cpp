@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "cdm/core/error.h"
+#include "cdm/core/for_each_batch.h"
 #include "cdm/core/text.h"
 #include "cdm/device/random.h"
 
@@ -25,9 +26,9 @@ constexpr std::int64_t kBlockElements = std::int64_t{1} << 22;  // 32 MiB of flo
 template <class Visit>
 void for_each_block(const at::Tensor& x, std::int64_t columns, const Visit& visit) {
   const std::int64_t rows = std::max<std::int64_t>(kBlockElements / columns, 1);
-  for (std::int64_t first = 0; first < x.size(0); first += rows) {
-    visit(first, x.narrow(0, first, std::min(rows, x.size(0) - first)));
-  }
+  for_each_batch(x.size(0), rows, [&](std::int64_t first, std::int64_t count) {
+    visit(first, x.narrow(0, first, count));
+  });
 }
 
 /// F with F F' = covariance.

@@ -8,9 +8,9 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
-#include <algorithm>
 #include <numeric>
 
+#include "cdm/core/for_each_batch.h"
 #include "cdm/data/batches.h"
 #include "cdm/device/random.h"
 
@@ -95,8 +95,7 @@ LevelStatistics level_statistics(const Model& model, const LevelOptions& options
     }
   }
   for (std::int64_t repeat = 0; repeat < options.repeats; ++repeat) {
-    for (std::int64_t first = 0; first < total; first += options.batch_size) {
-      const std::int64_t batch = std::min(options.batch_size, total - first);
+    for_each_batch(total, options.batch_size, [&](std::int64_t first, std::int64_t batch) {
       const at::Tensor x0 =
           to_model_scale(images.narrow(0, first, batch).to(network.device()), type,
                          options.dequantization, {options.seed, Purpose::dequantize}, first);
@@ -114,7 +113,7 @@ LevelStatistics level_statistics(const Model& model, const LevelOptions& options
       sums.mse.index_add_(0, t, per_image((eps - noise).square()));
       if (model.has_density()) add_decisions(sums, model.density(), x_t, t, classes);
       if (on_progress) on_progress(number + batch);
-    }
+    });
   }
   // Sums to means; NaN where there was no image.
   sums.mse.div_(sums.count);
@@ -137,8 +136,7 @@ std::vector<DenoisingError> denoising_errors(const Model& model,
   std::vector<DenoisingError> errors;
   for (const std::int64_t level : levels) {
     double sum = 0.0;
-    for (std::int64_t first = 0; first < total; first += options.batch_size) {
-      const std::int64_t batch = std::min(options.batch_size, total - first);
+    for_each_batch(total, options.batch_size, [&](std::int64_t first, std::int64_t batch) {
       const at::Tensor x0 = images.narrow(0, first, batch);
       const at::Tensor classes = labels.defined() ? labels.narrow(0, first, batch) : at::Tensor();
       const at::Tensor t = at::full({batch}, level, x0.options().dtype(at::kLong));
@@ -147,7 +145,7 @@ std::vector<DenoisingError> denoising_errors(const Model& model,
       sum += per_image((eps - noise).square()).sum().item<double>();
       done += batch;
       if (on_progress) on_progress(done);
-    }
+    });
     const double mse = sum / static_cast<double>(total);
     const double sigma = schedule.sigma(level);
     const double to_image = sigma / schedule.signal(level);

@@ -6,8 +6,9 @@
 #include <ATen/ops/one_hot.h>
 #include <c10/util/Exception.h>
 
-#include <algorithm>
 #include <vector>
+
+#include "cdm/core/for_each_batch.h"
 
 namespace cdm {
 
@@ -18,15 +19,15 @@ at::Tensor nearest_class(const at::Tensor& queries, const at::Tensor& images,
   const std::int64_t classes = labels.max().item<std::int64_t>() + 1;
   const at::Tensor norms = images.square().sum(1);
   std::vector<at::Tensor> decided;
-  for (std::int64_t first = 0; first < queries.size(0); first += kAtOnce) {
-    const at::Tensor block = queries.narrow(0, first, std::min(kAtOnce, queries.size(0) - first));
+  for_each_batch(queries.size(0), kAtOnce, [&](std::int64_t first, std::int64_t count) {
+    const at::Tensor block = queries.narrow(0, first, count);
     // The square of the distance, less what all images have in common.
     const at::Tensor distances = norms - 2.0 * block.mm(images.t());
     const at::Tensor nearest = std::get<1>(distances.topk(k, 1, /*largest=*/false));
     const at::Tensor votes =
         at::one_hot(labels.index_select(0, nearest.flatten()), classes).view({-1, k, classes});
     decided.push_back(votes.sum(1).argmax(1));
-  }
+  });
   return at::cat(decided);
 }
 

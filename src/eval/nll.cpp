@@ -15,13 +15,13 @@
 #include <limits>
 #include <numbers>
 
+#include "cdm/core/for_each_batch.h"
 #include "cdm/data/batches.h"
 #include "cdm/device/random.h"
 
 namespace cdm {
-Scores score_images(const Model& model, const ScoreOptions& options,
-                    const at::Tensor& images, const at::Tensor& labels,
-                    const std::function<void(std::int64_t)>& on_progress,
+Scores score_images(const Model& model, const ScoreOptions& options, const at::Tensor& images,
+                    const at::Tensor& labels, const std::function<void(std::int64_t)>& on_progress,
                     const ProcessGroup& group) {
   const c10::NoGradGuard no_grad;
   const Density& density = model.density();
@@ -31,9 +31,7 @@ Scores score_images(const Model& model, const ScoreOptions& options,
   const std::int64_t total = images.size(0);
   // Zero where another process scores.
   Scores scores = {at::zeros({total}, at::kDouble), at::zeros({total}, at::kDouble)};
-  for (std::int64_t first = group.rank() * options.batch_size; first < total;
-       first += group.size() * options.batch_size) {
-    const std::int64_t count = std::min(options.batch_size, total - first);
+  const auto score = [&](std::int64_t first, std::int64_t count) {
     const at::Tensor pixels = images.narrow(0, first, count).to(network.device());
     const at::Tensor classes =
         labels.defined() ? labels.narrow(0, first, count).to(network.device()) : at::Tensor();
@@ -50,7 +48,8 @@ Scores score_images(const Model& model, const ScoreOptions& options,
       log_sum.copy_(at::logaddexp(log_sum, log_prob));
     }
     if (on_progress) on_progress(first + count);
-  }
+  };
+  for_each_batch(total, options.batch_size, score, group.rank(), group.size());
   group.sum(scores.log_prob);
   group.sum(scores.importance_weighted);
   scores.log_prob.div_(static_cast<double>(draws));

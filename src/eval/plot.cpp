@@ -5,29 +5,56 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <ostream>
+#include <stdexcept>
+#include <string_view>
 
 #include "cdm/core/file.h"
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
+#include "eval/plot_scripts.h"  // made by cmake/Plots.cmake
 
 namespace cdm {
 namespace {
 
-constexpr int kNotFound = 127;  // what a shell or a spawned child reports for a missing program
+constexpr int kNotFound = 127;  // the exit code with which a shell reports a missing program
 
-/// Exit code of `gnuplot NAME` run in `folder`; not 0 either where it could not be started.
-int run_gnuplot(const std::filesystem::path& folder, const std::string& name) {
+std::string_view script_of(const std::string& kind) {
+  const auto* const found =
+      std::find_if(std::begin(kPlotScripts), std::end(kPlotScripts),
+                   [&](const PlotScript& script) { return script.kind == kind; });
+  if (found == std::end(kPlotScripts)) throw std::logic_error(concat("no plots/", kind, ".gp"));
+  return found->text;
+}
+
+/// The text as one word of bash, on one line.
+std::string shell_word(const std::string& text) {
+  std::string word = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      word += "'\\''";
+    } else if (c == '\n') {
+      word += "'$'\\n''";
+    } else {
+      word += c;
+    }
+  }
+  return word + '\'';
+}
+
+/// Exit code of the command, run in `folder`; not 0 either where it could not be started.
+int run_in(const std::filesystem::path& folder, std::vector<std::string> command) {
+  std::vector<char*> words;
+  for (std::string& word : command) words.push_back(word.data());
+  words.push_back(nullptr);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-  std::string program = "gnuplot";
-  std::string argument = name;
-  const std::array<char*, 3> arguments = {program.data(), argument.data(), nullptr};
   pid_t child = 0;
-  const int error = posix_spawnp(&child, "gnuplot", &actions, nullptr, arguments.data(), environ);
+  const int error = posix_spawnp(&child, words[0], &actions, nullptr, words.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (error == ENOENT) return kNotFound;
   if (error != 0) return error;
@@ -39,34 +66,17 @@ int run_gnuplot(const std::filesystem::path& folder, const std::string& name) {
 
 }  // namespace
 
-std::string gnuplot_text(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) {
-    if (c == '\'') quoted += '\'';
-    quoted += c;
-  }
-  return quoted + '\'';
-}
-
-void plot(const std::filesystem::path& stem, const std::string& commands, PlotSize size) {
+void plot(const std::filesystem::path& stem, const std::string& kind,
+          const std::vector<std::string>& arguments) {
   const std::string name = stem.filename().string();
-  const std::string script = name + ".gp";
-  const std::string pixels = concat(size.width, ",", size.height);
+  std::vector<std::string> command = {"gnuplot", "-c", name + ".gp", name};
+  command.insert(command.end(), arguments.begin(), arguments.end());
   write_atomically(stem.string() + ".gp", [&](std::ostream& out) {
-    out << "# Draws " << name << ".svg and " << name << ".png from the data beside it: gnuplot "
-        << script << "\n"
-        << "set datafile separator ','\n"
-        << "set encoding utf8\n"
-        << "set grid lc rgb '#dddddd'\n"
-        << "set terminal svg size " << pixels << " dynamic background rgb 'white' font 'sans,13'\n"
-        << "set output " << gnuplot_text(name + ".svg") << "\n"
-        << commands << "set terminal pngcairo size " << pixels << " font 'sans,11'\n"
-        << "set output " << gnuplot_text(name + ".png") << "\n"
-        << "replot\n"
-        << "set output\n";
+    out << "# This picture: gnuplot -c";
+    for (std::size_t i = 2; i < command.size(); ++i) out << ' ' << shell_word(command[i]);
+    out << '\n' << script_of(kind);
   });
-  const std::filesystem::path folder = stem.has_parent_path() ? stem.parent_path() : ".";
-  const int code = run_gnuplot(folder, script);
+  const int code = run_in(stem.has_parent_path() ? stem.parent_path() : ".", command);
   if (code == 0) return;
   for (const char* const extension : {".svg", ".png"}) {
     std::error_code ignored;  // old or half drawn, they do not show the data

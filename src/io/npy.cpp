@@ -146,15 +146,6 @@ at::Tensor read_npy(const std::filesystem::path& path) {
   return parse_npy(read_file(path), path.string());
 }
 
-void write_npy(const std::filesystem::path& path, const at::Tensor& array) {
-  const at::Tensor host = array.detach().to(at::kCPU).contiguous();
-  write_atomically(path, [&](std::ostream& out) {
-    out << npy_header(host.scalar_type(), host.sizes().vec());
-    out.write(static_cast<const char*>(host.const_data_ptr()),
-              static_cast<std::streamsize>(host.nbytes()));
-  });
-}
-
 NpyWriter::NpyWriter(std::filesystem::path path, at::ScalarType type,
                      std::vector<std::int64_t> shape)
     : file_(std::move(path)), type_(type), shape_(std::move(shape)) {

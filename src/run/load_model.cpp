@@ -5,11 +5,9 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
-#include "cdm/device/device.h"
 #include "cdm/device/precision.h"
-#include "cdm/ops/cuda_kernels.h"
-#include "cdm/ops/ops.h"
 #include "cdm/run/checkpoint.h"
+#include "cdm/run/start_device.h"
 #include "cdm/train/make_model.h"
 
 namespace cdm {
@@ -25,17 +23,14 @@ LoadedModel load_model(const LoadOptions& options) {
   const ModelFiles files = find_model(options.path);
   RunConfig config = load_config(files.config, options.overrides);
   if (!options.device.empty()) config.device = options.device;
-  const Precision precision = precision_of(options.precision.value_or(config.precision));
+  const Arithmetic arithmetic = options.precision.value_or(config.precision);
   if (config.data.image_size == 0 || config.data.channels == 0) {
     throw UserError(concat(files.config.string(),
                            ": data.image_size and data.channels must say what the model was made "
                            "for; they are filled in by cdm-train"));
   }
-  const at::Device device = resolve_device(config.device, options.local_rank);
-  allow_tf32(precision.tf32);
-  ops::set_fused(config.operations == Operations::fused);
-  use_own_cuda_kernels(config.own_cuda_kernels, device);
-  Model model = make_model(config, network_shape(config), device, precision, 0);
+  const at::Device device = start_device(config, arithmetic, options.local_rank);
+  Model model = make_model(config, network_shape(config), device, precision_of(arithmetic), 0);
   model.network().load(read_weights(files.checkpoint, options.average), files.checkpoint.string());
   return {config, files, std::move(model)};
 }

@@ -6,60 +6,19 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <cstring>
 #include <iterator>
 #include <ostream>
 #include <stdexcept>
-#include <string_view>
 
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
+#include "config/keys.h"
 
 namespace cdm {
-namespace {
-
-/// What may change from one start of a run to the next: these keys, and every key that begins with
-/// one that ends in a dot.
-constexpr std::array<std::string_view, 25> kFree = {
-    "device",
-    "precision",
-    "operations",
-    "collectives",
-    "own_cuda_kernels",
-    "cuda_graphs",
-    "data.path",
-    "data.test_path",
-    "sample.",
-    "train.iterations",
-    "train.micro_batch_size",
-    "train.learning_rate",
-    "train.decay_every",
-    "train.decay_factor",
-    "train.clip_grad_norm",
-    "train.log_every",
-    "train.checkpoint_every",
-    "train.checkpoint_minutes",
-    "train.keep_checkpoints",
-    "train.sample_every",
-    "train.sample_count",
-    "train.nll_every",
-    "train.nll_images",
-    "train.max_minutes",
-    "train.skip_bad_steps",
-};
-
-bool may_change(std::string_view key) {
-  return std::any_of(kFree.begin(), kFree.end(), [&](std::string_view free) {
-    return free.back() == '.' ? key.starts_with(free) : key == free;
-  });
-}
-
-}  // namespace
-
 bool RunDir::has_config() const { return std::filesystem::exists(config()); }
 
 void RunDir::save_config(const RunConfig& config) const {
@@ -126,11 +85,14 @@ RunLock::RunLock(const RunDir& run) {
 RunLock::~RunLock() { ::close(descriptor_); }
 
 std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConfig& wanted) {
-  const std::map<std::string, std::string> before = flatten(saved);
   std::vector<std::string> changes;
-  for (const auto& [key, value] : flatten(wanted)) {
-    if (!may_change(key) && before.at(key) != value) {
-      changes.push_back(concat(key, ": ", before.at(key), " -> ", value));
+  for (const Key& key : config_keys()) {
+    // A key that is for the kinds of one of them only: then the kind has changed, and is named.
+    if (!key.applies_to(saved) || !key.applies_to(wanted)) continue;
+    const std::string before = key.text(saved);
+    const std::string after = key.text(wanted);
+    if (key.resume == Resume::fixed && before != after) {
+      changes.push_back(concat(key.full_name(), ": ", before, " -> ", after));
     }
   }
   return changes;

@@ -24,9 +24,8 @@ class Reader {
   explicit Reader(const std::filesystem::path& path)
       : source_(path.string()), file_(read_torch(path)), top_(as<TorchDict>(&file_, "the file")) {}
 
-  OfficialCheckpoint run() {
-    OfficialCheckpoint out;
-    TrainingState& state = out.state;
+  TrainingState run() {
+    TrainingState state;
     state.model = weights("model_state_dict");
     if (state.model.empty()) throw fail("its model_state_dict is empty");
     state.ema = has("ema_model_state_dict") ? average(state.model) : state.model;
@@ -35,9 +34,7 @@ class Reader {
       state.exp_avg_sq.emplace_back(name, at::zeros_like(weight));
     }
     if (has("optimizer_state_dict")) read_optimizer(state);
-    if (has("epoch")) out.epoch = *as<std::int64_t>(top_->find("epoch"), "epoch");
-    if (has("loss")) out.loss = number(top_->find("loss"), "loss");
-    return out;
+    return state;
   }
 
  private:
@@ -190,18 +187,17 @@ TorchDict adam_state(const TrainingState& checkpoint, const TrainConfig& config)
 
 }  // namespace
 
-OfficialCheckpoint read_official_checkpoint(const std::filesystem::path& path) {
+TrainingState read_official_checkpoint(const std::filesystem::path& path) {
   return Reader(path).run();
 }
 
-void write_official_checkpoint(const std::filesystem::path& path,
-                               const OfficialCheckpoint& checkpoint, const TrainConfig& config) {
-  const TrainingState& state = checkpoint.state;
-  write_torch(path, TorchDict{{{"epoch", checkpoint.epoch},
+void write_official_checkpoint(const std::filesystem::path& path, const TrainingState& state,
+                               const TrainConfig& config) {
+  write_torch(path, TorchDict{{{"epoch", 0},
                                {"model_state_dict", state_dict(state.model, true)},
                                {"ema_model_state_dict", state_dict(state.ema, false)},
                                {"optimizer_state_dict", adam_state(state, config)},
-                               {"loss", checkpoint.loss}}});
+                               {"loss", 0.0}}});
 }
 
 }  // namespace cdm

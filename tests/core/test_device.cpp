@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdlib>
+#include <fstream>
 #include <memory>
 
 #include "cdm/core/error.h"
@@ -44,6 +46,14 @@ TEST(Device, CudaIndexTooHighSaysHowManyThereAre) {
   EXPECT_EQ(resolve_device("cuda"), at::Device(at::kCUDA, 0));
   EXPECT_THAT([] { resolve_device("cuda:127"); },
               ThrowsMessage<UserError>(test::mentions("cuda:127", "CUDA device")));
+}
+
+/// Memory of this process that is in RAM now.
+std::int64_t resident_memory_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::int64_t total_pages = 0, resident_pages = 0;
+  statm >> total_pages >> resident_pages;
+  return resident_pages * ::sysconf(_SC_PAGESIZE);
 }
 
 TEST(Device, MemoryFollowsAllocation) {

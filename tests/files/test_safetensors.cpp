@@ -13,6 +13,7 @@
 #include <map>
 #include <string>
 
+#include "arrays.h"
 #include "cdm/core/file.h"
 #include "cdm/io/safetensors.h"
 #include "files.h"
@@ -38,7 +39,7 @@ class Safetensors : public test::FilesTest {
   /// The message that refuses a file of these bytes.
   std::string refusal(std::string_view bytes) const {
     overwrite(file_, bytes);
-    return user_error([&] { read_safetensors(file_); });
+    return user_error([&] { test::read_safetensors(file_); });
   }
   /// The message that refuses a file of this header and so many bytes of data.
   std::string refusal(const std::string& header, std::size_t data) const {
@@ -68,7 +69,7 @@ TEST_F(Safetensors, ComesBackInEveryTypeAndShape) {
   }
   const Metadata metadata = {{"format", "pt"}, {"empty", ""}, {"gr\xc3\xbcn", "\"\n"}};
   write_safetensors(file_, tensors, metadata);
-  const SafetensorsFile read = read_safetensors(file_);
+  const SafetensorsFile read = test::read_safetensors(file_);
   EXPECT_EQ(read.metadata, metadata);
   std::map<std::string, at::Tensor> found(read.tensors.begin(), read.tensors.end());
   ASSERT_EQ(found.size(), tensors.size());
@@ -80,7 +81,7 @@ TEST_F(Safetensors, ComesBackInEveryTypeAndShape) {
 
 TEST_F(Safetensors, KeepsTheOrderOfItsBytes) {
   write_safetensors(file_, {{"z", at::zeros({2})}, {"a", at::zeros({3})}, {"m", at::zeros({1})}});
-  const SafetensorsFile read = read_safetensors(file_);
+  const SafetensorsFile read = test::read_safetensors(file_);
   ASSERT_EQ(read.tensors.size(), 3U);
   EXPECT_EQ(read.tensors[0].first, "z");
   EXPECT_EQ(read.tensors[1].first, "a");
@@ -89,13 +90,13 @@ TEST_F(Safetensors, KeepsTheOrderOfItsBytes) {
 
 TEST_F(Safetensors, MayBeEmpty) {
   write_safetensors(file_, {});
-  EXPECT_TRUE(read_safetensors(file_).tensors.empty());
+  EXPECT_TRUE(test::read_safetensors(file_).tensors.empty());
   EXPECT_EQ(read_file(file_).size() % 8, 0U);
 }
 
 TEST_F(Safetensors, ReadsWhatThePackageWrites) {
   const SafetensorsFile read =
-      read_safetensors(std::filesystem::path(CDM_TEST_DATA) / "data" / "numpy.safetensors");
+      test::read_safetensors(std::filesystem::path(CDM_TEST_DATA) / "data" / "numpy.safetensors");
   EXPECT_EQ(read.metadata, (Metadata{{"a", "b"}, {"gr\xc3\xbcn", ""}}));
   const std::map<std::string, at::Tensor> expected = {
       {"float64", at::arange(6, at::kDouble).sub(1).view({2, 3})},

@@ -41,43 +41,43 @@ class Toy : public test::FilesTest {
 };
 
 TEST_F(Toy, UniformIsEvenOnItsCube) {
-  const ToyDistribution uniform(config(ToyKind::uniform, 0.5));
-  const at::Tensor x = uniform.sample(4000, Split::train);
+  const auto uniform = make_toy_density(config(ToyKind::uniform, 0.5));
+  const at::Tensor x = uniform->sample(4000, Split::train);
   EXPECT_EQ(x.sizes(), at::IntArrayRef({4000, 1, 4, 4}));
   EXPECT_LE(x.abs().max().item<double>(), 0.25);
   EXPECT_NEAR(x.mean().item<double>(), 0.0, 0.003);
   EXPECT_NEAR(x.var().item<double>(), 0.25 / 12.0, 0.0003);
-  const at::Tensor log_prob = uniform.log_prob(x);
+  const at::Tensor log_prob = uniform->log_prob(x);
   EXPECT_NEAR(log_prob.min().item<double>(), 16.0 * std::log(2.0), 1e-12);
   EXPECT_NEAR(log_prob.max().item<double>(), 16.0 * std::log(2.0), 1e-12);
   at::Tensor outside = at::zeros({1, 1, 4, 4});
   outside[0][0][2][3] = 0.26;
-  EXPECT_TRUE(std::isinf(uniform.log_prob(outside).item<double>()));
+  EXPECT_TRUE(std::isinf(uniform->log_prob(outside).item<double>()));
 }
 
 TEST_F(Toy, PeaksAreTwoGaussians) {
-  const ToyDistribution peaks(config(ToyKind::peaks, 0.05));
-  const at::Tensor x = peaks.sample(4000, Split::train);
+  const auto peaks = make_toy_density(config(ToyKind::peaks, 0.05));
+  const at::Tensor x = peaks->sample(4000, Split::train);
   const at::Tensor centre = x.mean({1, 2, 3});
   EXPECT_NEAR(centre.gt(0).to(at::kFloat).mean().item<double>(), 0.5, 0.03);
   EXPECT_NEAR((x - 0.5 * centre.sign().view({-1, 1, 1, 1})).std().item<double>(), 0.05, 0.001);
   // At a peak the other one is nothing: log p = -log 2 - 16 log(w sqrt(2 pi)).
   const double at_peak = -std::log(2.0) - 16.0 * std::log(0.05 * std::sqrt(2.0 * std::numbers::pi));
   const at::Tensor points = at::full({1, 1, 4, 4}, 0.5);
-  EXPECT_NEAR(peaks.log_prob(points).item<double>(), at_peak, 1e-10);
-  EXPECT_NEAR(peaks.log_prob(-points).item<double>(), at_peak, 1e-10);
+  EXPECT_NEAR(peaks->log_prob(points).item<double>(), at_peak, 1e-10);
+  EXPECT_NEAR(peaks->log_prob(-points).item<double>(), at_peak, 1e-10);
   // Between them both count.
-  EXPECT_NEAR(peaks.log_prob(points * 0.0).item<double>(),
+  EXPECT_NEAR(peaks->log_prob(points * 0.0).item<double>(),
               at_peak + std::log(2.0) - 16.0 * 0.25 / (2.0 * 0.05 * 0.05), 1e-9);
 }
 
 TEST_F(Toy, GaussianHasTheMomentsOfItsImages) {
-  const ToyDistribution gaussian(config(ToyKind::gaussian));
+  const auto gaussian = make_toy_density(config(ToyKind::gaussian));
   const at::Tensor images = at::adaptive_avg_pool2d(
       to_unit_range(read_npz((folder_ / "images.npz").string(), "arr_0").permute({0, 3, 1, 2}),
                     at::kDouble),
       {4, 4});
-  const at::Tensor x = gaussian.sample(40000, Split::test);
+  const at::Tensor x = gaussian->sample(40000, Split::test);
   EXPECT_EQ(x.sizes(), at::IntArrayRef({40000, 3, 4, 4}));
   const at::Tensor centred = (images - images.mean(0)).flatten(1);
   const at::Tensor drawn = (x - x.mean(0)).flatten(1).to(at::kDouble);
@@ -90,7 +90,7 @@ TEST_F(Toy, GaussianHasTheMomentsOfItsImages) {
   const at::Tensor regular = covariance + at::eye(48, at::kDouble) * (step * step / 12.0);
   const double expected =
       -24.0 * (1.0 + std::log(2.0 * std::numbers::pi)) - 0.5 * regular.logdet().item<double>();
-  EXPECT_NEAR(gaussian.log_prob(x).mean().item<double>(), expected, 0.2);
+  EXPECT_NEAR(gaussian->log_prob(x).mean().item<double>(), expected, 0.2);
 }
 
 // More images than are taken at once, in colour and as the grey ones that they are made to.
@@ -113,18 +113,18 @@ TEST_F(Toy, GaussianHasTheirExactDensity) {
     const double distance = v.dot(covariance.inverse().mv(v)).item<double>();
     const double expected = -0.5 * (static_cast<double>(d) * std::log(2.0 * std::numbers::pi) +
                                     covariance.logdet().item<double>() + distance);
-    EXPECT_NEAR(ToyDistribution(data).log_prob((mean + v).view({1, channels, 4, 4})).item<double>(),
-                expected, 1e-8 * std::abs(expected));
+    EXPECT_NEAR(
+        make_toy_density(data)->log_prob((mean + v).view({1, channels, 4, 4})).item<double>(),
+        expected, 1e-8 * std::abs(expected));
   }
 }
 
 TEST_F(Toy, ImagesDoNotDependOnHowManyAreDrawn) {
   for (const ToyKind toy : {ToyKind::uniform, ToyKind::peaks, ToyKind::gaussian}) {
-    const ToyDistribution distribution(config(toy));
-    const at::Tensor some = distribution.sample(5, Split::train);
-    test::expect_close(distribution.sample(9, Split::train).narrow(0, 0, 5), some, 1e-6,
-                       name_of(toy));
-    EXPECT_FALSE(at::equal(distribution.sample(5, Split::test), some)) << name_of(toy);
+    const auto density = make_toy_density(config(toy));
+    const at::Tensor some = density->sample(5, Split::train);
+    test::expect_close(density->sample(9, Split::train).narrow(0, 0, 5), some, 1e-6, name_of(toy));
+    EXPECT_FALSE(at::equal(density->sample(5, Split::test), some)) << name_of(toy);
   }
 }
 

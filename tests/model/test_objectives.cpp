@@ -33,7 +33,7 @@ RunConfig config_of(ObjectiveKind kind, std::int64_t T = 20, std::int64_t classe
   RunConfig config = test::small_config(T, classes);
   config.loss.kind = kind;
   config.loss.ce_weight = 0.5;
-  config.model.predicts = make_objective(config.loss)->needs();
+  config.model.predicts = prediction_for(kind);
   return config;
 }
 

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <numbers>
 
+#include "arrays.h"
 #include "cdm/config/config.h"
 #include "cdm/data/batches.h"
 #include "cdm/diffusion/schedule.h"
@@ -165,7 +166,7 @@ TEST_F(CdmSample, WritesTheWholeTrajectory) {
   EXPECT_TRUE(at::equal(x_t.select(1, 4), images));
   EXPECT_TRUE(at::equal(x_0.select(1, 3), images));
   // What it began with begins it again.
-  write_npy(tiny_ / "start.npy", x_t.select(1, 0).contiguous());
+  test::write_npy(tiny_ / "start.npy", x_t.select(1, 0).contiguous());
   EXPECT_TRUE(same(raw({"-n", "3", "--steps", "4", "--init-noise", "start.npy"}), images));
 }
 
@@ -235,12 +236,12 @@ TEST_F(CdmSample, DrawsFromEverySystem) {
 TEST_F(CdmSample, TakesGivenNoise) {
   train("plain");
   const at::Tensor start = test::numbers(5, {3, 1, 8, 8});
-  write_npy(tiny_ / "start.npy", start.to(at::kFloat));
+  test::write_npy(tiny_ / "start.npy", start.to(at::kFloat));
   const at::Tensor drawn = raw({"-n", "3", "--init-noise", "start.npy"});
   EXPECT_FALSE(same(drawn, raw({"-n", "3"})));
   EXPECT_TRUE(same(raw({"-n", "3", "--init-noise", "start.npy", "--batch", "2"}), drawn));
 
-  write_npy(tiny_ / "steps.npy", test::numbers(6, {10, 3, 1, 8, 8}));
+  test::write_npy(tiny_ / "steps.npy", test::numbers(6, {10, 3, 1, 8, 8}));
   const std::vector<std::string> ddpm = {"-n",           "3",         "--init-noise", "start.npy",
                                          "--step-noise", "steps.npy", "--sampler",    "ddpm"};
   const at::Tensor stepped = raw(ddpm);

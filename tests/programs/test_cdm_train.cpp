@@ -12,6 +12,7 @@
 #include "cdm/config/config.h"
 #include "cdm/io/image.h"
 #include "cdm/run/checkpoint.h"
+#include "config/keys.h"
 #include "messages.h"
 #include "tiny_run.h"
 
@@ -384,10 +385,10 @@ TEST(CdmTrain, HelpConfigNamesEveryKey) {
   const test::TinyRun tiny;
   const std::string text = tiny.run_well("cdm-train", {"--help-config"});
   const std::string page = tiny.run_well("cdm-train", {"--help-config", "--markdown"});
-  for (const auto& [name, value] : flatten(RunConfig())) {
-    const std::string key = name.substr(name.find('.') + 1);
-    EXPECT_THAT(text, HasSubstr(key + ": " + value));
-    EXPECT_THAT(page, HasSubstr("| `" + key + "` | `" + value + "` |"));
+  for (const Key& key : config_keys()) {
+    const std::string value = key.text(RunConfig());
+    EXPECT_THAT(text, HasSubstr(key.name + ": " + value));
+    EXPECT_THAT(page, HasSubstr("| `" + key.name + "` | `" + value + "` |"));
   }
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 
+#include "arrays.h"
 #include "cdm/io/npz.h"
 #include "cdm/io/safetensors.h"
 #include "cdm/run/checkpoint.h"
@@ -46,7 +47,7 @@ class Convert : public testing::Test {
         tensor = test::numbers(++index, tensor.sizes(), at::kFloat).abs();
       }
     }
-    write_official_checkpoint(work_ / "official.pth", {state_, 0, 0.0}, config.train);
+    write_official_checkpoint(work_ / "official.pth", state_, config.train);
   }
 
   test::Finished convert(const std::string& input, const std::string& out,
@@ -73,7 +74,7 @@ TEST_F(Convert, RoundTripKeepsEveryTensor) {
   ASSERT_EQ(import_as(run).exit_code, 0);
   expect_equal(checkpoint_of(run, "step-00000003"), state_);
   ASSERT_EQ(convert(run, file).out, file + "\n");
-  expect_equal(read_official_checkpoint(file).state, state_);
+  expect_equal(read_official_checkpoint(file), state_);
   ASSERT_EQ(convert(file, again, {"--config", run + "/config.yaml"}).exit_code, 0);
   expect_equal(checkpoint_of(again, "step-00000003"), state_);
   EXPECT_EQ(test::read_text(again + "/config.yaml"), test::read_text(run + "/config.yaml"));
@@ -84,9 +85,9 @@ TEST_F(Convert, SafetensorsHoldTheWeightsAskedFor) {
   const std::string run = work_ / "run", file = work_ / "weights.safetensors";
   ASSERT_EQ(import_as(run).exit_code, 0);
   ASSERT_EQ(convert(run, file).out, file + "\n");
-  expect_equal(read_safetensors(file).tensors, state_.ema);
+  expect_equal(test::read_safetensors(file).tensors, state_.ema);
   ASSERT_EQ(convert(run + "/checkpoints/step-00000003", file, {"--weights", "model"}).exit_code, 0);
-  const SafetensorsFile model = read_safetensors(file);
+  const SafetensorsFile model = test::read_safetensors(file);
   expect_equal(model.tensors, state_.model);
   EXPECT_EQ(model.metadata.at("format"), "pt");
 }

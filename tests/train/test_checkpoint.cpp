@@ -40,7 +40,7 @@ NamedTensors tensors(std::uint64_t seed) {
 }
 
 TrainingState some_checkpoint(std::int64_t step = 1000) {
-  return {step, 12.25, tensors(10), tensors(20), tensors(30), tensors(40)};
+  return {step, 0, 12.25, tensors(10), tensors(20), tensors(30), tensors(40)};
 }
 
 std::set<std::string> names_in(const fs::path& folder) {

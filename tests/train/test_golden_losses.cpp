@@ -11,6 +11,7 @@
 #include <string>
 #include <tuple>
 
+#include "arrays.h"
 #include "cdm/config/config.h"
 #include "cdm/core/text.h"
 #include "cdm/io/safetensors.h"
@@ -64,7 +65,8 @@ TEST_P(GoldenLosses, TenStepsAgree) {
   const auto& [name, type, fused] = GetParam();
   const double tolerance = type == at::kDouble ? 1e-9 : 1e-4;
   std::map<std::string, at::Tensor> golden;
-  for (const auto& [key, tensor] : read_safetensors(data_file("golden_losses.safetensors")).tensors)
+  for (const auto& [key, tensor] :
+       test::read_safetensors(data_file("golden_losses.safetensors")).tensors)
     if (key.starts_with(name + ".")) golden[key.substr(name.size() + 1)] = tensor;
 
   const RunConfig config = load_config(data_file("golden_" + name + ".yaml"));

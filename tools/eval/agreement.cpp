@@ -92,15 +92,7 @@ void run(const Options& options) {
   for (std::size_t i = 0; i < samples.size(); ++i) judge(options.samples[i], samples[i]);
   judge(name_of_unknown, unknown);  // how good the judge is
   report(table, folder / "agreement");
-  plot(folder / "agreement",
-       concat(
-           "set title 'Share of images of the class they were drawn for'\n",
-           "set ylabel 'share, by nearest neighbours'\nset yrange [0:1]\n",
-           "set style fill solid 0.4\nset boxwidth 0.6\nset xtics rotate by -20 noenhanced\n",
-           "set xrange [-0.7:", samples.size(), " + 0.7]\n",
-           "name(path) = strstrt(path, '/') > 0 ? name(path[strstrt(path, '/') + 1 : *]) : path\n",
-           "plot 'agreement.csv' skip 1 using 0:3:4:xticlabels(name(strcol(1))) ",
-           "with boxerrorbars lc 3 title 'with standard error'\n"));
+  plot(folder / "agreement", "agreement", {std::to_string(table.rows().size())});
 }
 
 }  // namespace

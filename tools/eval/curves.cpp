@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "cdm/core/error.h"
+#include "cdm/core/for_each_batch.h"
 #include "cdm/core/text.h"
 #include "cdm/diffusion/model.h"
 #include "cdm/eval/levels.h"
@@ -46,8 +47,8 @@ std::vector<std::int64_t> noise_levels_of(const Options& options, const NamedMod
 at::Tensor all_log_probs(const Model& model, const LevelOptions& options, const ModelInputs& inputs,
                          std::int64_t s) {
   std::vector<at::Tensor> parts;
-  for (std::int64_t first = 0; first < inputs.images.size(0); first += options.batch_size) {
-    const std::int64_t count = std::min(options.batch_size, inputs.images.size(0) - first);
+  const std::int64_t total = inputs.images.size(0);
+  for_each_batch(total, options.batch_size, [&](std::int64_t first, std::int64_t count) {
     const at::Tensor x0 = inputs.images.narrow(0, first, count);
     const at::Tensor labels =
         inputs.labels.defined() ? inputs.labels.narrow(0, first, count) : at::Tensor();
@@ -55,27 +56,8 @@ at::Tensor all_log_probs(const Model& model, const LevelOptions& options, const 
     const at::Tensor x_t =
         model.schedule().add_noise(x0, t, evaluation_noise(options.seed, first, x0));
     parts.push_back(model.density().log_prob_all_levels(x_t, labels).to(at::kCPU));
-  }
+  });
   return at::cat(parts);
-}
-
-/// One line per image and noise level; the same colour for a level.
-void draw(const std::string& name, std::int64_t images,
-          const std::vector<std::int64_t>& noise_levels, std::int64_t last,
-          const std::filesystem::path& stem) {
-  std::string curves;
-  const std::string csv = gnuplot_text(stem.filename().string() + ".csv");
-  for (std::size_t i = 0; i < noise_levels.size(); ++i) {
-    for (std::int64_t image = 0; image < images; ++image) {
-      curves += concat(curves.empty() ? "plot " : ", ", csv, " skip 1 using 3:($1 == ", image,
-                       " && $2 == ", noise_levels[i], " ? $4 : NaN) with lines lw 1.5 lc ", i + 1,
-                       image > 0 ? " notitle" : concat(" title 'x_{", noise_levels[i], "}'"));
-    }
-  }
-  plot(stem, concat("set title ", gnuplot_text(concat("Log density at every level: ", name)),
-                    " noenhanced\nset xlabel 'level t'\nset ylabel 'log p_t(x), nats'\n",
-                    "set xrange [0:", last, "]\nset key outside right title 'image of level'\n",
-                    curves, "\n"));
 }
 
 void run(const Options& options) {
@@ -108,7 +90,11 @@ void run(const Options& options) {
     const std::filesystem::path stem = folder / concat("curves-", name);
     table.write_csv(stem.string() + ".csv");
     table.write_json(stem.string() + ".json");
-    draw(name, dataset.size(), noise_levels, schedule.reference_level(), stem);
+    std::vector<std::string> drawn;
+    for (const std::int64_t s : noise_levels) drawn.push_back(std::to_string(s));
+    plot(stem, "curves",
+         {concat("Log density at every level: ", name), std::to_string(dataset.size()),
+          std::to_string(schedule.reference_level()), join(drawn, " ")});
 
     // Where each image's density is highest: near its own level, when the model is right.
     Table summary({"run", "image", "noise_level", "log_prob_at_0", "most_probable_level"});

@@ -69,20 +69,6 @@ void write_strip(const Options& options, const std::vector<NamedModel>& models, 
   std::cout << "\n";
 }
 
-void draw(const std::vector<NamedModel>& models, const std::filesystem::path& stem) {
-  std::string curves;
-  for (const NamedModel& model : models) {
-    const std::string& name = model.name;
-    curves += concat(
-        curves.empty() ? "plot " : ", ", gnuplot_text(stem.filename().string() + ".csv"),
-        " skip 1 using ($2 / $3):(stringcolumn(1) eq ", gnuplot_text(name),
-        " ? $5 : NaN) with linespoints pt 7 ps 0.5 title ", gnuplot_text(name), " noenhanced");
-  }
-  plot(stem, concat("set title 'Denoising error at each noise level'\n",
-                    "set xlabel 'noise level t / T'\nset ylabel 'mean squared error of eps'\n",
-                    "set logscale y\nset key right top\n", curves, "\n"));
-}
-
 void run(const Options& options) {
   const std::vector<NamedModel> models = load_runs(options.runs);
   for (const NamedModel& model : models) {
@@ -115,7 +101,7 @@ void run(const Options& options) {
     }
   });
   report(table, folder / "denoise");
-  draw(models, folder / "denoise");
+  plot(folder / "denoise", "denoise");
   write_strip(options, models, load_chosen_dataset(options.data, models.front().loaded.config),
               folder / "denoise-images.png");
 }

@@ -10,6 +10,7 @@
 
 #include "../program.h"
 #include "cdm/core/error.h"
+#include "cdm/core/for_each_batch.h"
 #include "cdm/core/log.h"
 #include "cdm/core/progress.h"
 #include "cdm/core/text.h"
@@ -64,11 +65,10 @@ class Features {
   }
   void add_all(const Dataset& dataset, std::int64_t batch, const std::string& task) {
     Progress progress(task, dataset.size(), "images");
-    for (std::int64_t first = 0; first < dataset.size(); first += batch) {
-      const std::int64_t count = std::min(batch, dataset.size() - first);
+    for_each_batch(dataset.size(), batch, [&](std::int64_t first, std::int64_t count) {
       add(dataset.images.narrow(0, first, count));
       progress.update(first + count);
-    }
+    });
   }
 
   FeatureMoments moments(const std::string& source) const { return statistics_.moments(source); }
@@ -240,18 +240,7 @@ void run(const Options& options) {
   add("precision", manifold.precision, kNone);
   add("recall", manifold.recall, kNone);
   report(table, folder / "fid");
-  // Measures of different kinds and sizes, each with its number; what is too small, or not above
-  // zero, lies on the lower edge.
-  plot(folder / "fid",
-       concat("set title ",
-              gnuplot_text(concat("Samples beside the reference", model ? ": " : "", sampler)),
-              " noenhanced\nset ylabel 'value (logarithmic)'\nset xtics noenhanced\n",
-              "set xrange [-0.7:3.7]\nset logscale y\nset yrange [0.001:1000 < *]\n",
-              "at(y) = y > 0.001 ? y : 0.001\n",
-              "plot 'fid.csv' skip 1 using 0:(at($2)):xticlabels(1) with points pt 7 ps 1.5 lc 3 "
-              "notitle, ",
-              "'' skip 1 using 0:(at($2)):(sprintf('%.4g', $2)) with labels left offset 1, 0 "
-              "notitle\n"));
+  plot(folder / "fid", "fid", {concat("Samples beside the reference", model ? ": " : "", sampler)});
 }
 
 void declare(CLI::App& command, Options& options) {

@@ -56,18 +56,8 @@ void draw_confusion(const LevelStatistics& s, const std::string& name,
   }
   const std::filesystem::path file = stem.string() + "-confusion";
   table.write_csv(file.string() + ".csv");
-  const std::string csv = gnuplot_text(file.filename().string() + ".csv");
-  plot(file,
-       concat("set title ", gnuplot_text(concat("Levels taken for levels: ", name)),
-              " noenhanced\n", "set xlabel 'level decided'\nset ylabel 'true level'\n",
-              "set cblabel 'share of the images of a level'\nset logscale cb\n",
-              "set cbrange [0.001:1]\nset size square\nset palette cubehelix negative\n",
-              "set xrange [", -0.5 * static_cast<double>(group), ":",
-              (static_cast<double>(rows) - 0.5) * static_cast<double>(group), "]\n", "set yrange [",
-              (static_cast<double>(rows) - 0.5) * static_cast<double>(group), ":",
-              -0.5 * static_cast<double>(group), "]\n", "plot ", csv,
-              " skip 1 using 2:1:($3 > 0.001 ? $3 : 0.001) with image notitle\n"),
-       {640, 560});
+  plot(file, "confusion",
+       {concat("Levels taken for levels: ", name), std::to_string(group), std::to_string(rows)});
 }
 
 void draw_calibration(const LevelStatistics& s, const std::string& name,
@@ -81,16 +71,9 @@ void draw_calibration(const LevelStatistics& s, const std::string& name,
   }
   const std::filesystem::path file = stem.string() + "-calibration";
   table.write_csv(file.string() + ".csv");
-  const std::string csv = gnuplot_text(file.filename().string() + ".csv");
-  plot(file,
-       concat("set title ",
-              gnuplot_text(concat("Calibration of p(t|x): ", name, ", expected error ",
-                                  fixed(s.calibration_error(), 4))),
-              " noenhanced\n", "set xlabel 'probability of the most probable level'\n",
-              "set ylabel 'share of right decisions'\nset key left top\n",
-              "plot x with lines dt 2 lc 'grey' title 'calibrated', ", csv,
-              " skip 1 using 1:2:(0.5 + 0.35 * log10($3)) with linespoints pt 7 ps variable lc 3 "
-              "title 'model (size: images)'\n"));
+  plot(file, "calibration",
+       {concat("Calibration of p(t|x): ", name, ", expected error ",
+               fixed(s.calibration_error(), 4))});
 }
 
 void run(const Options& options) {

@@ -57,15 +57,15 @@ void run(const Options& options) {
   for_each_model(models, options.batch, [&](const NamedModel& named) {
     const auto& [name, loaded] = named;
     const DataConfig& data = loaded.config.data;
-    const ToyDistribution distribution(data);
-    const at::Tensor x = distribution.sample(options.images, Split::test);
+    const std::unique_ptr<ToyDensity> density = make_toy_density(data);
+    const at::Tensor x = density->sample(options.images, Split::test);
     Progress progress(name, options.images, "images");
     ScoreOptions score;
     score.batch_size = options.batch;
     const at::Tensor estimated = score_images(loaded.model, score, x, {}, [&](std::int64_t done) {
                                    progress.update(done);
                                  }).log_prob;
-    const at::Tensor exact = distribution.log_prob(x);
+    const at::Tensor exact = density->log_prob(x);
     write_images(exact, estimated, folder / concat("toy-", name, ".csv"));
     const auto d = static_cast<double>(x[0].numel());
     const double error = (estimated - exact).mean().item<double>();
@@ -75,17 +75,7 @@ void run(const Options& options) {
                (estimated - exact).std().item<double>() / d, error, 100.0 * error / d});
   });
   report(table, folder / "toy");
-  const std::string csv = gnuplot_text("toy.csv");
-  plot(folder / "toy",
-       concat("set title 'Log-likelihood of data with a known density'\n",
-              "set ylabel 'log p_0(x) / d, nats'\nset xtics rotate by -20 noenhanced\n",
-              "set xrange [-0.5:", models.size(),
-              " - 0.5]\nset key outside center top horizontal\n", "plot ", csv,
-              " skip 1 using 0:6:xticlabels(1) with points pt 6 ps 2 lw 2 title "
-              "'exact', ",
-              csv,
-              " skip 1 using 0:7:8 with yerrorbars pt 7 ps 0.8 title "
-              "'estimated, spread over images'\n"));
+  plot(folder / "toy", "toy", {std::to_string(models.size())});
 }
 
 }  // namespace

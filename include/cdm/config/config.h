@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The configuration of a run: one struct per section, filled from YAML and --set.
 //
-// Every key is declared once, in src/config_keys.h: name, default, legal range and help. Parsing,
-// checking, --help-config, the reference page in docs/ and the resolved file all come from that
-// declaration. A default-constructed RunConfig holds the declared defaults.
+// Every key is declared once, in src/config/keys.cpp: default, legal range, help, the kinds that it
+// is for, and whether it may change when a run goes on. Reading, checks, --help-config, the page in
+// docs/ and a run's config.yaml come from there. A new RunConfig holds the declared defaults.
 #pragma once
 
 #include <cstdint>
@@ -112,14 +112,17 @@ struct RunConfig {
 /// Reads `file`, then applies `overrides` ("section.key=value", later ones win), over the defaults.
 /// Relative data paths in the file are made absolute against the file's folder, those in overrides
 /// against the working directory. Throws UserError for a file that cannot be read, bad YAML, an
-/// unknown or repeated key, a wrong type, or a value out of range.
+/// unknown or repeated key, a wrong type, a value out of range, or a key that is not for the kinds
+/// chosen: keys of the file are judged by its own kinds, overrides by the final kinds. A key of the
+/// file that is not for the final kinds takes its default.
 RunConfig load_config(const std::filesystem::path& file,
                       const std::vector<std::string>& overrides = {});
 
-/// Every value, as YAML with one "section:" per section. load_config of it gives `config` back.
+/// Every key that is for the kinds of `config`, as YAML with one "section:" per section.
+/// load_config of it gives `config` back.
 std::string to_yaml(const RunConfig& config);
 
-/// Every key as "section.key" -> value as YAML text, for comparing two configurations.
+/// The same keys as "section.key" -> value as YAML text, for comparing two configurations.
 std::map<std::string, std::string> flatten(const RunConfig& config);
 
 /// What --help-config prints: each key with type, default, legal range and help.

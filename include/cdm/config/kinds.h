@@ -92,6 +92,19 @@ struct KindNames<ObjectiveKind> {
                                                        {ObjectiveKind::denoising, "denoising"}}};
 };
 
+/// What a network must predict to be trained by an objective.
+constexpr Prediction prediction_for(ObjectiveKind kind) {
+  switch (kind) {
+    case ObjectiveKind::cdm:
+    case ObjectiveKind::nce:
+    case ObjectiveKind::tre:
+      break;
+    case ObjectiveKind::denoising:
+      return Prediction::noise;
+  }
+  return Prediction::logits;
+}
+
 /// How images are drawn from a model; see cdm/sample/sampler.h.
 enum class SamplerKind { ddpm, ddim, dpm_solver_2, dpm_solver_pp_2m, heun, euler };
 template <>

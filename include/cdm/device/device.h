@@ -34,7 +34,4 @@ at::Device resolve_device(const std::string& name, int index = 0);
 /// allocator for a GPU. 0 when unknown.
 std::int64_t peak_memory_bytes(at::Device device);
 
-/// Memory of this process that is in RAM now. 0 when unknown.
-std::int64_t resident_memory_bytes();
-
 }  // namespace cdm

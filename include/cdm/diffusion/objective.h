@@ -64,9 +64,6 @@ class Objective {
  public:
   virtual ~Objective() = default;
 
-  /// What the network must predict.
-  virtual Prediction needs() const = 0;
-
   /// The names of the terms that are reported beside the loss itself.
   virtual std::vector<std::string> terms() const = 0;
 

@@ -2,7 +2,7 @@
 // Processes that work together, each with a device of its own, through torch's c10d.
 //
 // Every process must make the same calls in the same order. A call that fails because another
-// process is gone throws LostProcess; nothing waits for a dead one.
+// process is gone throws std::runtime_error; nothing waits for a dead one.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -19,10 +18,6 @@
 #include "cdm/distributed/process_rank.h"
 
 namespace cdm {
-
-struct LostProcess : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 
 class ProcessGroup {
  public:

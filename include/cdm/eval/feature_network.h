@@ -46,7 +46,6 @@ class FeatureNetwork {
 
   std::int64_t dimensions() const;    // D
   const std::string& sha256() const;  // of the file, 64 hexadecimal digits
-  std::int64_t file_bytes() const;    // its size
   std::string resize_text() const;    // "network", "bilinear to 299 x 299", ...
 
   /// "FID" when the file is the Inception network of is_inception_2015; for every other network

@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: MIT
-// Pictures of results, drawn by gnuplot. The script stays beside the data, for restyling.
+// Pictures of results, drawn by gnuplot with the scripts of the project's folder plots/.
 #pragma once
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 namespace cdm {
 
-/// Pixels of a picture.
-struct PlotSize {
-  int width = 720;
-  int height = 480;
-};
-
-/// Writes STEM.gp, a script with gnuplot's `commands` (a plot of files in the folder of `stem`, CSV
-/// with a line of names), and runs it: STEM.svg and STEM.png. Without gnuplot it says so on stderr,
-/// and the script is all. Throws std::runtime_error when gnuplot refuses the script or a file
-/// cannot be written.
-void plot(const std::filesystem::path& stem, const std::string& commands, PlotSize size = {});
-
-/// Text as gnuplot's single-quoted string.
-std::string gnuplot_text(const std::string& text);
+/// Draws STEM.svg and STEM.png from STEM.csv with the script plots/KIND.gp, whose arguments are the
+/// file name of `stem` and then `arguments`; the script says what they mean. A copy of the script
+/// is written to STEM.gp, with the command that draws the picture in its first line.
+///
+/// Where gnuplot is not installed or fails, this warns on stderr and leaves the script but no
+/// picture. Throws std::runtime_error when the script cannot be written, and std::logic_error when
+/// there is no plots/KIND.gp.
+void plot(const std::filesystem::path& stem, const std::string& kind,
+          const std::vector<std::string>& arguments = {});
 
 }  // namespace cdm

@@ -17,10 +17,8 @@ namespace cdm {
 /// it cannot be read, is shorter or longer than its header says, or is of another type.
 at::Tensor read_npy(const std::filesystem::path& path);
 
-/// Writes `array` (any of the types above, any device) beside `path`, then renames.
-void write_npy(const std::filesystem::path& path, const at::Tensor& array);
-
-/// Writes an array row by row, so that memory does not grow with it.
+/// Writes an array of one of these types row by row, so that memory does not grow with it. The file
+/// is written beside `path` and renamed by close().
 class NpyWriter {
  public:
   NpyWriter(std::filesystem::path path, at::ScalarType type, std::vector<std::int64_t> shape);

@@ -20,9 +20,6 @@ struct SafetensorsFile {
 /// safetensors file. Messages begin with `source`.
 SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& source);
 
-/// Reads the file and parses it.
-SafetensorsFile read_safetensors(const std::filesystem::path& path);
-
 /// Writes beside `path`, syncs, then renames.
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});

@@ -65,8 +65,8 @@ class RunLock {
   int descriptor_;
 };
 
-/// Keys whose values differ and which may not change when a run goes on: "key: saved -> wanted".
-/// Lengths, intervals, the learning rate, sampling, device and where the data lie may change.
+/// Keys whose values differ and which are declared not to change when a run goes on:
+/// "key: saved -> wanted".
 std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConfig& wanted);
 
 /// Throws UserError, naming them, when there are any against the configuration in `run`.

@@ -16,9 +16,9 @@ namespace cdm {
 /// known.
 NetworkShape network_shape(const RunConfig& config);
 
-/// A model on `device`, in the types of `precision`, with initial weights derived from `seed`. It is
-/// evaluated as suits the device (inference/evaluators.h). Throws UserError as make_network and
-/// NoiseSchedule do, for bf16 without a UNet, and where model.predicts is not what loss.kind needs.
+/// A model on `device`, in the types of `precision`, with initial weights derived from `seed`. It
+/// is evaluated as suits the device (inference/evaluators.h). Throws UserError as make_network and
+/// NoiseSchedule do, and for bf16 without a UNet.
 Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  const Precision& precision, std::uint64_t seed);
 

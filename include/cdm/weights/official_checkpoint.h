@@ -9,7 +9,6 @@
 //   loss                   float
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 
 #include "cdm/config/config.h"
@@ -17,22 +16,17 @@
 
 namespace cdm {
 
-struct OfficialCheckpoint {
-  TrainingState state;  // its step is Adam's; names as in the authors' network, without "module."
-  std::int64_t epoch = 0;
-  double loss = 0.0;
-};
-
-/// Reads such a file, on the CPU. What may be missing: the moving average (the model's weights are
-/// taken), the optimizer (moments and step are zero), epoch and loss (zero). Names may begin with
-/// "module." or "_orig_mod.", as wrapped networks have them, and the average may hold n_averaged.
-/// Throws UserError, naming the file, for anything else.
-OfficialCheckpoint read_official_checkpoint(const std::filesystem::path& path);
+/// Reads such a file, on the CPU. The state's step is Adam's, its names are those of the authors'
+/// network. Epoch and loss are not read. What may be missing: the moving average (the model's
+/// weights are taken) and the optimizer (moments and step are zero). Names may begin with "module."
+/// or "_orig_mod.", as wrapped networks have them, and the average may hold n_averaged. Throws
+/// UserError, naming the file, for anything else.
+TrainingState read_official_checkpoint(const std::filesystem::path& path);
 
 /// Writes such a file, which torch.load(path, weights_only=True) opens. Adam's settings are those
-/// of `config`, with the learning rate before warm-up and decay. Written beside `path`, then
-/// renamed.
-void write_official_checkpoint(const std::filesystem::path& path,
-                               const OfficialCheckpoint& checkpoint, const TrainConfig& config);
+/// of `config`, with the learning rate before warm-up and decay. Epoch and loss, which the authors'
+/// loader expects, are 0. Written beside `path`, then renamed.
+void write_official_checkpoint(const std::filesystem::path& path, const TrainingState& state,
+                               const TrainConfig& config);
 
 }  // namespace cdm

@@ -20,7 +20,6 @@ class CdmObjective final : public Objective {
  public:
   explicit CdmObjective(const LossConfig& config) : config_(config) {}
 
-  Prediction needs() const override { return Prediction::logits; }
   double forward_passes() const override { return denoises() ? 6.0 : 3.0; }
   std::vector<std::string> terms() const override {
     return denoises() ? std::vector<std::string>{"ce", "mse", "accuracy"}

@@ -14,7 +14,6 @@ class DenoisingObjective final : public Objective {
  public:
   explicit DenoisingObjective(const LossConfig& config) : weight_(config.mse_weight) {}
 
-  Prediction needs() const override { return Prediction::noise; }
   double forward_passes() const override { return 3.0; }
   std::vector<std::string> terms() const override { return {"mse"}; }
 

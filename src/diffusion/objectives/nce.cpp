@@ -15,7 +15,6 @@ class NceObjective final : public Objective {
  public:
   explicit NceObjective(const LossConfig& config) : weight_(config.ce_weight) {}
 
-  Prediction needs() const override { return Prediction::logits; }
   double forward_passes() const override { return 3.0; }
   std::vector<std::string> terms() const override { return {"ce", "accuracy"}; }
 

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Writing a configuration: values, the resolved file, help and the reference page.
-#include "config/config_values.h"
+#include "config/values.h"
+
+#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <cmath>
 #include <string_view>
-
-#include "cdm/core/text.h"
 
 namespace cdm {
 namespace {
@@ -37,6 +36,16 @@ bool is_plain(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](char c) {
     return is_letter_or_digit(c) || std::string_view("/._-+").find(c) != std::string_view::npos;
   });
+}
+
+template <class Number>
+bool read_number(const YAML::Node& node, Number& field) {
+  if (!node.IsScalar()) return false;
+  const std::string& text = node.Scalar();
+  const char* const first = text.data() + (text.starts_with('+') ? 1 : 0);
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(first, last, field);
+  return error == std::errc() && end == last && !text.starts_with("+-");
 }
 
 }  // namespace
@@ -76,6 +85,60 @@ std::string to_text(const std::vector<std::int64_t>& value) {
   return concat("[", join(parts, ", "), "]");
 }
 
+bool read(const YAML::Node& node, std::string& field) {
+  if (node.IsNull()) {
+    field.clear();
+    return true;
+  }
+  if (!node.IsScalar()) return false;
+  field = node.Scalar();
+  return true;
+}
+
+bool read(const YAML::Node& node, bool& field) {
+  if (!node.IsScalar()) return false;
+  const std::string& text = node.Scalar();
+  if (text != "true" && text != "false") return false;
+  field = text == "true";
+  return true;
+}
+
+bool read(const YAML::Node& node, std::int64_t& field) { return read_number(node, field); }
+
+bool read(const YAML::Node& node, double& field) {
+  return read_number(node, field) && std::isfinite(field);
+}
+
+bool read(const YAML::Node& node, std::vector<std::int64_t>& field) {
+  if (!node.IsSequence()) return false;
+  field.assign(node.size(), 0);
+  for (std::size_t i = 0; i < node.size(); ++i) {
+    if (!read(node[i], field[i])) return false;
+  }
+  return true;
+}
+
+bool is_legal(const std::string& value, const Legal& legal) {
+  return legal.choices.empty() ||
+         std::find(legal.choices.begin(), legal.choices.end(), value) != legal.choices.end();
+}
+
+bool is_legal(bool /*value*/, const Legal& /*legal*/) { return true; }
+
+bool is_legal(std::int64_t value, const Legal& legal) {
+  return is_legal(static_cast<double>(value), legal);
+}
+
+bool is_legal(double value, const Legal& legal) {
+  return value >= legal.low && value <= legal.high;
+}
+
+bool is_legal(const std::vector<std::int64_t>& values, const Legal& legal) {
+  return (legal.may_be_empty || !values.empty()) &&
+         std::all_of(values.begin(), values.end(),
+                     [&](std::int64_t value) { return is_legal(value, legal); });
+}
+
 std::string describe(const std::string& /*field*/, const Legal& legal) {
   return legal.choices.empty() ? "text" : concat("one of ", join(legal.choices, ", "));
 }
@@ -86,67 +149,6 @@ std::string describe(std::int64_t /*field*/, const Legal& legal) {
 std::string describe(double /*field*/, const Legal& legal) { return "a number" + interval(legal); }
 std::string describe(const std::vector<std::int64_t>& /*field*/, const Legal& legal) {
   return concat("a ", legal.may_be_empty ? "" : "non-empty ", "list of integers", interval(legal));
-}
-
-std::string to_yaml(const RunConfig& config) {
-  RunConfig copy = config;
-  std::string out;
-  std::string open_section;
-  visit_keys(copy, [&](const std::string& section, const char* key, const auto& field, auto&&...) {
-    if (section != open_section) {
-      out += concat(section, ":\n");
-      open_section = section;
-    }
-    out += concat(section.empty() ? "" : "  ", key, ": ", to_text(field), "\n");
-  });
-  return out;
-}
-
-std::map<std::string, std::string> flatten(const RunConfig& config) {
-  RunConfig copy = config;
-  std::map<std::string, std::string> out;
-  visit_keys(copy, [&](const std::string& section, const char* key, const auto& field, auto&&...) {
-    out[section.empty() ? key : concat(section, ".", key)] = to_text(field);
-  });
-  return out;
-}
-
-std::string config_help() {
-  RunConfig config;
-  std::string out;
-  std::string open_section;
-  visit_keys(config, [&](const std::string& section, const char* key, const auto& field,
-                         const auto&, const Legal& legal, const char* help) {
-    if (section != open_section) {
-      out += concat("\n", section, ":\n");
-      open_section = section;
-    }
-    out += concat(section.empty() ? "" : "  ", key, ": ", to_text(field), "\n      ", help, " (",
-                  describe(field, legal), ")\n");
-  });
-  return out;
-}
-
-std::string config_reference_markdown() {
-  RunConfig config;
-  std::string out =
-      "# Configuration reference\n\n"
-      "Made from src/config_keys.h by `cdm-train --help-config --markdown`. A configuration is one "
-      "YAML file;\nevery key may be left out. `--set section.key=value` overrides a key.\n";
-  std::string open_section = "none";
-  visit_keys(config, [&](const std::string& section, const char* key, const auto& field,
-                         const auto&, const Legal& legal, const char* help) {
-    if (section != open_section) {
-      out += concat("\n## ", section.empty() ? "Top level" : section,
-                    "\n\n| key | default | legal | meaning |\n| --- | --- | --- | --- |\n");
-      open_section = section;
-    }
-    std::string meaning;
-    for (const char c : std::string_view(help)) meaning += c == '|' ? "\\|" : std::string(1, c);
-    out += concat("| `", key, "` | `", to_text(field), "` | ", describe(field, legal), " | ",
-                  meaning, " |\n");
-  });
-  return out;
 }
 
 }  // namespace cdm

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#include "config/check_together.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "config/keys.h"
+#include "config/values.h"
+
+namespace cdm {
+namespace {
+
+bool is_device(const std::string& name) {
+  const bool numbered =
+      name.starts_with("cuda:") && name.size() > 5 && name.size() < 8 &&
+      std::all_of(name.begin() + 5, name.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return name == "auto" || name == "cpu" || name == "cuda" || numbered;
+}
+
+/// Levels that have both image and noise.
+std::int64_t levels_between(const DiffusionConfig& diffusion) {
+  switch (diffusion.schedule) {
+    case ScheduleKind::linear:
+    case ScheduleKind::cosine:
+    case ScheduleKind::uniform:
+      return diffusion.steps;
+    case ScheduleKind::flow_matching:
+      break;
+  }
+  return diffusion.steps - 1;
+}
+
+}  // namespace
+
+void check_together(const RunConfig& config, const std::string& file, const WrittenKeys& written) {
+  const auto fail = [&](const std::string& key, const std::string& message) {
+    const auto found = written.find(key);
+    const bool is_default = found == written.end();
+    throw UserError(concat(is_default ? file : found->second.where, ": ", key, " = ",
+                           is_default ? value_of(key, config) : as_written(found->second.value),
+                           ": ", message));
+  };
+  const std::string start = "diffusion.beta_start", end = "diffusion.beta_end";
+  if (config.diffusion.beta_start > config.diffusion.beta_end) {
+    if (written.contains(start)) {
+      fail(start, concat("must not exceed ", end, " = ", to_text(config.diffusion.beta_end)));
+    }
+    fail(end, concat("must not be below ", start, " = ", to_text(config.diffusion.beta_start)));
+  }
+  const std::size_t halvings = config.model.channel_mult.size() - 1;
+  if (config.model.kind == NetworkKind::unet && config.data.image_size > 0 &&
+      (halvings > 12 || config.data.image_size % (std::int64_t{1} << halvings) != 0)) {
+    fail("data.image_size", concat("cannot be halved ", halvings, " times, as the ", halvings + 1,
+                                   " resolutions of model.channel_mult need"));
+  }
+  if (levels_between(config.diffusion) < 0) {
+    fail("diffusion.steps", "must be at least 1 for diffusion.schedule = flow_matching");
+  }
+  if (prediction_for(config.loss.kind) != config.model.predicts) {
+    std::vector<std::string> legal;
+    for (const auto& [kind, name] : KindNames<ObjectiveKind>::all) {
+      if (prediction_for(kind) == config.model.predicts) legal.emplace_back(name);
+    }
+    fail("loss.kind", concat("must be ", join(legal, " or "),
+                             " for model.predicts = ", name_of(config.model.predicts)));
+  }
+  if (config.loss.kind == ObjectiveKind::denoising) {
+    if (levels_between(config.diffusion) == 0) {
+      fail("diffusion.steps", "leaves no level with both image and noise to learn from");
+    }
+    if (config.loss.mse_weight == 0.0) {
+      fail("loss.mse_weight", "must be above 0 for loss.kind = denoising, which has no other term");
+    }
+  }
+  if (config.data.channels == 2) fail("data.channels", "must be 0, 1 or 3");
+  if (!is_device(config.device)) fail("device", "must be auto, cpu, cuda or cuda:N");
+}
+
+}  // namespace cdm

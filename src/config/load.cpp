@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+// Reading a configuration: a file and overrides, checked against the declarations of the keys.
+#include "cdm/config/config.h"
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "config/check_together.h"
+#include "config/keys.h"
+#include "config/written_keys.h"
+
+namespace cdm {
+namespace {
+
+/// What was written for the key; null when nothing was.
+const Written* find(const WrittenKeys& keys, const Key& key) {
+  const auto found = keys.find(key.full_name());
+  return found == keys.end() ? nullptr : &found->second;
+}
+
+[[noreturn]] void refuse(const Key& key, const Written& written, const std::string& why) {
+  throw UserError(
+      concat(written.where, ": ", key.full_name(), " = ", as_written(written.value), ": ", why));
+}
+
+void set(const Key& key, const Written& written, RunConfig& config) {
+  if (!key.read(written.value, config)) refuse(key, written, concat("must be ", key.legal));
+}
+
+/// Throws UserError when the key has no meaning in the configuration that it was written for.
+void require_meaning(const Key& key, const Written& written, const RunConfig& config) {
+  for (const Condition& condition : key.conditions) {
+    if (condition.holds(config)) continue;
+    refuse(key, written,
+           concat("is only for ", condition.words, "; here ", condition.key, " = ",
+                  value_of(condition.key, config)));
+  }
+}
+
+/// What the file alone says. What is overridden need not be legal there, nor have a meaning.
+RunConfig read_file_part(const WrittenKeys& in_file, const WrittenKeys& overriding) {
+  RunConfig config;
+  for (const Key& key : config_keys()) {
+    const Written* const written = find(in_file, key);
+    if (written == nullptr) continue;
+    if (find(overriding, key) == nullptr) {
+      set(key, *written, config);
+    } else if (!key.read(written->value, config)) {
+      key.set_default(config);
+    }
+  }
+  for (const Key& key : config_keys()) {
+    const Written* const written = find(in_file, key);
+    if (written != nullptr && find(overriding, key) == nullptr) {
+      require_meaning(key, *written, config);
+    }
+  }
+  return config;
+}
+
+/// Overrides may choose other kinds than the file: a key that they give must have a meaning with
+/// the kinds chosen in the end; one of the file that has none any more takes its default.
+void apply_overrides(const WrittenKeys& overriding, RunConfig& config) {
+  for (const Key& key : config_keys()) {
+    if (const Written* const written = find(overriding, key)) set(key, *written, config);
+  }
+  for (const Key& key : config_keys()) {
+    if (key.applies_to(config)) continue;
+    if (const Written* const written = find(overriding, key)) {
+      require_meaning(key, *written, config);
+    }
+    key.set_default(config);
+  }
+}
+
+void make_absolute(std::string& path, const std::filesystem::path& base) {
+  if (path.empty()) return;
+  path = (base / path).lexically_normal().string();
+}
+
+}  // namespace
+
+RunConfig load_config(const std::filesystem::path& file,
+                      const std::vector<std::string>& overrides) {
+  WrittenKeys written = read_yaml(file);
+  const WrittenKeys overriding = read_overrides(overrides);
+  RunConfig config = read_file_part(written, overriding);
+  apply_overrides(overriding, config);
+  const std::filesystem::path file_folder =
+      std::filesystem::absolute(file).lexically_normal().parent_path();
+  const auto base_of = [&](const char* key) {
+    return overriding.contains(key) ? std::filesystem::current_path() : file_folder;
+  };
+  make_absolute(config.data.path, base_of("data.path"));
+  make_absolute(config.data.test_path, base_of("data.test_path"));
+  for (const auto& [key, value] : overriding) written[key] = value;
+  check_together(config, file.string(), written);
+  return config;
+}
+
+}  // namespace cdm

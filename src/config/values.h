@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: MIT
+// Values of configuration keys: as YAML, in words, and whether they are legal. One overload for
+// each type that a key may have.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "cdm/config/kinds.h"
+#include "cdm/core/text.h"
+#include "config/keys.h"
+
+namespace cdm {
+
+/// As YAML. Numbers are printed so that reading them gives the same number.
+std::string to_text(const std::string& value);
+std::string to_text(bool value);
+std::string to_text(std::int64_t value);
+std::string to_text(double value);
+std::string to_text(const std::vector<std::int64_t>& value);
+
+/// Reads `node` into `field`; false when it has another type.
+bool read(const YAML::Node& node, std::string& field);
+bool read(const YAML::Node& node, bool& field);
+bool read(const YAML::Node& node, std::int64_t& field);
+bool read(const YAML::Node& node, double& field);
+bool read(const YAML::Node& node, std::vector<std::int64_t>& field);
+
+bool is_legal(const std::string& value, const Legal& legal);
+bool is_legal(bool value, const Legal& legal);
+bool is_legal(std::int64_t value, const Legal& legal);
+bool is_legal(double value, const Legal& legal);
+bool is_legal(const std::vector<std::int64_t>& values, const Legal& legal);
+
+/// What a value of the field's type must be: "an integer in 0..10", "one of a, b", ...
+std::string describe(const std::string& field, const Legal& legal);
+std::string describe(bool field, const Legal& legal);
+std::string describe(std::int64_t field, const Legal& legal);
+std::string describe(double field, const Legal& legal);
+std::string describe(const std::vector<std::int64_t>& field, const Legal& legal);
+
+// The kinds, by their names.
+
+template <class Kind>
+requires std::is_enum_v<Kind> std::string to_text(Kind value) { return to_text(name_of(value)); }
+
+template <class Kind>
+requires std::is_enum_v<Kind>
+bool read(const YAML::Node& node, Kind& field) {
+  std::string name;
+  const std::optional<Kind> kind = read(node, name) ? kind_named<Kind>(name) : std::nullopt;
+  if (kind) field = *kind;
+  return kind.has_value();
+}
+
+template <class Kind>
+requires std::is_enum_v<Kind>
+bool is_legal(Kind value, const Legal& legal) { return is_legal(name_of(value), legal); }
+
+template <class Kind>
+requires std::is_enum_v<Kind> std::string describe(Kind /*field*/, const Legal& legal) {
+  return concat("one of ", join(legal.choices.empty() ? names_of<Kind>() : legal.choices, ", "));
+}
+
+}  // namespace cdm
