@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Processes that work together, each with a device of its own, through torch's c10d.
+// A group of processes that work on one run, each with a device of its own. It uses c10d,
+// LibTorch's library for distributed work.
 //
-// Every process must make the same calls in the same order. A call that fails because another
-// process is gone throws std::runtime_error; nothing waits for a dead one.
+// Every process must make the same calls in the same order. If another process has ended, a call
+// throws std::runtime_error or the process ends with an error; it does not wait for ever.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -20,7 +20,8 @@ struct SafetensorsFile {
 /// safetensors file. Messages begin with `source`.
 SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& source);
 
-/// Writes beside `path`, syncs, then renames.
+/// Writes tensors from any device: under a temporary name beside `path`, flushed to disk, then
+/// renamed. Throws std::runtime_error for a type that the format has no name for.
 void write_safetensors(const std::filesystem::path& path, const NamedTensors& tensors,
                        const std::map<std::string, std::string>& metadata = {});
 
