@@ -202,7 +202,7 @@ void report(const Options& options, const std::vector<std::string>& work,
   if (!options.json) {
     std::cout << "batch " << config.train.batch_size << " on " << device.str() << ", "
               << at::get_num_threads() << " threads, " << cdm::name_of(config.precision) << ", "
-              << (cdm::ops::fused() ? "fused" : "plain") << " operations, matrix product "
+              << cdm::name_of(config.operations) << " operations, matrix product "
               << cdm::fixed(bench.gemm() / 1e9, 0) << " GFLOP/s\n"
               << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
   }
