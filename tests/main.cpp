@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The main function of every test program; like our programs', it loads CUDA first.
-#include <gtest/gtest.h>
-
 #include <ATen/Parallel.h>
+#include <gtest/gtest.h>
 
 #include <cstdlib>
 
