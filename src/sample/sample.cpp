@@ -15,7 +15,7 @@
 namespace cdm {
 namespace {
 
-/// The i-th cleanest of `count` levels, i = 0 .. count - 1.
+/// The i-th of the `count` visited levels, counted from the cleanest: i = 0 .. count - 1.
 std::int64_t visited_level(std::int64_t T, std::int64_t count, Spacing spacing, std::int64_t i) {
   switch (spacing) {
     case Spacing::leading:
