@@ -13,14 +13,14 @@
 namespace cdm {
 namespace {
 
-/// The weight of that name, or an undefined tensor when there is none with so many dimensions.
+/// The weight with that name and number of dimensions; undefined when there is none.
 at::Tensor find(const NamedTensors& weights, const std::string& name, std::int64_t dimensions) {
   const auto found = std::find_if(weights.begin(), weights.end(),
                                   [&](const auto& entry) { return entry.first == name; });
   return found != weights.end() && found->second.dim() == dimensions ? found->second : at::Tensor();
 }
 
-/// Pixels a side of a data set that comes in one size only; 0 for others.
+/// Width and height, in pixels, of a data set whose images all have one size; 0 for others.
 std::int64_t only_image_size(DataKind kind) {
   switch (kind) {
     case DataKind::fashion_mnist:
