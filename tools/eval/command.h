@@ -62,8 +62,7 @@ void add_level_options(CLI::App& app, LevelOptions& options);
 
 /// A model, and its name in tables, pictures and file names.
 struct NamedModel {
-  std::string
-      name;  // of the run or checkpoint folder; the path, with '_' for '/', if that is taken
+  std::string name;  // of its run or checkpoint folder; if that is taken, its path with _ for /
   LoadedModel loaded;
 };
 /// Loads all models. Throws UserError when one is given twice, and as load_model() does.
