@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What tests of files share: a folder of their own, whole files, and errors that name them.
+// What tests of files share: a fixture with a folder, writing whole files, and a matcher for errors
+// that name a file.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -22,7 +23,7 @@ class FilesTest : public testing::Test {
   FilesTest() {
     const auto* const test = testing::UnitTest::GetInstance()->current_test_info();
     std::string name = concat(test->test_suite_name(), "-", test->name());
-    std::replace(name.begin(), name.end(), '/', '-');  // in the name of a test with parameters
+    std::replace(name.begin(), name.end(), '/', '-');  // names of tests with parameters have '/'
     folder_ = std::filesystem::path(testing::TempDir()) / concat("cdm-", ::getpid(), "-", name);
     std::filesystem::create_directories(folder_);
   }
@@ -31,8 +32,7 @@ class FilesTest : public testing::Test {
   std::filesystem::path folder_;
 };
 
-/// Matches the message of an error in that file: it begins with the file's name, and holds each of
-/// the parts.
+/// Matches an error message that begins with the name of `file` and contains each of the parts.
 template <class... Part>
 auto error_in(const std::filesystem::path& file, const Part&... parts) {
   return testing::AllOf(testing::StartsWith(file.string() + ": "),
@@ -41,7 +41,7 @@ auto error_in(const std::filesystem::path& file, const Part&... parts) {
 
 inline void overwrite(const std::filesystem::path& path, std::string_view bytes) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
-  std::filesystem::remove(path);  // a new file, since some file systems sync one that is rewritten
+  std::filesystem::remove(path);  // rewriting a file is slow on file systems that then sync it
   std::ofstream(path, std::ios::binary) << bytes;
 }
 
