@@ -72,7 +72,7 @@ nlohmann::json read_state(const std::filesystem::path& path) {
           concat(file.string(), ": format ", format, " is not known here, only ", kFormat));
     }
     if (state.at(kStateCrc).get<std::uint32_t>() != crc_of_state(state)) {
-      throw UserError(concat(file.string(), ": damaged: its checksum is not its own"));
+      throw UserError(concat(file.string(), ": damaged: its checksum is wrong"));
     }
     return state;
   } catch (const nlohmann::json::exception& error) {
@@ -86,7 +86,8 @@ NamedTensors read_checked(const std::filesystem::path& path, const nlohmann::jso
   const nlohmann::json& expected = state.at("files").at(path.filename().string());
   if (bytes.size() != expected.at("bytes").get<std::uint64_t>() ||
       crc_of(bytes) != expected.at("crc32").get<std::uint32_t>()) {
-    throw UserError(concat(path.string(), ": damaged: its checksum is not that in ", kState));
+    throw UserError(
+        concat(path.string(), ": damaged: its size or checksum differs from that in ", kState));
   }
   return parse_safetensors(bytes, path.string()).tensors;
 }

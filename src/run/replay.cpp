@@ -61,10 +61,10 @@ void print_what_is_not_finite(Learner& learner, const StepInputs& inputs, const 
                               std::ostream& out) {
   const NamedTensors& parameters = learner.model().network().parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const at::Tensor bad = loss.gradients[i].isfinite().logical_not();
-    if (bad.any().item<bool>()) {
-      out << "bad_gradient " << parameters[i].first << " " << bad.sum().item<std::int64_t>()
-          << " of " << bad.numel() << "\n";
+    const at::Tensor not_finite = loss.gradients[i].isfinite().logical_not();
+    if (not_finite.any().item<bool>()) {
+      out << "bad_gradient " << parameters[i].first << " " << not_finite.sum().item<std::int64_t>()
+          << " of " << not_finite.numel() << "\n";
     }
   }
   for (std::int64_t row = 0; row < inputs.x0.size(0); ++row) {

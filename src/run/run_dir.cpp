@@ -103,9 +103,8 @@ void require_same_run(const RunDir& run, const RunConfig& wanted) {
   const std::vector<std::string> changes = forbidden_changes(load_config(run.config()), wanted);
   if (changes.empty()) return;
   throw UserError(concat(run.config().string(),
-                         ": the run was begun with other values; start another with --run-dir, or "
-                         "set back ",
-                         join(changes, ", ")));
+                         ": the run was started with other values: ", join(changes, ", "),
+                         "; set them back, or start another run with --run-dir"));
 }
 
 ModelFiles find_model(const std::filesystem::path& path) {

@@ -96,9 +96,8 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                config_.data.horizontal_flip, device),
       run_(run) {
   if (config_.train.batch_size < group.size()) {
-    throw UserError(concat("train.batch_size = ", config_.train.batch_size,
-                           ": is shared by all processes, so at least ", group.size(),
-                           " are needed, one image for each"));
+    throw UserError(concat("train.batch_size = ", config_.train.batch_size, ": must be at least ",
+                           group.size(), ", one image for each process"));
   }
   group.require_equal(concat(to_yaml(config_), train.size()), "the configuration or the data");
   if (group.is_first()) {
@@ -215,8 +214,8 @@ void Trainer::end_with_skipped_step(std::int64_t step) const {
                              : concat("the last checkpoint before it is ",
                                       (run_.checkpoints() / checkpoint_name(saved_step_)).string()),
              ". --replay-step ", step + 1,
-             " shows that step again; a lower train.learning_rate or train.clip_grad_norm = 1 may "
-             "help"));
+             " shows more about that step; a lower train.learning_rate or train.clip_grad_norm = 1 "
+             "may help"));
 }
 
 bool Trainer::is_due(std::int64_t every) const {

@@ -44,8 +44,7 @@ void check_levels(const NoiseSchedule& schedule, const SampleConfig& config) {
 void check_density(const Sampler& sampler, Prediction predicts, const std::string& name) {
   if (!sampler.traits().needs_density || predicts == Prediction::logits) return;
   throw UserError(concat(name,
-                         ": asks for the density of the model, and a network with "
-                         "model.predicts = ",
+                         ": needs the density of the model, and a network with model.predicts = ",
                          name_of(predicts), " has none; it must be ", name_of(Prediction::logits)));
 }
 

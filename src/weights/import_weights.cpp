@@ -54,8 +54,8 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
   }
   if (fitted.data.image_size == 0) {
     throw UserError(concat(source,
-                           ": weights do not say how large the images are: data.image_size is "
-                           "needed in the configuration"));
+                           ": the weights do not tell the size of the images: the configuration "
+                           "must give data.image_size"));
   }
   if (const at::Tensor in = find(weights, "conv_in.weight", 4);
       in.defined() && config.data.channels == 0) {
@@ -73,8 +73,8 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
   if (const at::Tensor head = find(weights, "linear_layer.weight", 2); head.defined()) {
     const std::int64_t missing = head.size(0) - NoiseSchedule(config.diffusion).levels();
     if (missing != 0) {
-      throw UserError(concat(source, ": linear_layer.weight tells ", head.size(0),
-                             " noise levels apart: diffusion.steps must be ",
+      throw UserError(concat(source, ": linear_layer.weight is for ", head.size(0),
+                             " noise levels: diffusion.steps must be ",
                              config.diffusion.steps + missing, ", not ", config.diffusion.steps));
     }
     const std::int64_t usual = 2 * config.model.channels * config.model.channel_mult.front();

@@ -120,7 +120,9 @@ void report(const Table& table, const std::filesystem::path& stem) {
 
 std::vector<std::int64_t> spread_levels(const NoiseSchedule& schedule, std::int64_t count) {
   const std::int64_t last = schedule.reference_level() - 1;
-  if (last < 1) throw UserError("a model of two levels, data and noise, has none to denoise at");
+  if (last < 1) {
+    throw UserError("a model with two levels, data and noise, has no level to denoise at");
+  }
   const std::int64_t n = std::min(count, last);
   std::vector<std::int64_t> levels;
   for (std::int64_t i = 0; i < n; ++i) {

@@ -120,8 +120,8 @@ void check_neighbours(const Options& options, const std::string& of_what, std::i
   const std::int64_t looked_at = std::min(images, options.manifold);
   if (looked_at > options.neighbours) return;
   throw UserError(concat("--neighbours ", options.neighbours, ": needs at least ",
-                         options.neighbours + 1, " images on either side; of ", of_what, " ",
-                         looked_at, " are looked at (--manifold ", options.manifold, ")"));
+                         options.neighbours + 1, " images on each side; of ", of_what, ", ",
+                         looked_at, " are used (--manifold ", options.manifold, ")"));
 }
 
 std::filesystem::path results_folder(const Options& options,
@@ -163,7 +163,7 @@ void run(const Options& options) {
   const std::int64_t count = model ? options.generate.count : samples->size();
   std::optional<FeatureMoments> known;
   if (real) {
-    check_neighbours(options, model ? "the model's" : options.samples, count);
+    check_neighbours(options, model ? "the drawn images" : options.samples, count);
     check_neighbours(options, real->description, real->size());
   } else {
     known = read_moments(options.reference);
