@@ -178,14 +178,13 @@ void untrain(const std::string& run) {
   write_checkpoint(newest.parent_path(), state);
 }
 
-/// The factor between x_t and what a first-order step (DDIM, Euler) to level s makes of it, for a
-/// network that knows nothing: a classifier takes the data for a standard normal, so that its noise
-/// is sigma_t x_t; a plain denoiser finds no noise.
+/// What a step of DDIM from level t to level s multiplies images of the untrained model by. To it,
+/// the data are a standard normal: eps = sigma x_t. A plain denoiser predicts eps = 0.
 double ddim_factor(const NoiseSchedule& schedule, std::int64_t t, std::int64_t s, bool is_ddm) {
-  const std::int64_t asked = schedule.denoising_level(t);
-  const double noise = is_ddm ? 0.0 : schedule.sigma(asked);
-  const double x0 = (1.0 - schedule.sigma(asked) * noise) / schedule.signal(asked);
-  const double eps = asked == t ? noise : (1.0 - schedule.signal(t) * x0) / schedule.sigma(t);
+  const std::int64_t asked = schedule.denoising_level(t);  // the reference level shows no image
+  const double sigma = schedule.sigma(asked);
+  const double x0 = (is_ddm ? 1.0 : 1.0 - sigma * sigma) / schedule.signal(asked);
+  const double eps = (1.0 - schedule.signal(t) * x0) / schedule.sigma(t);
   return schedule.signal(s) * x0 + schedule.sigma(s) * eps;
 }
 
