@@ -35,10 +35,10 @@ at::Tensor mask(std::uint64_t seed, std::int64_t first_row, std::uint64_t layer,
 
 at::Tensor DropoutMasks::apply(const at::Tensor& x, double rate) {
   const std::uint64_t layer = layer_++;
-  TORCH_CHECK(drawn_.empty() || (layer < drawn_.size() && drawn_[layer].sizes() == x.sizes()),
+  TORCH_CHECK(!is_drawn_ || (layer < drawn_.size() && drawn_[layer].sizes() == x.sizes()),
               "dropout layer ", layer, " of ", x.sizes(), " is not among Network::dropout_sites()");
   const at::Tensor kept =
-      drawn_.empty() ? mask(seed_, first_row_, layer, x.sizes(), rate, x.device()) : drawn_[layer];
+      !is_drawn_ ? mask(seed_, first_row_, layer, x.sizes(), rate, x.device()) : drawn_[layer];
   const double scale = 1.0 / (1.0 - rate);
   // In bfloat16, the mask cannot hold the scale: it would be rounded.
   if (x.scalar_type() == at::kBFloat16) return (x * kept).mul(scale);

@@ -195,14 +195,17 @@ void Trainer::take_step() {
 }
 
 void Trainer::report_skipped_steps() {
-  for (const SkippedStep& skipped : means_.take_skipped()) {
-    if (group_.is_first()) {
+  const std::vector<SkippedStep> skipped = means_.take_skipped();
+  if (group_.is_first()) {
+    for (const SkippedStep& step : skipped) {
       write_skipped_step(run_.skipped_steps(), config_, learner_.objective(),
-                         learner_.model().schedule(), skipped);
+                         learner_.model().schedule(), step);
     }
+  }
+  for (const SkippedStep& step : skipped) {
     ++steps_skipped_;
-    if (steps_skipped_ > config_.train.skip_bad_steps) end_with_skipped_step(skipped.step);
-    log_warning(concat(what_is_wrong(skipped.step), "; skipped, ", steps_skipped_,
+    if (steps_skipped_ > config_.train.skip_bad_steps) end_with_skipped_step(step.step);
+    log_warning(concat(what_is_wrong(step.step), "; skipped, ", steps_skipped_,
                        " of train.skip_bad_steps = ", config_.train.skip_bad_steps));
   }
 }

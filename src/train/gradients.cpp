@@ -83,12 +83,23 @@ LossGradients BatchGradients::operator()(const StepInputs& inputs, std::uint64_t
 
 LossGradients BatchGradients::of_rows(const StepInputs& rows, std::uint64_t dropout_seed,
                                       bool may_replay) {
-  if (recorded_ && may_replay) return replayed(rows, dropout_seed);
+  Recorded* const recorded = may_replay ? recording_of(rows.x0.size(0)) : nullptr;
+  if (recorded != nullptr) return replayed(*recorded, rows, dropout_seed);
   DropoutMasks masks(dropout_seed, rows.first_row);
   return loss_gradients(model_, objective_, rows, share_in_batch(rows), &masks);
 }
 
 void BatchGradients::record_with(MakeRecorder make_recorder) {
+  make_recorder_ = std::move(make_recorder);
+  recorded_.clear();
+}
+
+Recorded* BatchGradients::recording_of(std::int64_t rows) {
+  if (!make_recorder_) return nullptr;
+  if (const auto found = recorded_.find(rows); found != recorded_.end()) return &found->second;
+  // cut_batch() makes parts of at most two sizes. A third one is that of an odd batch.
+  constexpr std::size_t kMostRecordings = 2;
+  if (recorded_.size() >= kMostRecordings) return nullptr;
   // Inputs: x0, labels, weight, what the objective drew, then the dropout masks. Results: the
   // terms, then the gradients.
   const auto function = [this](const Tensors& in) -> Tensors {
@@ -101,10 +112,11 @@ void BatchGradients::record_with(MakeRecorder make_recorder) {
     out.insert(out.end(), loss.gradients.begin(), loss.gradients.end());
     return out;
   };
-  recorded_ = std::make_unique<Recorded>(function, std::move(make_recorder));
+  return &recorded_.try_emplace(rows, function, make_recorder_).first->second;
 }
 
-LossGradients BatchGradients::replayed(const StepInputs& rows, std::uint64_t dropout_seed) {
+LossGradients BatchGradients::replayed(Recorded& recorded, const StepInputs& rows,
+                                       std::uint64_t dropout_seed) {
   Tensors in = {rows.x0, rows.labels, share_in_batch(rows)};
   drawn_names_.clear();
   for (const auto& [name, drawn] : rows.drawn) {
@@ -115,7 +127,7 @@ LossGradients BatchGradients::replayed(const StepInputs& rows, std::uint64_t dro
                                              model_.network().dropout_sites(), rows.x0.device())) {
     in.push_back(std::move(mask));
   }
-  Tensors out = (*recorded_)(in);
+  Tensors out = recorded(in);
   // The next replay overwrites the memory of these results. The terms must remain valid, and so
   // must the gradients of a part of a batch until those of the other parts are added.
   const bool is_part = rows.x0.size(0) < rows.all_rows;
@@ -124,7 +136,7 @@ LossGradients BatchGradients::replayed(const StepInputs& rows, std::uint64_t dro
     if (i < names_.size()) {
       result.terms.emplace_back(names_[i], out[i].clone());
     } else {
-      result.gradients.push_back(is_part && recorded_->replayed() ? out[i].clone() : out[i]);
+      result.gradients.push_back(is_part && recorded.replayed() ? out[i].clone() : out[i]);
     }
   }
   return result;

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cdm/core/log.h"
+#include "cdm/inference/evaluators.h"
 #include "cdm/train/make_model.h"
 
 namespace cdm {
@@ -42,6 +43,7 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
     if (group.is_alone()) {
       record_with(cuda_graphs(device));
     } else {
+      average_ = average_.with_evaluator(parallel_evaluator());
       log_warning("cuda_graphs: steps of a run of several processes are not recorded");
     }
   }

@@ -107,6 +107,13 @@ double ema_decay_at(const TrainConfig& config, std::int64_t step) {
   return std::min(config.ema_decay, (1.0 + n) / (10.0 + n));
 }
 
+void move_towards(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& targets,
+                  const at::Tensor& share) {
+  const std::vector<at::Tensor> change = at::_foreach_sub(targets, values);
+  at::_foreach_mul_(change, share);
+  at::_foreach_add_(values, change);
+}
+
 void update_average(const NamedTensors& average, const NamedTensors& weights, double decay,
                     const at::Tensor& skipped) {
   const c10::NoGradGuard no_grad;
@@ -117,14 +124,14 @@ void update_average(const NamedTensors& average, const NamedTensors& weights, do
     at::_foreach_copy_(into, from);
     return;
   }
-  if (!skipped.defined()) {
-    at::_foreach_lerp_(into, from, 1.0 - decay);
+  const bool is_known = !skipped.defined() || skipped.is_cpu();  // without a wait for a device
+  if (is_known) {
+    const bool is_skipped = skipped.defined() && skipped.item<float>() != 0.0F;
+    if (!is_skipped) at::_foreach_lerp_(into, from, 1.0 - decay);
     return;
   }
-  // The device multiplies the difference by 1 - decay, or by 0 in a skipped step.
-  const std::vector<at::Tensor> change = at::_foreach_sub(from, into);
-  at::_foreach_mul_(change, (1.0 - skipped).to(into.front().scalar_type()) * (1.0 - decay));
-  at::_foreach_add_(into, change);
+  // 1 - decay, or 0 for a skipped step: the device decides.
+  move_towards(into, from, (1.0 - skipped).to(into.front().scalar_type()) * (1.0 - decay));
 }
 
 }  // namespace cdm

@@ -47,9 +47,8 @@ TEST_P(AnyNetwork, ARowDependsOnItselfAlone) {
   const at::Tensor t = levels_of({1, 5, 20});
   const at::Tensor labels = config_.model.num_classes > 0 ? levels_of({0, 1, 2}) : at::Tensor();
   const at::Tensor whole = model.network()(x, t, labels);
-  const at::Tensor one =
-      model.network()(x.narrow(0, 1, 1), t.narrow(0, 1, 1),
-                      labels.defined() ? labels.narrow(0, 1, 1) : labels);
+  const at::Tensor one = model.network()(x.narrow(0, 1, 1), t.narrow(0, 1, 1),
+                                         labels.defined() ? labels.narrow(0, 1, 1) : labels);
   test::expect_close(one, whole.narrow(0, 1, 1), 1e-12, "row 1");
 }
 
@@ -83,9 +82,10 @@ TEST_P(AnyNetwork, DeclaresTheDropoutLayersThatItsForwardPassReaches) {
   EXPECT_GT(test::relative_error(a, model.network()(x, t, {})), 1e-4) << "dropout had no effect";
 
   // One layer too few is noticed.
-  DropoutMasks too_few(
-      DropoutMasks::draw(9, 4, 2, {sites.begin(), sites.end() - 1}, at::kCPU));
+  DropoutMasks too_few(DropoutMasks::draw(9, 4, 2, {sites.begin(), sites.end() - 1}, at::kCPU));
   EXPECT_ANY_THROW(model.network()(x, t, {}, &too_few));
+  DropoutMasks none(std::vector<at::Tensor>{});
+  EXPECT_ANY_THROW(model.network()(x, t, {}, &none));
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {

@@ -28,7 +28,8 @@ class DropoutMasks {
   /// Draws the mask of a layer when apply() needs it.
   DropoutMasks(std::uint64_t seed, std::int64_t first_row) : seed_(seed), first_row_(first_row) {}
   /// Uses masks that draw() has made, one per call of apply(), in order.
-  explicit DropoutMasks(std::vector<at::Tensor> drawn) : drawn_(std::move(drawn)) {}
+  explicit DropoutMasks(std::vector<at::Tensor> drawn)
+      : is_drawn_(true), drawn_(std::move(drawn)) {}
 
   /// Dropout in the next layer: x [B, C, H, W] with each element set to zero with probability
   /// `rate`, and the others multiplied by 1 / (1 - rate).
@@ -42,6 +43,7 @@ class DropoutMasks {
  private:
   std::uint64_t seed_ = 0;
   std::int64_t first_row_ = 0;
+  bool is_drawn_ = false;
   std::vector<at::Tensor> drawn_;
   std::uint64_t layer_ = 0;  // number of the next layer
 };

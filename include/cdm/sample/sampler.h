@@ -79,8 +79,9 @@ class SampleContext {
   Denoised denoise(const at::Tensor& x, const Level& level) const;
 
   /// log p(x) at `level` in nats, float64 [B], with the batch's classes and guidance: one
-  /// evaluation. It is the log density whose gradient denoise() follows. For guidance > 0 it is not
-  /// normalised. Throws UserError for a model without a density.
+  /// evaluation. It is the log density whose gradient denoise() follows, except at the reference
+  /// level, where denoise() asks about the level before. For guidance > 0 it is not normalised.
+  /// Throws UserError for a model without a density.
   at::Tensor log_prob(const at::Tensor& x, const Level& level) const;
 
   /// log_prob(x, level) and its gradient with respect to x, [B, C, H, W]: one evaluation.

@@ -10,6 +10,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -45,27 +46,33 @@ class BatchGradients {
   /// `group` evaluates its own rows of a batch; loss and gradients are summed over the processes.
   BatchGradients(const Model& model, const Objective& objective, std::int64_t micro_batch_size,
                  const ProcessGroup& group);
+  BatchGradients(const BatchGradients&) = delete;
+  BatchGradients& operator=(const BatchGradients&) = delete;
 
   /// Mean loss and gradients of the whole batch, over all processes. `inputs` are this process's
   /// rows of it. Dropout masks are drawn from `dropout_seed`. The returned gradients are valid
   /// until the next call; the terms remain valid.
   LossGradients operator()(const StepInputs& inputs, std::uint64_t dropout_seed);
 
-  /// From now on, layer 1 is recorded and replayed (device/recorded.h). Steps whose rows are
-  /// divided among several threads are not recorded.
+  /// From now on, layer 1 is recorded and replayed (device/recorded.h), once for each of the at
+  /// most two numbers of rows that a batch is cut into. Steps whose rows are divided among several
+  /// threads are not recorded.
   void record_with(MakeRecorder make_recorder);
 
  private:
   LossGradients of_rows(const StepInputs& rows, std::uint64_t dropout_seed, bool may_replay);
-  LossGradients replayed(const StepInputs& rows, std::uint64_t dropout_seed);
+  LossGradients replayed(Recorded& recorded, const StepInputs& rows, std::uint64_t dropout_seed);
+  /// The recording for parts of `rows` rows; null where there is none.
+  Recorded* recording_of(std::int64_t rows);
 
   const Model& model_;
   const Objective& objective_;
   std::int64_t micro_batch_size_;
-  std::vector<std::string> names_;            // of the terms
-  std::vector<std::string> drawn_names_;      // of what the objective draws; for a recording
-  std::unique_ptr<GradientBuckets> buckets_;  // null for a single process
-  std::unique_ptr<Recorded> recorded_;        // null without record_with()
+  std::vector<std::string> names_;             // of the terms
+  std::vector<std::string> drawn_names_;       // of what the objective draws; for a recording
+  std::unique_ptr<GradientBuckets> buckets_;   // null for a single process
+  MakeRecorder make_recorder_;                 // null without record_with()
+  std::map<std::int64_t, Recorded> recorded_;  // by the number of rows
 };
 
 }  // namespace cdm

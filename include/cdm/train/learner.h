@@ -54,7 +54,8 @@ class Learner {
   /// The device decides this, so the host does not wait for a GPU.
   StepReport step(const StepInputs& inputs);
 
-  /// The loss and the gradients that step(inputs) would compute, at the current weights.
+  /// The loss and the gradients that step(inputs) would compute, at the current weights. The
+  /// gradients are valid until the next call of this function or of step().
   LossGradients loss_gradients(const StepInputs& inputs);
 
   /// From now on, loss and gradients are recorded and replayed (device/recorded.h). The constructor

@@ -57,6 +57,11 @@ void clip_gradients(const std::vector<at::Tensor>& gradients, const at::Tensor& 
 /// n)), n = k - ema_start.
 double ema_decay_at(const TrainConfig& config, std::int64_t step);
 
+/// values += share * (targets - values), in place, tensor by tensor. `share` is a scalar tensor of
+/// their type on their device, so that the device can decide on it.
+void move_towards(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& targets,
+                  const at::Tensor& share);
+
 /// average = decay * average + (1 - decay) * weights, in place. When `skipped` is 1, as in
 /// Adam::step(), nothing changes.
 void update_average(const NamedTensors& average, const NamedTensors& weights, double decay,
