@@ -64,9 +64,9 @@ std::vector<Written> every_kind() {
     all.push_back({{"model.predicts", name}});
     if (name == "noise") all.back()["loss.kind"] = "denoising";
   }
-  for (const std::string& name : names_of<ObjectiveKind>()) {
-    all.push_back({{"loss.kind", name}});
-    if (name == "denoising") all.back()["model.predicts"] = "noise";
+  for (const auto& [kind, name] : KindNames<ObjectiveKind>::all) {
+    all.push_back({{"loss.kind", std::string(name)}});
+    if (prediction_for(kind) == Prediction::noise) all.back()["model.predicts"] = "noise";
   }
   for (const std::string& name : names_of<SamplerKind>()) {
     all.push_back({{"sample.sampler", name}});
