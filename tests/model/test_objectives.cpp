@@ -249,8 +249,7 @@ TEST_P(LossGradient, AgreesWithFiniteDifferences) {
   config.loss.ce_weight = 0.1;
   const Model model = test::small_model(config);
   const at::Tensor labels = classes > 0 ? levels_of({0, 1, 2}) : at::Tensor();
-  const TrainingRows rows = training_rows(numbers(6, {3, 1, 8, 8}), levels_of({1, 10, 19}),
-                                          numbers(7, {3, 1, 8, 8}), labels);
+  const StepInputs rows = test::step_inputs(config, 0, numbers(6, {3, 1, 8, 8}), labels);
   const auto loss = [&] { return loss_of(config, model, rows).total; };
 
   const NamedTensors& parameters = model.network().parameters();
