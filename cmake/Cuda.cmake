@@ -1,9 +1,11 @@
-# CUDA kernels: CDM_WITH_CUDA = AUTO (when nvcc is found), ON or OFF. Sets CDM_CUDA to ON or OFF.
+# Decides whether CUDA kernels are built, and finds what they need.
+#   CDM_WITH_CUDA      option: AUTO (if nvcc is found), ON or OFF
+#   CDM_CUDA           set to ON if CUDA kernels are built
+#   CDM_CUDA_LIBTORCH  set to ON if LibTorch's CUDA part is there as well; CUDA graphs need it
+#   CDM_NCCL           set to ON if nccl.h is there as well; summing over several GPUs needs it
 #
-# CDM_CUDA_LIBTORCH says whether LibTorch has its CUDA part, too, for CUDA graphs; CDM_NCCL whether
-# nccl.h is there besides, for sums over GPUs.
-#
-# Architectures 80 and 90 unless CMAKE_CUDA_ARCHITECTURES says otherwise ("native": this machine's).
+# Kernels are built for the architectures 80 and 90 unless CMAKE_CUDA_ARCHITECTURES is set ("native"
+# is the architecture of this machine).
 
 set(CDM_WITH_CUDA "AUTO" CACHE STRING "CUDA kernels: AUTO, ON or OFF")
 set_property(CACHE CDM_WITH_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -26,9 +28,9 @@ if(CDM_CUDA)
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 80 90)
   endif()
-  set(CMAKE_CUDA_STANDARD 17)  # CMake 3.25 knows no later one for nvcc
+  set(CMAKE_CUDA_STANDARD 17)  # the newest that CMake 3.25 supports for nvcc
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
-  # The CUDA runtime that LibTorch itself uses is linked below; nvcc would add a second one.
+  # The CUDA runtime that LibTorch uses is linked instead; nvcc would add a second one.
   set(CMAKE_CUDA_RUNTIME_LIBRARY None)
   enable_language(CUDA)
   string(REGEX MATCH "^[0-9]+" _cdm_cuda_major "${CMAKE_CUDA_COMPILER_VERSION}")

@@ -1,13 +1,15 @@
-# Every third-party library: the installed package first; where there is none, a release from the
-# library's own home, built along with this project. FETCHCONTENT_SOURCE_DIR_<PACKAGE> names a copy
-# on disk instead, FETCHCONTENT_TRY_FIND_PACKAGE_MODE=NEVER passes over what is installed.
+# Third-party libraries. The installed package is used; if there is none, a release is downloaded
+# from the library's repository and built with this project. FETCHCONTENT_SOURCE_DIR_<PACKAGE> names
+# a copy on disk to use instead of a download. FETCHCONTENT_TRY_FIND_PACKAGE_MODE=NEVER ignores
+# installed packages.
 include(FetchContent)
 set(CDM_LIBTORCH_FALLBACK "${CMAKE_CURRENT_SOURCE_DIR}/.deps/libtorch/torch")  # tools/setup.sh's
 include("${CMAKE_CURRENT_LIST_DIR}/LibTorch.cmake")
 
 set(CDM_FETCHED "")  # packages that were not installed
 
-# cdm_dependency(PACKAGE VERSION_INSTALLED URL SHA256): VERSION_INSTALLED is the oldest that will do.
+# cdm_dependency(PACKAGE VERSION URL SHA256): finds PACKAGE, installed in VERSION or newer, or
+# downloads https://github.com/URL, whose checksum must be SHA256.
 macro(cdm_dependency package version url sha256)
   FetchContent_Declare(${package} SYSTEM URL "https://github.com/${url}" URL_HASH SHA256=${sha256}
     DOWNLOAD_EXTRACT_TIMESTAMP OFF FIND_PACKAGE_ARGS ${version})
@@ -18,7 +20,7 @@ macro(cdm_dependency package version url sha256)
   endif()
 endmacro()
 
-# What the libraries would build and install besides.
+# Turns off tests, tools and installation of the libraries themselves.
 set(BUILD_SHARED_LIBS OFF)
 foreach(_cdm_off YAML_CPP_INSTALL YAML_CPP_BUILD_TOOLS YAML_CPP_FORMAT_SOURCE INSTALL_GTEST
         BENCHMARK_ENABLE_INSTALL BENCHMARK_ENABLE_TESTING
@@ -43,7 +45,7 @@ endif()
 cdm_dependency(ZLIB 1.2 madler/zlib/archive/refs/tags/v1.3.1.tar.gz
   17e88863f3600672ab49182f217281b6fc4d3c762bde361935e436a95214d05c)
 if(NOT TARGET ZLIB::ZLIB)
-  # zlib's own build names no include folders and no ZLIB::ZLIB, which libpng's build looks for.
+  # zlib's own build sets no include folders and defines no ZLIB::ZLIB; libpng's build needs both.
   target_include_directories(zlibstatic INTERFACE "${zlib_SOURCE_DIR}" "${zlib_BINARY_DIR}")
   add_library(ZLIB::ZLIB ALIAS zlibstatic)
   file(WRITE "${CMAKE_FIND_PACKAGE_REDIRECTS_DIR}/ZLIBConfig.cmake"
@@ -57,14 +59,14 @@ if(NOT TARGET PNG::PNG)
   add_library(PNG::PNG ALIAS png_static)
 endif()
 
-# libjpeg-turbo's build does not allow being part of another.
+# libjpeg-turbo must be installed: its build cannot be part of another one.
 find_package(libjpeg-turbo CONFIG QUIET)
 if(NOT TARGET libjpeg-turbo::turbojpeg)
   message(FATAL_ERROR "libjpeg-turbo was not found: install its development package "
                       "(Debian: libturbojpeg0-dev), or set libjpeg-turbo_DIR")
 endif()
 
-# Nettle is not built with CMake.
+# Nettle must be installed: it has no CMake build.
 include("${CMAKE_CURRENT_LIST_DIR}/Nettle.cmake")
 
 if(CDM_BUILD_TESTS)

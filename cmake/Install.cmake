@@ -1,4 +1,5 @@
-# cmake --install: programs, headers, the static library, and the package cdm. In a project of yours:
+# What cmake --install installs: programs, headers, the static library, and the CMake package cdm.
+# Another project uses the library with
 #   find_package(cdm REQUIRED)
 #   target_link_libraries(program PRIVATE cdm::cdm)
 include(CMakePackageConfigHelpers)
@@ -8,12 +9,12 @@ if(CDM_CUDA_LIBRARIES)
   install(TARGETS ${CDM_CUDA_LIBRARIES} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 endif()
 
-# A package can ask for libraries that are installed, not for those that were built along.
+# The package can only refer to libraries that are installed, not to those built with this project.
 set(CDM_NOT_INSTALLED ${CDM_FETCHED})
-list(REMOVE_ITEM CDM_NOT_INSTALLED CLI11 nlohmann_json GTest benchmark)  # no part of cdm's interface
+list(REMOVE_ITEM CDM_NOT_INSTALLED CLI11 nlohmann_json GTest benchmark)  # users link none of these
 if(CDM_NOT_INSTALLED)
   list(JOIN CDM_NOT_INSTALLED ", " _cdm_missing)
-  message(STATUS "Programs only are installed: the package cdm needs an installed ${_cdm_missing}")
+  message(STATUS "Only programs are installed: the package cdm needs an installed ${_cdm_missing}")
   return()
 endif()
 

@@ -1,16 +1,18 @@
-# LibTorch as two imported targets, taken from PyTorch's wheel or from an installed copy.
+# Defines the imported targets LibTorch::c10 and LibTorch::cpu, for LibTorch from PyTorch's wheel or
+# an installed copy.
 #
 # find_package(Torch) is not used: it enables CUDA by itself, overrides CMAKE_CUDA_ARCHITECTURES and
 # fails on a machine without nvcc. Programs link libtorch_cpu and libc10 only; the CUDA libraries are
 # loaded at run time (src/device/device.cpp), so one binary serves machines with and without a GPU.
 #
-# Searched in this order: CDM_LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH, CDM_LIBTORCH_FALLBACK.
-# This file is installed, too: the package cdm finds LibTorch in the same way.
+# LibTorch is searched in this order: CDM_LIBTORCH, Torch_DIR, CMAKE_PREFIX_PATH,
+# CDM_LIBTORCH_FALLBACK. This file is also installed, because the package cdm uses it.
 if(TARGET LibTorch::cpu)
   return()
 endif()
 
-# The environment's value is kept in the cache, for when CMake runs again from within the build.
+# The value of the environment is stored in the cache, because the build may call CMake again
+# without that environment.
 set(CDM_LIBTORCH "$ENV{CDM_LIBTORCH}" CACHE PATH
     "LibTorch: a folder with include/ATen and lib/libtorch_cpu.so")
 
@@ -48,13 +50,13 @@ message(STATUS "LibTorch ${CDM_LIBTORCH_VERSION}: ${CDM_LIBTORCH_ROOT}")
 
 add_library(LibTorch::c10 SHARED IMPORTED GLOBAL)
 set_target_properties(LibTorch::c10 PROPERTIES
-  INTERFACE_COMPILE_DEFINITIONS AT_PER_OPERATOR_HEADERS  # ATen's headers include what they use only
+  INTERFACE_COMPILE_DEFINITIONS AT_PER_OPERATOR_HEADERS  # one small header per operation
   IMPORTED_LOCATION "${CDM_LIBTORCH_ROOT}/lib/libc10.so"
   INTERFACE_INCLUDE_DIRECTORIES
     "${CDM_LIBTORCH_ROOT}/include;${CDM_LIBTORCH_ROOT}/include/torch/csrc/api/include")
 
-# at::parallel_for is a plain loop in files that are compiled without OpenMP. Its threads must be
-# those of LibTorch's own operations: the same run-time library, which the wheel brings along.
+# In files compiled without OpenMP, at::parallel_for is a plain loop. Its threads must be those of
+# LibTorch's own operations, so the OpenMP library in the wheel is linked if there is one.
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 file(GLOB _cdm_openmp "${CDM_LIBTORCH_ROOT}/lib/libgomp*.so*")
 if(NOT _cdm_openmp)

@@ -1,5 +1,5 @@
-# Nettle (SHA-256) as the imported target Nettle::nettle. This file is installed, too: the package cdm
-# finds Nettle in the same way.
+# Defines Nettle::nettle, an imported target for Nettle (SHA-256). This file is also installed,
+# because the package cdm uses it.
 if(TARGET Nettle::nettle)
   return()
 endif()

@@ -1,6 +1,5 @@
-# Writes generated/eval/plot_scripts.h, which holds the text of every gnuplot script in plots/. The
-# programs carry the scripts with them, so that they need not look for files where they are
-# installed or moved to.
+# Writes generated/eval/plot_scripts.h with the text of every gnuplot script in plots/. The scripts
+# are compiled into the programs, so that these do not depend on files beside them.
 file(GLOB CDM_PLOTS CONFIGURE_DEPENDS plots/*.gp)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CDM_PLOTS})
 set(_cdm_scripts "")
@@ -17,7 +16,7 @@ file(CONFIGURE OUTPUT "${CMAKE_BINARY_DIR}/generated/eval/plot_scripts.h" @ONLY 
 
 namespace cdm {
 
-/// A file of plots/: its name without .gp, and what it holds.
+/// A file in plots/: its name without .gp, and its text.
 struct PlotScript {
   std::string_view kind, text;
 };

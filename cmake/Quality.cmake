@@ -1,11 +1,11 @@
 # Warnings, sanitizers, and the targets format, format-check, tidy and check.
 
-# GCC 12 sees overlaps in "x" + string that are not there (GCC bug 105651).
+# GCC 12 warns of overlapping memory in "x" + string, where there is none (GCC bug 105651).
 set(CDM_WARNINGS -Wall -Wextra -Wpedantic -Werror $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
-# GCC 12 warns of the standard library's own copies when its headers are precompiled.
+# GCC 12 warns of copies inside the standard library when its headers are precompiled.
 set(CDM_PRECOMPILED_WARNINGS $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>
                              $<$<CXX_COMPILER_ID:GNU>:-Wno-stringop-overflow>)
-# nvcc's own generated code is not pedantic.
+# No -Wpedantic for CUDA: the code that nvcc generates does not pass it.
 set(CDM_CUDA_WARNINGS --Werror=all-warnings -Xcompiler=-Wall,-Wextra,-Werror)
 add_compile_options("$<$<COMPILE_LANGUAGE:CXX>:${CDM_WARNINGS}>"
                     "$<$<COMPILE_LANGUAGE:CUDA>:${CDM_CUDA_WARNINGS}>")
@@ -17,8 +17,8 @@ if(CDM_SANITIZE)
   add_link_options(-fsanitize=${CDM_SANITIZE})
 endif()
 
-# The targets format (rewrites), format-check, tidy, and check, which is the last two. A file that
-# has passed clang-tidy is looked at again when it, a header or .clang-tidy changes.
+# The targets format (rewrites files), format-check, tidy, and check (format-check and tidy). A file
+# that has passed clang-tidy is checked again when it, any header or .clang-tidy changes.
 file(GLOB_RECURSE CDM_OWN_HEADERS CONFIGURE_DEPENDS include/*.h src/*.h tools/*.h tests/*.h
      fuzz/*.h)
 file(GLOB_RECURSE CDM_OWN_SOURCES CONFIGURE_DEPENDS
@@ -29,7 +29,8 @@ add_custom_target(format COMMAND ${_cdm_format} -i COMMENT "clang-format" VERBAT
 add_custom_target(format-check COMMAND ${_cdm_format} --dry-run -Werror
                   COMMENT "clang-format" VERBATIM)
 
-# Only what this build compiles has a line in compile_commands.json.
+# clang-tidy needs a line in compile_commands.json, so only files that this build compiles are
+# checked.
 file(GLOB_RECURSE CDM_TIDY_SOURCES CONFIGURE_DEPENDS RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}"
      src/*.cpp tools/*.cpp)
 foreach(_cdm_folder IN ITEMS tests benchmarks)

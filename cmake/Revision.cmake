@@ -1,5 +1,6 @@
-# Run at every build (cmake -P): writes the git revision of SOURCE into OUTPUT, a header, and leaves
-# the file alone when it already says so; then nothing is compiled again.
+# Every build runs this script (cmake -P). It writes the git revision of SOURCE to the header
+# OUTPUT. If the revision has not changed, the file is not touched, so that nothing is compiled
+# again.
 set(revision "unknown")
 set(ENV{GIT_OPTIONAL_LOCKS} 0)
 execute_process(COMMAND git -C "${SOURCE}" describe --always --dirty --abbrev=12 --exclude=*

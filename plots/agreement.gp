@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# cdm-eval agreement: the share of images that look like the class they were drawn for.
+# cdm-eval agreement: the fraction of images that look like the class they were drawn for.
 #   gnuplot -c agreement.gp STEM ROWS
 # Draws STEM.svg and STEM.png from STEM.csv (images, count, share_agreeing, standard_error). ROWS is
 # its number of rows.

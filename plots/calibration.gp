@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# cdm-eval levels: how often the most probable level is the right one, by its probability.
+# cdm-eval levels: how often the most probable level is the right one, as a function of its
+# probability.
 #   gnuplot -c calibration.gp STEM TITLE
 # Draws STEM.svg and STEM.png from STEM.csv (mean_confidence, accuracy, images; a row for each bin
 # of the probability). A larger dot stands for more images.

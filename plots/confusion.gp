@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# cdm-eval levels: which noise level the model takes images of each level for (figure 9).
+# cdm-eval levels: confusion matrix, the most probable level of images of each level (figure 9).
 #   gnuplot -c confusion.gp STEM TITLE GROUP ROWS
 # Draws STEM.svg and STEM.png from STEM.csv (true_level, decided_level, share). GROUP is the number
 # of neighbouring levels in one row of the matrix, ROWS the number of its rows.
@@ -15,7 +15,7 @@ set grid lc rgb '#dddddd'
 set terminal svg size 640,560 dynamic background rgb 'white' font 'sans,13'
 set output STEM.'.svg'
 
-least = 0.001  # share that still has a colour of its own
+least = 0.001  # smaller shares have the same colour as this one
 first = -0.5 * group
 last = (rows - 0.5) * group
 set title title noenhanced

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-# cdm-eval curves: log p_t of images at every level t; the images hold noise of some levels
-# (figure 3).
+# cdm-eval curves: log p_t(x) at every level t, of images with noise of several levels (figure 3).
 #   gnuplot -c curves.gp STEM TITLE IMAGES LAST LEVELS
 # Draws STEM.svg and STEM.png from STEM.csv (image, noise_level, level, log_prob_nats). IMAGES is
-# the number of images, LAST the last level, LEVELS the levels of noise: '0 250 500'. Curves of one
-# noise level have one colour.
+# the number of images, LAST the last level, LEVELS the noise levels of the images ('0 250 500').
+# Curves of the same noise level have the same colour.
 STEM = ARG1
 title = ARG2
 images = int(ARG3)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# cdm-eval denoise: error of the predicted noise at each noise level, a curve for each run (figure 4).
+# cdm-eval denoise: error of the predicted noise at each noise level, one curve per run (figure 4).
 #   gnuplot -c denoise.gp STEM
-# Draws STEM.svg and STEM.png from STEM.csv (run, level, steps, sigma, mse_noise, ...), whose rows
-# of one run follow one another.
+# Draws STEM.svg and STEM.png from STEM.csv (run, level, steps, sigma, mse_noise, ...). Rows of the
+# same run must follow one another.
 STEM = ARG1
 csv = STEM.'.csv'
 
@@ -12,7 +12,7 @@ set grid lc rgb '#dddddd'
 set terminal svg size 720,480 dynamic background rgb 'white' font 'sans,13'
 set output STEM.'.svg'
 
-# The names of the runs, each where it comes first.
+# The names of the runs, in the order in which they first occur.
 array Run[1000]
 runs = 0
 enter(name) = runs > 0 && Run[runs] eq name ? runs : (runs = runs + 1, Run[runs] = name, runs)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-# cdm-eval fid: distances, precision and recall of samples, each with its number.
+# cdm-eval fid: distances, precision and recall of samples, as points with their values.
 #   gnuplot -c fid.gp STEM TITLE
-# Draws STEM.svg and STEM.png from STEM.csv (measure, value, ...), which has four rows. The measures
-# are of different sizes, so that the axis is logarithmic; a value that is not above 0.001 is drawn
-# there.
+# Draws STEM.svg and STEM.png from STEM.csv (measure, value, ...), which has four rows. The axis is
+# logarithmic, because the values differ by orders of magnitude; values below 0.001 are drawn at
+# 0.001.
 STEM = ARG1
 title = ARG2
 csv = STEM.'.csv'

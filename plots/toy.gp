@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# cdm-eval toy: mean log-likelihood of data with a known density, exact and as each run estimates it
+# cdm-eval toy: mean log-likelihood of data with a known density: exact, and estimated by each run
 # (figure 7).
 #   gnuplot -c toy.gp STEM RUNS
 # Draws STEM.svg and STEM.png from STEM.csv, whose columns 1, 6, 7 and 8 are run, exact_nats_per_dim,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Whole files of arrays, for tests.
+// Writing and reading whole files of arrays, for tests.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,7 @@
 
 namespace cdm::test {
 
-/// Writes an array of at least one dimension.
+/// Writes `array`, of at least one dimension, to an .npy file.
 inline void write_npy(const std::filesystem::path& path, const at::Tensor& array) {
   NpyWriter writer(path, array.scalar_type(), array.sizes().vec());
   writer.append(array);

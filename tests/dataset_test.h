@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What tests of data sets share.
+// A fixture for tests of data sets.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,7 @@
 
 namespace cdm::test {
 
-/// Loads what config_ says, from files of the test's own.
+/// Loads the data set of `config_`, whose files a test writes into its own folder.
 class DatasetTest : public FilesTest {
  protected:
   Dataset load(Split split = Split::train) const { return load_dataset(config_, split); }

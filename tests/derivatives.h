@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Value, gradient, and gradient of the gradient of an operation, for every argument, against a
-// plain twin and against finite differences, which keep both from being wrong together.
+// Compares the value, gradient, and gradient of the gradient of an operation, for every argument,
+// with its plain version and with finite differences. The latter find errors that both versions
+// have.
 #pragma once
 
 #include <ATen/ops/zeros_like.h>
@@ -43,7 +44,8 @@ inline Tensors numbers_like(const Tensors& tensors) {
   return out;
 }
 
-/// The gradient of `scalar` by each input, zero where it does not depend on it.
+/// The gradient of `scalar` with respect to each input; zero for an input that it does not depend
+/// on.
 inline Tensors gradient(const Tensor& scalar, const Tensors& inputs, bool create_graph) {
   Tensors found = torch::autograd::grad({scalar}, inputs, {}, /*retain_graph=*/true, create_graph,
                                         /*allow_unused=*/true);
@@ -58,8 +60,8 @@ inline Tensor leaf(const Tensor& x) { return x.detach().requires_grad_(true); }
 
 struct Derivatives {
   Tensor value;
-  Tensors first;   // of sum(value * grad_y), by each argument
-  Tensors second;  // of sum(v * first), by each argument and by grad_y
+  Tensors first;   // the gradient of sum(value * grad_y) with respect to each argument
+  Tensors second;  // the gradient of sum(v * first) with respect to each argument, then grad_y
 };
 
 inline Derivatives derivatives(const Op& op, const Tensors& arguments, const Tensor& grad_y,
@@ -76,7 +78,7 @@ inline Derivatives derivatives(const Op& op, const Tensors& arguments, const Ten
   return d;
 }
 
-/// Errors are relative to the largest element, or to 1 where all are smaller: some are zero.
+/// Errors are relative to the largest element, or to 1 if that is larger, because all may be zero.
 inline void expect_near(const Tensor& actual, const Tensor& expected, double tolerance,
                         const std::string& what) {
   ASSERT_EQ(actual.sizes(), expected.sizes()) << what;
@@ -100,7 +102,7 @@ inline void expect_same(const Derivatives& actual, const Derivatives& expected, 
   expect_near(actual.second, expected.second, tolerance, "second gradient");
 }
 
-/// First and second derivatives in random directions against central differences.
+/// Compares first and second derivatives in random directions with central differences.
 inline void expect_finite_differences(const Op& op, const Tensors& arguments, const Tensor& grad_y,
                                       const Tensors& v) {
   const Derivatives d = derivatives(op, arguments, grad_y, v);
@@ -134,7 +136,7 @@ inline void expect_finite_differences(const Op& op, const Tensors& arguments, co
   }
 }
 
-/// `x` itself; its values with channels side by side; and as a part of something larger.
+/// `x` in three layouts: as it is, channels_last, and as a part of a larger tensor.
 inline Tensors layouts(const Tensor& x) {
   const Tensor padded = x.new_empty({x.size(0), x.size(1), x.size(2), x.size(3) + 3});
   Tensor part = padded.narrow(3, 1, x.size(3));
@@ -142,7 +144,8 @@ inline Tensors layouts(const Tensor& x) {
   return {x, x.contiguous(at::MemoryFormat::ChannelsLast), part};
 }
 
-/// Gradients as they come: as `layouts`, transposed, and one number for all.
+/// Layouts that gradients may have: those of layouts(), transposed, and one number expanded to all
+/// elements.
 inline Tensors gradient_layouts(const Tensor& gy) {
   Tensors all = layouts(gy);
   all.push_back(gy.transpose(2, 3).contiguous().transpose(2, 3));
@@ -150,7 +153,8 @@ inline Tensors gradient_layouts(const Tensor& gy) {
   return all;
 }
 
-/// Op and twin in every layout; with some of the v undefined; and in float32.
+/// Compares an operation with its plain version: in every layout, with only one v defined, and in
+/// float32.
 inline void compare(const Op& op, const Op& twin, const Tensors& arguments) {
   const Tensor y = twin(arguments);
   const Tensor grad_y = numbers(50, y.sizes()).to(y.device());
@@ -180,7 +184,7 @@ inline void compare(const Op& op, const Op& twin, const Tensors& arguments) {
               derivatives(twin, arguments, grad_y, v), 2e-4);
 }
 
-/// One argument differentiated at a time, as in sampling, where weights are constants.
+/// The same with one argument differentiated and the others constant, as weights are in sampling.
 inline void compare_each_alone(const Op& op, const Op& twin, const Tensors& arguments) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     SCOPED_TRACE(concat("argument ", i, " alone"));
@@ -199,7 +203,7 @@ inline void compare_each_alone(const Op& op, const Op& twin, const Tensors& argu
   }
 }
 
-/// With the fused operations, whatever the environment says.
+/// Tests that use the fused operations, whatever the process uses otherwise.
 class Ops : public testing::Test {
  protected:
   void SetUp() override { ops::set_fused(true); }
@@ -209,7 +213,7 @@ class Ops : public testing::Test {
   bool was_fused_ = ops::fused();
 };
 
-/// Leaves out what needs a GPU, where there is none.
+/// Tests that need a GPU; skipped when there is none.
 class OpsOnAGpu : public Ops {
  protected:
   void SetUp() override {

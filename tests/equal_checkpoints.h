@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Checkpoints compared to the last bit: names, order, types and values.
+// Expects two checkpoints to be equal to the last bit: names, order, types and values.
 #pragma once
 
 #include <ATen/ops/equal.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What tests of files share: a folder of their own, whole files, and errors that name them.
+// Helpers for tests of files: a folder for each test, writing files, and errors that name a file.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -41,7 +41,8 @@ auto error_in(const std::filesystem::path& file, const Part&... parts) {
 
 inline void overwrite(const std::filesystem::path& path, std::string_view bytes) {
   if (path.has_parent_path()) std::filesystem::create_directories(path.parent_path());
-  std::filesystem::remove(path);  // a new file, since some file systems sync one that is rewritten
+  // Makes a new file, because some file systems sync a file that is rewritten, which takes time.
+  std::filesystem::remove(path);
   std::ofstream(path, std::ios::binary) << bytes;
 }
 

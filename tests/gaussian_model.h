@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Models whose network is exact: the logits, or the noise, of Gaussian data. Images of class y are
-// N(means[y], width^2 I), so that at a level with signal a and sigma s they are
-// N(a means[y], (a^2 width^2 + s^2) I).
+// Models whose network is exact: it returns the true logits, or the true expected noise, of
+// Gaussian data. Images of class y are N(means[y], width^2 I). At a level with signal a and sigma s
+// they are N(a means[y], (a^2 width^2 + s^2) I).
 #pragma once
 
 #include <ATen/TensorOperators.h>
@@ -17,7 +17,7 @@
 
 namespace cdm::test {
 
-/// The schedule of that kind with T levels; a linear one needs T > 20.
+/// The schedule of that kind with steps T. For the linear one, T must be larger than 20.
 inline NoiseSchedule schedule_of(ScheduleKind kind, std::int64_t T) {
   DiffusionConfig config = RunConfig().diffusion;
   config.schedule = kind;
@@ -29,7 +29,7 @@ inline NoiseSchedule schedule_of(ScheduleKind kind, std::int64_t T) {
 
 class GaussianNetwork final : public Network {
  public:
-  /// One mean makes an unconditional network; of more, the last is the null class's.
+  /// One mean makes an unconditional network. Of several, the last is that of the null class.
   GaussianNetwork(Prediction predicts, const NoiseSchedule& schedule,
                   const std::vector<double>& means, double width)
       : Network(predicts, {1, 2, schedule.levels()}, static_cast<std::int64_t>(means.size()) - 1),
@@ -44,7 +44,7 @@ class GaussianNetwork final : public Network {
     return at::TensorOptions().dtype(at::kDouble).device(at::kCPU);
   }
 
-  /// Of the classes `labels` [B] at levels t [B]: all [B].
+  /// Mean of the classes `labels` [B] at levels t [B], and variance at levels t: [B].
   at::Tensor mean(const at::Tensor& t, const at::Tensor& labels) const {
     return signal_.index_select(0, t) * mean_of(labels);
   }
@@ -59,7 +59,7 @@ class GaussianNetwork final : public Network {
   }
 
  private:
-  /// log p_t(x) but for a constant.
+  /// log p_t(x) plus a constant, [B, K].
   at::Tensor logits(const at::Tensor& x, const at::Tensor& labels) const {
     const at::Tensor rows = x.flatten(1);
     const auto d = static_cast<double>(rows.size(1));

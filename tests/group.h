@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Process groups whose processes are threads of the test.
+// Process groups whose members are threads of the test instead of processes.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -19,14 +19,15 @@
 
 namespace cdm::test {
 
-/// Numbers of processes that tests of whole programs try. Programs start slowly under sanitizers.
+/// The numbers of processes in tests of whole programs. Only one under sanitizers, where programs
+/// start slowly.
 #ifdef __SANITIZE_ADDRESS__
 constexpr std::array<int, 1> kGroupSizes = {2};
 #else
 constexpr std::array<int, 2> kGroupSizes = {2, 4};
 #endif
 
-/// A port that nobody listens at now.
+/// A port that no program listens on now.
 inline std::uint16_t free_port() {
   const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in address = {};
@@ -41,7 +42,7 @@ inline std::uint16_t free_port() {
   return ntohs(address.sin_port);
 }
 
-/// Calls `work` in `size` threads, each a rank of one group. What one throws fails the test.
+/// Calls `work` in `size` threads, each a rank of one group. An exception in one fails the test.
 inline void run_group(int size, const std::function<void(const ProcessGroup&)>& work) {
   ProcessRank process;
   process.size = size;

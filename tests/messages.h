@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What tests ask of messages: the facts in them, not their wording.
+// Helpers to test the facts in messages, not their wording.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -12,8 +12,8 @@
 
 namespace cdm::test {
 
-/// The message of the UserError that the call must throw, which must be one line; "no UserError"
-/// where it throws none.
+/// The message of the UserError that `call` throws; "no UserError" when it throws none. Expects the
+/// message to be one line.
 inline std::string user_error(const std::function<void()>& call) {
   try {
     call();
@@ -25,8 +25,8 @@ inline std::string user_error(const std::function<void()>& call) {
   return "no UserError";
 }
 
-/// Matches text that holds each of the parts, such as the file, key or option at fault, the value
-/// that was given, and what is legal.
+/// Matches text that contains each of the parts: for example the wrong file, key or option, the
+/// value that was given, and what is legal.
 template <class... Part>
 auto mentions(const Part&... parts) {
   return testing::AllOf(testing::HasSubstr(std::string(parts))...);

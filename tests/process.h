@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What tests of whole programs share: real processes, what they print, and a folder to work in.
+// Helpers for tests of whole programs: running processes, reading what they print, and temporary
+// folders.
 #pragma once
 
 #include <fcntl.h>
@@ -24,7 +25,7 @@
 
 namespace cdm::test {
 
-/// A folder of its own under the system's temporary one; gone with this object.
+/// A new folder in the system's temporary folder. The destructor removes it.
 class TemporaryFolder {
  public:
   TemporaryFolder() {
@@ -40,14 +41,14 @@ class TemporaryFolder {
   TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  /// The full name of something in the folder.
+  /// The path of a file in the folder.
   std::string operator/(const std::string& name) const { return (path_ / name).string(); }
 
  private:
   std::filesystem::path path_;
 };
 
-/// The whole of a file; empty when there is none.
+/// The content of a file; empty when it does not exist.
 inline std::string read_text(const std::filesystem::path& path) {
   std::ostringstream text;
   text << std::ifstream(path, std::ios::binary).rdbuf();
@@ -58,22 +59,22 @@ inline void write_text(const std::filesystem::path& path, const std::string& tex
   std::ofstream(path, std::ios::binary) << text;
 }
 
-/// How a process ended, what it printed, and the most memory that it had.
+/// How a process ended, what it printed, and its peak memory.
 struct Finished {
-  int exit_code = 0;  // 128 + N when signal N ended it
+  int exit_code = 0;  // 128 + N when it was ended by signal N
   std::string out, err;
   std::int64_t peak_bytes = 0;
 };
 
 struct ProcessOptions {
-  std::string folder;                    // working directory; "" = the test's own
-  std::vector<std::string> environment;  // "NAME=value", over the test's own
+  std::string folder;                    // working directory; "" = that of the test
+  std::vector<std::string> environment;  // "NAME=value", in addition to the test's environment
 };
 
-/// A running process. One that nobody waited for is killed with this object.
+/// A running process. The destructor kills it, unless wait() was called.
 class Process {
  public:
-  /// `program` is one of this build's ("cdm-train"), or a path.
+  /// `program` is the name of a program of this build ("cdm-train"), or a path.
   Process(const std::string& program, const std::vector<std::string>& arguments,
           const ProcessOptions& options = {}) {
     const std::string file = program.find('/') == std::string::npos
@@ -114,11 +115,11 @@ class Process {
 
   void send(int signal) const { ::kill(id_, signal); }
 
-  /// What was printed so far.
+  /// What the process has printed so far.
   std::string out() const { return read_text(out_); }
   std::string err() const { return read_text(err_); }
 
-  /// Waits for the end; call it once.
+  /// Waits for the process to end. Call it only once.
   Finished wait() {
     int status = 0;
     struct rusage usage = {};
@@ -128,7 +129,7 @@ class Process {
   }
 
  private:
-  /// argv or envp: pointers into `words`, and a null one.
+  /// argv or envp: pointers into `words`, then a null pointer.
   static std::vector<char*> pointers(std::vector<std::string>& words) {
     std::vector<char*> found;
     for (std::string& word : words) found.push_back(word.data());
@@ -141,13 +142,13 @@ class Process {
   ::pid_t id_ = -1;
 };
 
-/// Runs a program to its end.
+/// Runs a program and waits for it.
 inline Finished run(const std::string& program, const std::vector<std::string>& arguments,
                     const ProcessOptions& options = {}) {
   return Process(program, arguments, options).wait();
 }
 
-/// The same for a program that has to succeed; its standard output.
+/// The same, expecting success. Returns the standard output.
 inline std::string run_well(const std::string& program, const std::vector<std::string>& arguments,
                             const ProcessOptions& options = {}) {
   const Finished done = run(program, arguments, options);

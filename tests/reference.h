@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Folders of reference numbers (tests/reference/uncond/README.md says what they hold), and how
-// close one has to come.
+// Cases of reference numbers, one per folder (tests/reference/uncond/README.md describes the
+// files), and comparisons with them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -26,7 +26,7 @@
 
 namespace cdm::test {
 
-/// The case that is kept here, then those that CDM_REFERENCE_DIR names.
+/// The case in tests/reference/, then those in the folder that CDM_REFERENCE_DIR names.
 inline std::vector<std::filesystem::path> reference_folders() {
   std::vector<std::filesystem::path> found = {std::filesystem::path(CDM_TEST_DATA) / "reference" /
                                               "uncond"};
@@ -63,7 +63,7 @@ struct ReferenceCase {
   }
   bool is_conditional() const { return config.model.num_classes > 0; }
 
-  /// Classes of the images that are scored; undefined where there are none.
+  /// Classes of the images that are scored; undefined if the case has none.
   at::Tensor image_labels() const {
     if (!is_conditional()) return {};
     if (const auto found = nll.find("labels"); found != nll.end()) return found->second;
@@ -79,8 +79,8 @@ struct ReferenceCase {
   TrainingState checkpoint;
 };
 
-/// What a case may have sampled with. It need not say, but only one setting comes as close as is
-/// asked for.
+/// A setting that the images of a case may have been drawn with. Cases do not record it, so tests
+/// try all of them; only the right one gives the same images.
 struct SampleSetting {
   SampleConfig config;
   at::Tensor labels;  // int64 [N], or undefined: the null class
@@ -120,8 +120,9 @@ inline std::vector<SampleSetting> sample_settings(const ReferenceCase& reference
   return settings;
 }
 
-/// Expects images [N, C, H, W] of `draw` within `tolerance` of the case's, for each sampler. `draw`
-/// gives an undefined tensor for a setting that it cannot be asked for.
+/// Expects that, for each sampler, `draw` returns images [N, C, H, W] within `tolerance` of those
+/// of the case for one of the settings. `draw` returns an undefined tensor for a setting that it
+/// does not support.
 inline void expect_samples(
     const ReferenceCase& reference, double tolerance,
     const std::function<at::Tensor(const SampleSetting&, const std::string& start)>& draw) {
@@ -137,7 +138,7 @@ inline void expect_samples(
       if (least <= tolerance) break;
     }
     EXPECT_LE(least, tolerance) << name_of(sampler)
-                                << ": no number of steps and no labels come closer";
+                                << ": the images differ for all numbers of steps and labels";
   }
 }
 

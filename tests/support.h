@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What the numerical tests share: small networks, comparisons, finite differences.
+// Helpers for numerical tests: small networks, comparisons, finite differences.
 #pragma once
 
 #include <ATen/TensorOperators.h>
@@ -32,13 +32,13 @@ std::vector<Kind> all_kinds() {
 
 inline at::TensorOptions real64() { return at::TensorOptions().dtype(at::kDouble); }
 
-/// Numbers that differ from call to call of `index`, but never from run to run.
+/// Standard normal numbers that depend only on `index`, `shape` and `options`.
 inline at::Tensor numbers(std::uint64_t index, at::IntArrayRef shape,
                           at::TensorOptions options = real64()) {
   return normal({123, Purpose::noise, index}, shape, options);
 }
 
-/// Largest |a - b| over the largest |b|: one bad element in a large tensor shows.
+/// The largest |a - b| divided by the largest |b|, so that a single wrong element counts.
 inline double relative_error(const at::Tensor& a, const at::Tensor& b) {
   EXPECT_EQ(a.sizes(), b.sizes());
   if (a.sizes() != b.sizes()) return 1e300;
@@ -54,14 +54,15 @@ inline void expect_close(const at::Tensor& actual, const at::Tensor& expected, d
       << what << ": relative error " << error << " exceeds " << tolerance;
 }
 
-/// Central finite difference of the scalar function f at x in direction v, float64.
+/// The central finite difference of the scalar function f at x in direction v, in float64.
 inline double directional_difference(const std::function<double(const at::Tensor&)>& f,
                                      const at::Tensor& x, const at::Tensor& v, double h = 1e-5) {
   return (f(x + v * h) - f(x - v * h)) / (2.0 * h);
 }
 
-/// Sets a network's last layer to zero, so that its answer is known: a classifier then takes all
-/// levels for equally likely, hence the data for a standard normal; a plain denoiser predicts zero.
+/// Sets a network's last layer to zero, so that its output is known. For a classifier all levels
+/// are then equally likely, and log p_t is that of a standard normal. A plain denoiser predicts
+/// zero.
 inline void zero_last_layer(NamedTensors& weights) {
   const auto has = [&](const std::string& layer) {
     return std::any_of(weights.begin(), weights.end(),
@@ -74,7 +75,7 @@ inline void zero_last_layer(NamedTensors& weights) {
   }
 }
 
-/// A small UNet's configuration with T levels; num_classes 0 = unconditional.
+/// The configuration of a small UNet with diffusion.steps = T; num_classes = 0: unconditional.
 inline RunConfig small_config(std::int64_t T = 20, std::int64_t num_classes = 0) {
   RunConfig config;
   config.diffusion.steps = T;
@@ -99,13 +100,13 @@ inline Model small_model(const RunConfig& config, std::int64_t channels = 1, std
   return {std::move(network), schedule};
 }
 
-/// Rows of given levels and noise, for objectives that draw these two.
+/// Rows with the given levels and noise, for objectives that draw these two.
 inline TrainingRows training_rows(const at::Tensor& x0, const at::Tensor& t,
                                   const at::Tensor& noise, const at::Tensor& labels = {}) {
   return {x0, labels, {{"t", t}, {"noise", noise}}};
 }
 
-/// The term of that name, as a number.
+/// The value of the term with that name.
 inline double term(const NamedTensors& terms, const std::string& name) {
   for (const auto& [key, value] : terms) {
     if (key == name) return value.item<double>();
@@ -114,7 +115,7 @@ inline double term(const NamedTensors& terms, const std::string& name) {
   return 1e300;
 }
 
-/// What a learner with this configuration learns from in step `step`.
+/// The inputs of training step `step` with this configuration.
 inline StepInputs step_inputs(const RunConfig& config, std::int64_t step, const at::Tensor& x0,
                               const at::Tensor& labels = {}) {
   const std::unique_ptr<Objective> objective = make_objective(config.loss);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What tests of whole programs share: small images made in code, a small configuration, runs of it.
+// Helpers for tests of whole programs: small data sets, small configurations, and runs of them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -28,7 +28,8 @@ constexpr std::int64_t kImages = 32;
 constexpr std::int64_t kSize = 8;
 constexpr std::int64_t kClasses = 3;
 
-/// An .npz of random images [count, size, size, channels], with labels 0, 1, 2, 0, ... if asked.
+/// Writes an .npz of random images [count, size, size, channels], with labels 0, 1, 2, 0, ... if
+/// `labels`.
 inline void write_images(const std::string& file, std::int64_t count, bool labels,
                          std::uint64_t seed = 1, std::int64_t size = kSize,
                          std::int64_t channels = 1) {
@@ -41,9 +42,9 @@ inline void write_images(const std::string& file, std::int64_t count, bool label
   npz.close();
 }
 
-/// A folder with train.npz, test.npz (labelled), plain.npz (not labelled) and configurations:
-/// tiny.yaml, a class-conditional MLP that trains for 20 steps in no time; plain.yaml, the same
-/// without classes; unet.yaml, a small UNet with dropout.
+/// A folder with data sets and configurations. train.npz and test.npz have labels, plain.npz has
+/// none. tiny.yaml is a class-conditional MLP that trains for 20 quick steps, plain.yaml the same
+/// without classes, unet.yaml a small UNet with dropout.
 class TinyRun {
  public:
   TinyRun() {
@@ -67,21 +68,21 @@ class TinyRun {
                    "        attention_resolutions: [4], dropout: 0.2}\n");
   }
 
-  /// The full name of something in the folder.
+  /// The path of a file in the folder.
   std::string operator/(const std::string& name) const { return folder_ / name; }
 
-  /// `program` with this folder as its working directory.
+  /// Runs `program` with this folder as its working directory.
   Finished run(const std::string& program, const std::vector<std::string>& arguments) const {
     return test::run(program, arguments, options());
   }
-  /// The same for a call that has to succeed; its standard output.
+  /// The same, expecting success. Returns the standard output.
   std::string run_well(const std::string& program,
                        const std::vector<std::string>& arguments) const {
     return test::run_well(program, arguments, options());
   }
 
-  /// The arguments of cdm-train for CONFIG.yaml in the run directory `run`, with `settings` over
-  /// it.
+  /// The arguments of cdm-train for the configuration CONFIG.yaml and the run directory `run`.
+  /// `settings` are the values of --set.
   static std::vector<std::string> arguments(const std::string& config, const std::string& run,
                                             const std::vector<std::string>& settings = {}) {
     std::vector<std::string> words = {config + ".yaml", "--run-dir", run};
@@ -90,18 +91,18 @@ class TinyRun {
     }
     return words;
   }
-  /// A process that trains CONFIG.yaml in the run directory `run`, with `settings` over it.
+  /// Starts a training with these arguments.
   Process start_training(const std::string& config, const std::string& run,
                          const std::vector<std::string>& settings = {}) const {
     return {"cdm-train", arguments(config, run, settings), options()};
   }
-  /// The same, to its end.
+  /// The same, and waits for it.
   Finished train(const std::string& config, const std::string& run,
                  const std::vector<std::string>& settings = {}) const {
     return this->run("cdm-train", arguments(config, run, settings));
   }
 
-  /// `size` processes of one group, which meet at a free port; all call `program` alike.
+  /// Starts `size` processes of one group, all with the same program and arguments.
   std::vector<std::unique_ptr<Process>> start_group(int size, const std::string& program,
                                                     const std::vector<std::string>& words) const {
     const std::string port = std::to_string(free_port());
@@ -115,7 +116,8 @@ class TinyRun {
     }
     return group;
   }
-  /// The same to their end: how the first one ended. The others have to end well and print nothing.
+  /// The same, and waits for all. Returns how the first one ended, and expects the others to
+  /// succeed and to print nothing.
   Finished run_group(int size, const std::string& program,
                      const std::vector<std::string>& words) const {
     const auto group = start_group(size, program, words);
@@ -128,7 +130,7 @@ class TinyRun {
     return first;
   }
 
-  /// Every file below the folder with a hash of its contents.
+  /// The path of every file and folder below the folder, with a hash of its content.
   std::map<std::string, std::size_t> contents() const {
     std::map<std::string, std::size_t> found;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_.path())) {
@@ -139,7 +141,7 @@ class TinyRun {
   }
 
  private:
-  /// One thread: threads of several tests at once would wait for each other.
+  /// One thread per process: tests run side by side, and more threads would wait for each other.
   ProcessOptions options() const {
     return {.folder = folder_.path().string(), .environment = {"OMP_NUM_THREADS=1"}};
   }
@@ -159,7 +161,7 @@ inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
   return names;
 }
 
-/// The objects of a run's metrics.jsonl.
+/// The lines of a run's metrics.jsonl.
 inline std::vector<nlohmann::json> read_metrics(const std::string& run) {
   std::vector<nlohmann::json> lines;
   std::ifstream file(std::filesystem::path(run) / "metrics.jsonl");
@@ -167,7 +169,7 @@ inline std::vector<nlohmann::json> read_metrics(const std::string& run) {
   return lines;
 }
 
-/// Waits until `holds`, for what another process does.
+/// Waits, at most two minutes, until `holds` returns true. `what` names it for the failure message.
 inline void wait_until(const std::function<bool()>& holds, const std::string& what) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
   while (!holds()) {
@@ -176,13 +178,13 @@ inline void wait_until(const std::function<bool()>& holds, const std::string& wh
   }
 }
 
-/// The folder of the newest checkpoint, damaged or not; empty where there is none.
+/// The folder of the newest checkpoint, even if it is damaged; empty when there is none.
 inline std::string newest_checkpoint(const std::string& run) {
   const std::vector<std::filesystem::path> all = list_checkpoints(run + "/checkpoints");
   return all.empty() ? "" : all.back().string();
 }
 
-/// The checkpoints of `step` in two runs have the same bytes.
+/// Expects the checkpoints of `step` in two runs to have the same bytes.
 inline void expect_same_state(const std::string& run, const std::string& other, std::int64_t step) {
   for (const char* file : {"model", "ema", "optimizer"}) {
     const std::string name = "/checkpoints/" + checkpoint_name(step) + "/" + file + ".safetensors";

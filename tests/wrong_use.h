@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Wrong calls of programs: what a table says of each is checked, and that nothing was written.
+// Tests of wrong calls of programs: checks the exit code, the message, and that no file was
+// written.
 #pragma once
 
 #include <ATen/ops/full.h>
@@ -21,18 +22,18 @@
 
 namespace cdm::test {
 
-/// A call that is refused: its arguments, what the message names, and the exit code: 2 for wrong
-/// usage, configuration or input, 1 for what the system refuses.
+/// A call that must fail.
 struct WrongCall {
   std::vector<std::string> arguments;
-  std::vector<std::string> named;
-  int exit_code = 2;
+  std::vector<std::string> named;  // what the message must contain
+  int exit_code = 2;  // 2: wrong usage, configuration or input; 1: the system refuses something
 };
 
-/// A folder with a conditional run, an unconditional one, and files that are not right.
+/// A fixture with a folder that holds a class-conditional run, an unconditional run, and wrong
+/// files.
 class WrongUse : public testing::Test {
  protected:
-  // Once for all tests of a process: refused calls leave the folder as it is.
+  // Done once for all tests of a process, because failing calls do not change the folder.
   static void SetUpTestSuite() {
     namespace fs = std::filesystem;
     folder_ = std::make_unique<TinyRun>();
@@ -57,7 +58,7 @@ class WrongUse : public testing::Test {
                                                  7));
     write_text(tiny / "nodata.yaml", "data: {kind: npz, path: none.npz}\n");
     fs::create_directory(tiny / "hollow");
-    // Runs with a damaged part: a checkpoint cut short, and none; no configuration.
+    // Damaged runs: with an incomplete checkpoint, without a checkpoint, without a configuration.
     for (const char* name : {"torn", "bare", "nameless"}) {
       fs::copy(tiny / "run", tiny / name, fs::copy_options::recursive);
     }
@@ -86,7 +87,7 @@ class WrongUse : public testing::Test {
     }
   }
 
-  /// Calls that are wrong where there is no CUDA device only, after `arguments`.
+  /// Calls with `arguments` and --device cuda, which fail only when there is no CUDA device.
   static std::vector<WrongCall> without_cuda(const std::vector<std::string>& arguments) {
     if (!resolve_device("auto").is_cpu()) return {};
     std::vector<WrongCall> calls;

@@ -37,7 +37,7 @@ namespace {
 
 struct Options {
   std::string config, device;
-  std::vector<std::string> set, what;  // none: all that the model has
+  std::vector<std::string> set, what;  // empty `what`: all kinds of work that the model can do
   std::int64_t batch = 0, repeats = 5, image_size = 0, channels = 0;
   bool json = false;
 };
@@ -52,7 +52,7 @@ void wait_for(at::Device device) {
   c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
 }
 
-/// Milliseconds of `work`, the median of several runs after a warm-up.
+/// Time of `work` in milliseconds: the median of `repeats` runs after two runs of warm-up.
 double median_ms(at::Device device, std::int64_t repeats, const std::function<void()>& work) {
   constexpr int kWarmUps = 2;
   for (int i = 0; i < kWarmUps; ++i) work();
@@ -70,8 +70,8 @@ double median_ms(at::Device device, std::int64_t repeats, const std::function<vo
   return times[times.size() / 2];
 }
 
-/// FLOP/s of a 2048-cube matrix product in float32 as the precision allows it: what the hardware
-/// can be expected to reach.
+/// Floating-point operations per second of a product of two 2048 x 2048 matrices of type `type`:
+/// what the hardware can be expected to reach.
 double gemm_flop_per_s(at::Device device, at::ScalarType type) {
   constexpr std::int64_t kSize = 2048;
   const at::Tensor a = at::ones({kSize, kSize}, at::TensorOptions().dtype(type).device(device));
@@ -80,7 +80,8 @@ double gemm_flop_per_s(at::Device device, at::ScalarType type) {
   return 2.0 * kSize * kSize * kSize / (ms / 1000.0);
 }
 
-/// What the configuration's data would be: given sizes, or the usual ones of the kind.
+/// The configuration with the batch and image sizes that the options give. Image sizes that neither
+/// the options nor the configuration give are the usual ones of data.kind.
 cdm::RunConfig with_sizes(cdm::RunConfig config, const Options& options) {
   const bool grey =
       config.data.kind == cdm::DataKind::fashion_mnist || config.data.kind == cdm::DataKind::mnist;
@@ -144,7 +145,7 @@ class Bench {
   };
   static const std::array<Work, 3> kWork;
 
-  // How much arithmetic each kind takes is counted in forward passes.
+  // The first argument of timing() is the arithmetic of the work, in forward passes.
   Timing train() {
     std::int64_t step = 0;
     return timing(learner_.objective().forward_passes(), [&] {
@@ -152,7 +153,7 @@ class Bench {
                                      step++, images_, labels_));
     });
   }
-  Timing sample() {  // a denoiser read off a density needs a forward pass and its backward pass
+  Timing sample() {  // with a density: a forward pass, and a backward pass for the input's gradient
     return timing(learner_.average().has_density() ? 2.0 : 1.0,
                   [&] { learner_.average().predict_noise(images_, levels_, labels_); });
   }
@@ -161,7 +162,7 @@ class Bench {
   }
 
   Timing timing(double forwards, const std::function<void()>& work) {
-    constexpr int kUntilReplayed = 5;  // calls until Recorded replays
+    constexpr int kUntilReplayed = 5;  // calls after which Recorded replays
     for (int i = 0; config_.cuda_graphs && i < kUntilReplayed; ++i) work();
     const double ms = median_ms(device_, repeats_, work);
     const double flop_per_s = forwards * forward_flop_ / (ms / 1000.0);
@@ -181,7 +182,7 @@ const std::array<Bench::Work, 3> Bench::kWork = {{{"train", false, &Bench::train
                                                   {"sample", false, &Bench::sample},
                                                   {"nll", true, &Bench::nll}}};
 
-/// The kinds of work to time. Throws UserError, before any work, for one that the model cannot do.
+/// The kinds of work to time. Throws UserError for one that the model cannot do.
 std::vector<std::string> chosen_work(const Options& options, const cdm::RunConfig& config) {
   const std::vector<std::string> possible = Bench::work_of(config);
   if (options.what.empty()) return possible;
@@ -189,7 +190,7 @@ std::vector<std::string> chosen_work(const Options& options, const cdm::RunConfi
     if (std::find(possible.begin(), possible.end(), what) == possible.end()) {
       throw cdm::UserError(cdm::concat(
           "--what ", what, ": a model with model.predicts = ", cdm::name_of(config.model.predicts),
-          " has no density; it has ", cdm::join(possible, ", ")));
+          " has no density; must be one of ", cdm::join(possible, ", ")));
     }
   }
   return options.what;
@@ -202,7 +203,7 @@ void report(const Options& options, const std::vector<std::string>& work,
   if (!options.json) {
     std::cout << "batch " << config.train.batch_size << " on " << device.str() << ", "
               << at::get_num_threads() << " threads, " << cdm::name_of(config.precision) << ", "
-              << (cdm::ops::fused() ? "fused" : "plain") << " operations, matrix product "
+              << cdm::name_of(config.operations) << " operations, matrix product "
               << cdm::fixed(bench.gemm() / 1e9, 0) << " GFLOP/s\n"
               << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
   }
@@ -244,30 +245,34 @@ int main(int argc, char** argv) {
   cdm::Program program;
   program.name = "cdm-bench";
   program.description =
-      "Times a training step, a sampler step and the scoring of a batch, on noise in place of "
-      "data.";
+      "Measures the time of a training step, of a sampling step and of scoring a batch of images. "
+      "The images are noise: no data set is needed.";
   program.example = "cdm-bench configs/quickstart.yaml --what train,nll --repeats 9";
   program.declare = [&](CLI::App& app) {
-    app.add_option("CONFIG", options.config, "configuration, YAML")->required();
-    app.add_option("--set", options.set, "section.key=value, over the configuration; repeatable")
+    app.add_option("CONFIG", options.config, "configuration file, YAML")->required();
+    app.add_option("--set", options.set,
+                   "section.key=value: overrides a key of the configuration; repeatable")
         ->allow_extra_args(false);
     app.add_option("--device", options.device,
                    "auto, cpu, cuda or cuda:N; default: the configuration's");
     app.add_option("--what", options.what,
-                   "train, sample, nll, in the order wanted; default: all that the model has")
+                   "what to measure: train, sample, nll, or several of them (train,nll); default: "
+                   "all that the model can do")
         ->delimiter(',')
         ->allow_extra_args(false)
         ->check(CLI::IsMember({"train", "sample", "nll"}));
-    app.add_option("--batch", options.batch, "images; default: train.batch_size")
+    app.add_option("--batch", options.batch, "images per batch; default: train.batch_size")
         ->check(CLI::Range(1, 1 << 20));
-    app.add_option("--repeats", options.repeats, "runs of which the median is shown")
+    app.add_option("--repeats", options.repeats,
+                   "number of timed runs of each kind of work; their median is shown")
         ->check(CLI::Range(1, 10000));
     app.add_option("--image-size", options.image_size,
-                   "pixels a side; default: the configuration's")
+                   "width and height of the images in pixels; default: the configuration's")
         ->check(CLI::Range(1, 4096));
-    app.add_option("--channels", options.channels, "of the images; default: the configuration's")
+    app.add_option("--channels", options.channels,
+                   "channels of the images, 1 or 3; default: the configuration's")
         ->check(CLI::IsMember({1, 3}));
-    app.add_flag("--json", options.json, "print one JSON object");
+    app.add_flag("--json", options.json, "print the results as one JSON object");
   };
   program.body = [&] { run(options); };
   return cdm::run_program(program, argc, argv);

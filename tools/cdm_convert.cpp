@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// cdm-convert: weights from the authors' checkpoints, and out to PyTorch and safetensors.
+// cdm-convert: imports checkpoints of the authors' code, and exports weights as safetensors or in
+// the authors' format.
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -28,7 +29,7 @@ bool is_torch_file(const fs::path& path) {
   return path.extension() == ".pth" || path.extension() == ".pt";
 }
 
-/// The authors' file -> a run directory.
+/// Makes a run directory from a file of the authors' code.
 void import_run(const Options& options) {
   if (options.config.empty()) {
     throw cdm::UserError(cdm::concat(
@@ -36,12 +37,12 @@ void import_run(const Options& options) {
         ", which does not say what network, noise schedule and data its weights are for"));
   }
   if (!options.weights.empty()) {
-    throw cdm::UserError("--weights: has a meaning with --out FILE.safetensors only");
+    throw cdm::UserError("--weights: can be given only with --out FILE.safetensors");
   }
   const cdm::RunDir run(options.out);
   if (run.has_config() || !cdm::list_checkpoints(run.checkpoints()).empty()) {
-    throw cdm::UserError(cdm::concat(
-        options.out, ": is a run already, which is not overwritten; name another folder"));
+    throw cdm::UserError(
+        cdm::concat(options.out, ": is a run already and is not overwritten; name another folder"));
   }
   const cdm::RunConfig given = cdm::load_config(options.config, options.set);
   const cdm::TrainingState state = cdm::read_official_checkpoint(options.input);
@@ -52,16 +53,16 @@ void import_run(const Options& options) {
       cdm::concat("imported step ", state.step, " with ", state.model.size(), " tensors"));
   if (config.model.head_channels != given.model.head_channels) {
     cdm::log_info(cdm::concat("model.head_channels = ", config.model.head_channels,
-                              ", as wide as linear_layer.weight"));
+                              ", the input width of linear_layer.weight"));
   }
   if (state.step == 0) {
-    cdm::log_warning("there is no state of the optimizer: training would begin at step 0");
+    cdm::log_warning("the file has no state of the optimizer: training would begin at step 0");
   }
-  cdm::log_info(cdm::concat("to train on: cdm-train ", run.config().string(), " --run-dir ",
-                            run.root().string()));
+  cdm::log_info(cdm::concat("to continue training: cdm-train ", run.config().string(),
+                            " --run-dir ", run.root().string()));
 }
 
-/// A run's checkpoint -> the authors' file.
+/// Writes a run's checkpoint in the authors' format.
 void export_torch(const cdm::ModelFiles& files, const fs::path& out) {
   const cdm::RunConfig config = cdm::load_config(files.config);
   const cdm::TrainingState state = cdm::fit_to_network(
@@ -72,16 +73,17 @@ void export_torch(const cdm::ModelFiles& files, const fs::path& out) {
 void export_run(const Options& options) {
   if (!options.config.empty() || !options.set.empty()) {
     throw cdm::UserError(
-        "--config and --set: have a meaning with a .pth file only; a run has its configuration");
+        "--config and --set: can be given only with a .pth file; a run has its own configuration");
   }
   const fs::path out = options.out;
   const bool is_torch = is_torch_file(out);
   if (!is_torch && out.extension() != ".safetensors") {
     throw cdm::UserError(cdm::concat(
-        "--out ", options.out, ": must be a .safetensors or .pth file, or come from a .pth file"));
+        "--out ", options.out, ": must be a .safetensors or .pth file when the input is a run"));
   }
   if (is_torch && !options.weights.empty()) {
-    throw cdm::UserError("--weights: a .pth file holds both; leave it out");
+    throw cdm::UserError(
+        "--weights: cannot be given with a .pth file, which holds both kinds of weights");
   }
   cdm::require_folder_of(options.out);
   const cdm::ModelFiles files = cdm::find_model(options.input);
@@ -109,30 +111,33 @@ int main(int argc, char** argv) {
   cdm::Program program;
   program.name = "cdm-convert";
   program.description =
-      "Makes a run out of a checkpoint of the authors' training, and takes weights out of a run.";
+      "Makes a run from a checkpoint of the authors' code, or writes the weights of a run to a "
+      "file.";
   program.example =
       "cdm-convert official.pth --config config.yaml --out runs/official\n"
       "  cdm-convert runs/first --out weights.safetensors\n"
       "  cdm-convert runs/first --out checkpoint.pth";
   program.declare = [&](CLI::App& app) {
     app.add_option("INPUT", options.input,
-                   "FILE.pth as the authors' training saves it; or a run directory (its newest "
-                   "checkpoint is taken) or one checkpoint folder")
+                   "FILE.pth, a checkpoint of the authors' code; or a run directory (its newest "
+                   "checkpoint is taken); or a checkpoint folder")
         ->required();
     app.add_option("--out", options.out,
-                   "from a .pth: the run directory to make, which must not be a run yet; from a "
-                   "run: FILE.safetensors (weights alone) or FILE.pth (the authors' layout: both "
-                   "kinds of weights and the optimizer)")
+                   "for a .pth: the run directory to make, which must not be a run yet; for a run: "
+                   "FILE.safetensors (weights only) or FILE.pth (the authors' format: weights, "
+                   "their moving average, and the optimizer)")
         ->required();
-    app.add_option("--config", options.config,
-                   "with a .pth: the configuration it was trained with, YAML; model.head_channels "
-                   "and data.channels are read off the weights where they are 0");
-    app.add_option("--set", options.set,
-                   "with a .pth: section.key=value, over the configuration; repeatable")
+    app.add_option(
+        "--config", options.config,
+        "for a .pth: the configuration that it was trained with, YAML; "
+        "model.head_channels and data.channels are taken from the weights if they are 0");
+    app.add_option(
+           "--set", options.set,
+           "for a .pth: section.key=value, overrides a key of the configuration; repeatable")
         ->allow_extra_args(false);
     app.add_option("--weights", options.weights,
                    "with --out FILE.safetensors: ema (the moving average, default) or model (the "
-                   "last weights)")
+                   "weights of the last step)")
         ->check(CLI::IsMember({"ema", "model"}));
   };
   program.body = [&] { convert(options); };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// cdm-eval: the paper's tables and figures, each by one subcommand.
+// cdm-eval: makes the tables and figures of the paper, with one subcommand each.
 #include "eval/command.h"
 #include "program.h"
 
@@ -8,7 +8,7 @@ int main(int argc, char** argv) {
   cdm::Program program;
   program.name = "cdm-eval";
   program.description =
-      "Measures trained models: a table on stdout, and CSV, JSON and pictures in a folder.";
+      "Evaluates trained models: prints a table, and writes CSV, JSON and pictures to a folder.";
   program.example = "cdm-eval levels runs/first --split test --out results";
   program.declare = [&](CLI::App& app) {
     app.require_subcommand(1);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// cdm-nll: log-likelihoods of a data set, one forward pass per image.
+// cdm-nll: computes log-likelihoods of a data set, by one forward pass per image.
 #include <algorithm>
 #include <cmath>
 #include <iostream>
@@ -25,7 +25,7 @@ struct Options {
   cdm::DataOptions data;
   cdm::ScoreOptions score;
   std::string out;
-  std::optional<cdm::Dequantization> dequantize;  // empty = as the run was trained
+  std::optional<cdm::Dequantization> dequantize;  // empty = as in the run's training
   bool gaussian = false;
 };
 
@@ -49,30 +49,31 @@ void write_scores(const std::string& file, const cdm::Scores& scores, const at::
 
 void print_mean(const char* name, const cdm::MeanEstimate& mean, int digits) {
   std::cout << name << " " << cdm::fixed(mean.mean, digits);
-  if (std::isfinite(mean.standard_error)) {  // of a single image there is none
+  if (std::isfinite(mean.standard_error)) {  // it is NaN for a single image
     std::cout << " standard_error " << cdm::fixed(mean.standard_error, digits) << " interval_95 "
               << cdm::fixed(mean.low, digits) << " " << cdm::fixed(mean.high, digits);
   }
   std::cout << "\n";
 }
 
-/// Fills in what the run says, and warns where the request differs from it.
+/// Sets options.score.dequantization, by default to that of the run's training, and warns when
+/// another one is requested.
 void choose_dequantization(Options& options, const cdm::RunConfig& config) {
   const cdm::Dequantization trained = config.data.dequantize;
   const cdm::Dequantization chosen = options.dequantize.value_or(trained);
   const bool is_uniform = chosen == cdm::Dequantization::uniform;
   options.score.dequantization = chosen;
   if (options.score.draws > 1 && !is_uniform) {
-    throw cdm::UserError("--draws: has a meaning with --dequantize uniform only");
+    throw cdm::UserError("--draws: can be given only with --dequantize uniform");
   }
   if (chosen != trained) {
     cdm::log_warning(cdm::concat(
         "--dequantize ", cdm::name_of(chosen),
         ": the run was trained with data.dequantize = ", cdm::name_of(trained),
         is_uniform
-            ? ", on the 8-bit points alone; off them its density was never learned"
-            : ", on the steps between the 8-bit values; a density at the bare points is of another "
-              "scaling and no bound on a probability"));
+            ? " and never saw values between the 8-bit values: its density is unknown there"
+            : ", which scales pixels in another way; without noise, the density is no bound on the "
+              "probability of the 8-bit image"));
   }
 }
 
@@ -86,7 +87,7 @@ void score(Options& options) {
   const cdm::ProcessGroup group = cdm::join_group();
   options.model.local_rank = group.local_rank();
   const cdm::LoadedModel loaded = cdm::load_model(options.model);
-  loaded.density();  // it must have one
+  loaded.density();  // throws when the model has none
   const cdm::Model& model = loaded.model;
   choose_dequantization(options, loaded.config);
   if (options.score.level < 0 || options.score.level >= model.schedule().levels()) {
@@ -98,7 +99,7 @@ void score(Options& options) {
     require_pixels(dataset, "--dequantize uniform");
   }
   const at::Tensor labels = cdm::labels_for(model.network(), dataset);
-  cdm::Dataset train;  // for the Gaussian
+  cdm::Dataset train;  // for --gaussian
   if (options.gaussian) {
     require_pixels(dataset, "--gaussian");
     train = cdm::load_dataset(loaded.config.data, cdm::Split::train);
@@ -163,31 +164,33 @@ int main(int argc, char** argv) {
   cdm::Program program;
   program.name = "cdm-nll";
   program.description =
-      "Scores a data set: log p_t of every image in nats and bits per dimension, by one forward "
-      "pass "
-      "each.";
+      "Scores a data set: log p_t(x) of every image, in nats and in bits per dimension, by one "
+      "forward pass per image.";
   program.example = "cdm-nll runs/first --split test --out scores.csv";
   program.declare = [&](CLI::App& app) {
     cdm::add_model_options(app, options.model);
     cdm::add_data_options(app, options.data);
     app.add_option("--out", options.out,
-                   "FILE.csv: index,log_prob_nats,bits_per_dim[,label][,importance_weighted_nats]");
+                   "FILE.csv: a line per image, index,log_prob_nats,bits_per_dim[,label]"
+                   "[,importance_weighted_nats]");
     app.add_option("--level", options.score.level,
-                   "noise level t of log p_t; 0 = the density of the data");
+                   "noise level t of the density p_t; 0 = the density of the data; the images get "
+                   "no noise");
     cdm::add_kind_option(app, "--dequantize", options.dequantize,
-                         "none = the density at the 8-bit points, uniform = with noise of one "
-                         "8-bit step; default: the run's data.dequantize");
+                         "none = the density at the 8-bit values, uniform = with uniform noise of "
+                         "one 8-bit step added; default: the run's data.dequantize");
     app.add_option("--draws", options.score.draws,
-                   "with --dequantize uniform: draws per image, over which log p is averaged; "
-                   "beside it, the "
-                   "importance-weighted estimate, the log of the mean of p")
+                   "with --dequantize uniform: number of noises per image, over which log p is "
+                   "averaged; with more than one, the importance-weighted estimate (the log of the "
+                   "mean of p) is given as well")
         ->check(CLI::Range(1, 100000));
-    app.add_option("--seed", options.score.seed, "of the dequantisation noise")
+    app.add_option("--seed", options.score.seed, "seed of the dequantisation noise")
         ->check(cdm::seed_range());
-    app.add_option("--batch", options.score.batch_size, "images at a time")
+    app.add_option("--batch", options.score.batch_size, "images computed at a time")
         ->check(CLI::Range(1, 1000000));
     app.add_flag("--gaussian", options.gaussian,
-                 "also score the images under a Gaussian with the training images' covariance");
+                 "also score the images under a Gaussian with the mean and covariance of the "
+                 "training images, for comparison");
   };
   program.body = [&] { score(options); };
   return cdm::run_program(program, argc, argv);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// cdm-sample: images from a trained model.
+// cdm-sample: draws images from a trained model.
 #include <ATen/ops/cat.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
@@ -54,7 +54,7 @@ bool draws_noise(const cdm::SampleConfig& sampling) {
   return cdm::make_sampler(sampling)->traits().draws_noise;
 }
 
-/// The samplers that use --step-noise.
+/// The names of the samplers that draw noise and can therefore use --step-noise.
 std::string samplers_that_draw_noise(cdm::SampleConfig sampling) {
   std::vector<std::string> names;
   for (const auto& [kind, name] : cdm::KindNames<cdm::SamplerKind>::all) {
@@ -81,7 +81,7 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::LoadedModel& lo
                                      ": is only for --sampler ddim; the sampler is ",
                                      cdm::name_of(sampling.sampler)));
   }
-  if (!(sampling.guidance >= 0.0 && sampling.guidance <= kLargestGuidance)) {  // NaN neither
+  if (!(sampling.guidance >= 0.0 && sampling.guidance <= kLargestGuidance)) {  // also for NaN
     throw cdm::UserError(cdm::concat("--guidance ", sampling.guidance, ": must be a number in 0..",
                                      kLargestGuidance));
   }
@@ -116,7 +116,7 @@ std::vector<std::string> output_files(const Options& options) {
   return files;
 }
 
-/// The type of the numbers in --raw.
+/// The type of the numbers that --raw writes.
 at::ScalarType raw_type(const cdm::Network& network) {
   const bool is_double = network.options().dtype() == at::kDouble;
   return is_double ? at::kDouble : at::kFloat;
@@ -129,18 +129,19 @@ void check_outputs(const Options& options) {
         "FILE.npz");
   }
   if (options.zoom && options.grid.empty()) {
-    throw cdm::UserError("--zoom: has a meaning with --grid only");
+    throw cdm::UserError("--zoom: can be given only with --grid");
   }
   std::vector<std::string> files = output_files(options);
   std::sort(files.begin(), files.end());
   if (const auto twice = std::adjacent_find(files.begin(), files.end()); twice != files.end()) {
     throw cdm::UserError(cdm::concat(
-        *twice, ": is named twice; --out, --grid, --raw and --trajectory are files of their own"));
+        *twice, ": is given twice; --out, --grid, --raw and --trajectory must be different files"));
   }
   for (const std::string& file : files) cdm::require_folder_of(file);
 }
 
-/// Throws unless the disk has room for what grows with the number of images.
+/// Throws UserError unless the disk has room for the files whose size grows with the number of
+/// images.
 void check_space(const Options& options, const cdm::Network& network) {
   const cdm::NetworkShape& shape = network.shape();
   const std::int64_t values =
@@ -152,7 +153,7 @@ void check_space(const Options& options, const cdm::Network& network) {
   cdm::require_space(files, cdm::concat("-n ", options.generate.count));
 }
 
-/// The files that images go to as they come.
+/// The files to which images are written as they are drawn.
 class Outputs {
  public:
   Outputs(const Options& options, const cdm::Network& network) : options_(options) {
@@ -189,7 +190,7 @@ class Outputs {
     if (!options_.grid.empty()) {
       const auto columns =
           static_cast<std::int64_t>(std::ceil(std::sqrt(static_cast<double>(gridded_))));
-      // Small images are enlarged, so that a grid of them can be looked at.
+      // Small images are enlarged to about 64 pixels, so that they can be seen in the grid.
       const at::Tensor images = at::cat(grid_);
       const std::int64_t zoom =
           options_.zoom.value_or(std::max<std::int64_t>(1, 64 / images.size(3)));
@@ -206,9 +207,10 @@ class Outputs {
   std::int64_t gridded_ = 0;
 };
 
-/// Every step of every image, kept until all are drawn: float32 arrays of an .npz, `levels` int64
-/// [S+1] visited with the 0 at the end, `x_t` [N, S+1, C, H, W] from x_T to x_0, and `x_0`
-/// [N, S, C, H, W], the prediction that each step began with.
+/// Every step of every image, kept in memory until all are drawn and then written to an .npz. With
+/// N images and S steps, its arrays are `levels`, int64 [S+1], the levels visited, of which the
+/// last is 0; `x_t`, float32 [N, S+1, C, H, W], the images at these levels; and `x_0`, float32 [N,
+/// S, C, H, W], the prediction of x_0 in each step.
 class Trajectory {
  public:
   Trajectory(const Options& options, const cdm::NoiseSchedule& schedule,
@@ -230,7 +232,7 @@ class Trajectory {
     x0_ = at::zeros_like(x_t_.narrow(1, 0, steps - 1));
   }
 
-  /// A step of images first, first + 1, ...
+  /// Keeps one step of images first, first + 1, ...
   void take(std::int64_t first, const cdm::SampleStep& step) {
     put(x_t_, first, step.done - 1, step.from);
     put(x_t_, first, step.done, step.x);
@@ -258,7 +260,7 @@ class Trajectory {
   at::Tensor x_t_, x0_;
 };
 
-/// What made the images, beside them: FILE.npz.json.
+/// Writes the settings that the images were drawn with to FILE.npz.json, beside FILE.npz.
 void write_settings(const Options& options, const cdm::LoadedModel& loaded,
                     const cdm::SampleConfig& sampling) {
   nlohmann::ordered_json settings = {
@@ -320,7 +322,7 @@ void draw(Options& options) {
           [&](const at::Tensor& images) { outputs->take(images); },
           [&](std::int64_t first, const cdm::SampleStep& step) {
             if (trajectory) trajectory->take(first, step);
-            done += step.x.size(0) * group.size();  // the others are about as far
+            done += step.x.size(0) * group.size();  // the other processes are about as far
             progress.update(std::min(done, generate.count * sampling.steps));
           },
           group);
@@ -355,47 +357,52 @@ int main(int argc, char** argv) {
   program.declare = [&](CLI::App& app) {
     cdm::add_model_options(app, options.model);
     cdm::GenerateOptions& generate = options.generate;
-    app.add_option("-n,--count", generate.count, "images to draw")
+    app.add_option("-n,--count", generate.count, "number of images to draw")
         ->check(CLI::Range(std::int64_t{1}, kImagesOfASeed));
-    app.add_option("--out", options.out, "FILE.npz: arr_0, uint8 [N, H, W, C]; arr_1, the classes");
+    app.add_option("--out", options.out,
+                   "FILE.npz: images arr_0, uint8 [N, H, W, C], and with --class their classes "
+                   "arr_1, int64 [N]");
     app.add_option("--grid", options.grid,
-                   cdm::concat("FILE.png: the images side by side, at most ", kLargestGrid));
-    app.add_option("--zoom", options.zoom, "pixels of the grid per pixel; default: to about 64")
+                   cdm::concat("FILE.png: a grid of the first ", kLargestGrid, " images"));
+    app.add_option("--zoom", options.zoom,
+                   "with --grid: enlarge the images by this factor; default: to about 64 pixels")
         ->check(CLI::Range(1, 64));
     app.add_option(
         "--raw", options.raw,
-        "FILE.npy: [N, C, H, W] in the model's scale, unclamped; float64 with --precision fp64, "
-        "else float32");
+        "FILE.npy: images [N, C, H, W] in the model's scale, not clamped to [-1, 1]; float64 with "
+        "--precision fp64, else float32");
     app.add_option(
         "--trajectory", options.trajectory,
-        "FILE.npz: levels [S+1], every x_t [N, S+1, C, H, W] and prediction x_0 [N, S, C, "
-        "H, W], float32");
+        "FILE.npz: for S steps, the levels visited, int64 [S+1]; the images x_t at these levels, "
+        "float32 [N, S+1, C, H, W]; and the prediction x_0 of each step, float32 [N, S, C, H, W]");
     cdm::add_kind_option(app, "--sampler", options.sampler, "default: the configuration's");
     cdm::add_kind_option(app, "--spacing", options.spacing, "default: the configuration's");
     app.add_option(
         "--steps", options.steps,
-        "steps per image (most samplers evaluate the network once in each); default: the "
-        "configuration's");
+        "sampling steps per image (heun evaluates the network twice in a step, the other samplers "
+        "once); default: the configuration's");
     app.add_option("--eta", options.eta,
-                   "of ddim: 0 = no noise, 1 = as much as ddpm; default: the configuration's")
+                   "with --sampler ddim: noise added in each step, 0 = none, 1 = as much as ddpm; "
+                   "default: the configuration's")
         ->check(CLI::Range(0.0, 1.0));
     app.add_option("--guidance", options.guidance,
-                   "w of classifier-free guidance; default: the configuration's");
+                   "w of classifier-free guidance, 0 = none; default: the configuration's");
     app.add_option("--class", options.classes,
-                   "class or classes (0,1,3), used in turn; default: none, the null class")
+                   "class, or several that are used in turn (0,1,3); default: no class")
         ->delimiter(',')
         ->allow_extra_args(false);
     app.add_option("--seed", generate.seed,
-                   "of the noise; image i of a seed is the same whatever the batch")
+                   "seed of the noise; image i of a seed does not depend on -n or --batch")
         ->check(cdm::seed_range());
-    app.add_option("--first-image", generate.first_image, "number of the first image of the seed")
+    app.add_option("--first-image", generate.first_image,
+                   "number of the first image of the seed to draw, counted from 0")
         ->check(CLI::Range(std::int64_t{0}, kImagesOfASeed - 1));
-    app.add_option("--batch", generate.batch_size, "images at a time")
+    app.add_option("--batch", generate.batch_size, "images drawn at a time")
         ->check(CLI::Range(1, 1000000));
     app.add_option("--init-noise", options.init_noise,
-                   "FILE.npy: x_T in place of drawn noise, float32 or float64 [N, C, H, W]");
+                   "FILE.npy: start from this noise x_T, float32 or float64 [N, C, H, W]");
     app.add_option("--step-noise", options.step_noise,
-                   "FILE.npy: the noise of each step in place of drawn noise, [steps, N, C, H, W]");
+                   "FILE.npy: use this noise in the steps, float32 or float64 [steps, N, C, H, W]");
   };
   program.body = [&] { draw(options); };
   return cdm::run_program(program, argc, argv);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// cdm-train: trains a model, or goes on training it.
+// cdm-train: trains a model, or resumes a training.
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -38,7 +38,7 @@ void dry_run(const cdm::RunConfig& config) {
 
 void train(const Options& options) {
   if (options.markdown && !options.help_config) {
-    throw cdm::UserError("--markdown: has a meaning with --help-config only");
+    throw cdm::UserError("--markdown: can be given only with --help-config");
   }
   if (options.help_config) {
     std::cout << (options.markdown ? cdm::config_reference_markdown() : cdm::config_help());
@@ -71,26 +71,30 @@ int main(int argc, char** argv) {
   cdm::Program program;
   program.name = "cdm-train";
   program.description =
-      "Trains a classification diffusion model. The same command again goes on where it stopped.";
+      "Trains a classification diffusion model. The same command again resumes a stopped training.";
   program.example =
       "cdm-train configs/quickstart.yaml --run-dir runs/first --set train.batch_size=64";
   program.declare = [&](CLI::App& app) {
-    app.add_option("CONFIG", options.config, "configuration, YAML (see --help-config)");
-    app.add_option("--config", options.config_option, "the same, as an option");
+    app.add_option("CONFIG", options.config, "configuration file, YAML (see --help-config)");
+    app.add_option("--config", options.config_option, "the configuration file, as an option");
     app.add_option("--run-dir", options.run_dir,
                    "folder of the run; default: runs/ and the configuration's name");
-    app.add_option("--set", options.set, "section.key=value, over the configuration; repeatable")
+    app.add_option("--set", options.set,
+                   "section.key=value: overrides a key of the configuration; repeatable")
         ->allow_extra_args(false);
     app.add_option("--device", options.device,
                    "auto, cpu, cuda or cuda:N; default: the configuration's");
     app.add_option("--replay-step", options.replay_step,
-                   "take step K of the run again, from the newest checkpoint before it, and print "
-                   "what it saw; writes nothing")
+                   "compute step K (counted from 1) of the run again, starting at the newest "
+                   "checkpoint before it, and print its loss, gradient norm and levels; writes no "
+                   "file")
         ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 32));
     app.add_flag("--dry-run", options.dry_run,
-                 "print the configuration with every value resolved, and stop");
-    app.add_flag("--help-config", options.help_config, "print every configuration key, and stop");
-    app.add_flag("--markdown", options.markdown, "with --help-config: as a page of documentation");
+                 "check the configuration and the data, print the value of every key, and stop");
+    app.add_flag("--help-config", options.help_config,
+                 "print a description of every configuration key, and stop");
+    app.add_flag("--markdown", options.markdown,
+                 "with --help-config: print it as a page of Markdown");
   };
   program.body = [&] { train(options); };
   return cdm::run_program(program, argc, argv);

@@ -9,12 +9,13 @@
 namespace cdm {
 
 void add_data_options(CLI::App& app, DataOptions& options) {
-  app.add_option("--data", options.data,
-                 "data set directory, or .npz with arr_0 uint8 [N, H, W, C]; default: the run's");
-  app.add_option("--split", options.split, "train or test")
+  app.add_option(
+      "--data", options.data,
+      "data set: a directory, or .npz with arr_0 uint8 [N, H, W, C]; default: the run's");
+  app.add_option("--split", options.split, "split of the data set: train or test")
       ->check(CLI::IsMember({"train", "test"}));
   app.add_option("--limit", options.limit,
-                 "images to look at, spread evenly over the data set; 0 = all")
+                 "number of images to use, spread evenly over the data set; 0 = all")
       ->check(CLI::Range(0, 1 << 30));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The options of every program that looks at a data set with a trained model.
+// The options of programs that evaluate a trained model on a data set.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -12,24 +12,25 @@
 namespace cdm {
 
 struct DataOptions {
-  std::string data;  // directory or .npz; "" = the run's
+  std::string data;  // directory or .npz; "" = the run's data set
   std::string split = "test";
-  std::int64_t limit = 0;  // images, spread over the data set; 0 = all
+  std::int64_t limit = 0;  // number of images, spread evenly over the data set; 0 = all
 };
 
 /// Adds --data, --split and --limit, which fill `options` in.
 void add_data_options(CLI::App& app, DataOptions& options);
 
-/// What the options name, for a model trained by `config`: of its image size and channels. Throws
-/// UserError as load_dataset does.
+/// Loads the images that the options choose, in the image size and channels of the model that
+/// `config` describes. Throws UserError as load_dataset() does.
 Dataset load_chosen_dataset(const DataOptions& options, const RunConfig& config);
 
-/// detect_dataset; pictures of a folder are resized to `image_size` pixels a side, as those of a
-/// run are.
+/// The data set that detect_dataset() finds in `path`. The images of an image folder and of CelebA
+/// are to be resized to image_size x image_size pixels.
 DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size);
 
-/// The labels to ask a conditional model with; undefined for any other, and, with a warning, where
-/// the data has none. Throws UserError for labels that the model does not know.
+/// The labels with which to evaluate a network on `dataset`, int64 [N]. They are undefined for an
+/// unconditional network, and, with a warning, for a data set without labels. Throws UserError for
+/// labels out of the network's range.
 at::Tensor labels_for(const Network& network, const Dataset& dataset);
 
 }  // namespace cdm

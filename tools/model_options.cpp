@@ -9,7 +9,7 @@ namespace cdm {
 
 void add_model_options(CLI::App& app, LoadOptions& options) {
   app.add_option("RUN_OR_CHECKPOINT", options.path,
-                 "run directory (its newest checkpoint is taken) or one checkpoint folder")
+                 "run directory (its newest checkpoint is taken) or checkpoint folder")
       ->required();
   add_weights_options(app, options);
 }
@@ -20,10 +20,10 @@ void add_weights_options(CLI::App& app, LoadOptions& options) {
   add_kind_option(app, "--precision", options.precision, "default: the configuration's");
   app.add_option_function<std::string>(
          "--weights", [&options](const std::string& name) { options.average = name == "ema"; },
-         "ema (the moving average, default) or model (the last weights)")
+         "weights to use: ema (the moving average, default) or model (those of the last step)")
       ->check(CLI::IsMember({"ema", "model"}));
   app.add_option("--set", options.overrides,
-                 "section.key=value, over the run's configuration; repeatable")
+                 "section.key=value: overrides a key of the run's configuration; repeatable")
       ->allow_extra_args(false);
 }
 

@@ -23,7 +23,7 @@ namespace {
 constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
 
-/// Names of files and values may hold line ends and control characters.
+/// The text with control characters replaced by '?'. Names of files and values may hold line ends.
 std::string one_line(std::string text) {
   std::replace_if(
       text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
@@ -83,17 +83,17 @@ void require_folder_of(const std::string& file) {
   if (std::filesystem::is_directory(file)) {
     throw UserError(concat(file, ": is a folder; a file is to be written"));
   }
-  if (!file.empty()) const AtomicFile probe(file);  // gone again
+  if (!file.empty()) const AtomicFile probe(file);  // its destructor removes the temporary file
 }
 
 void require_space(const std::vector<PlannedFile>& files, const std::string& option) {
-  std::map<::dev_t, std::int64_t> needed;  // of each file system
+  std::map<::dev_t, std::int64_t> needed;  // bytes in each file system
   for (const PlannedFile& file : files) {
     const auto folder = std::filesystem::absolute(file.name).parent_path();
     struct ::stat status = {};
     std::error_code error;
     const std::filesystem::space_info space = std::filesystem::space(folder, error);
-    if (error || ::stat(folder.c_str(), &status) != 0) continue;  // writing will tell
+    if (error || ::stat(folder.c_str(), &status) != 0) continue;  // writing the file will fail
     std::int64_t& sum = needed[status.st_dev];
     sum += file.bytes;
     if (static_cast<std::uint64_t>(sum) > space.available) {

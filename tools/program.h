@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What every program shares: --help, --version, errors and exit codes.
+// What all programs share: --help, --version, error messages and exit codes.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -19,17 +19,17 @@ namespace cdm {
 struct Program {
   std::string name;
   std::string description;
-  std::string example;  // shown below --help
+  std::string example;  // a command line, shown at the end of --help
   std::function<void(CLI::App&)> declare;
   std::function<void()> body;
 };
 
-/// Runs it as main() should: returns 0 when done, 1 when it failed while running, 2 for wrong
-/// usage, configuration or input, with one line on stderr.
+/// Runs a program and returns its exit code: 0 when it is done, 1 when it failed while running, 2
+/// for wrong usage, configuration or input. An error is one line on stderr.
 int run_program(const Program& program, int argc, char** argv);
 
-/// The group that this process belongs to by its environment (see rank_of_this_process). Only its
-/// first process logs more than warnings.
+/// Joins the group of processes that the environment describes (see rank_of_this_process()). All
+/// processes but the first then log only warnings and errors.
 ProcessGroup join_group(Collectives collectives = Collectives::automatic);
 
 /// Adds an option that takes the name of a kind; `value` stays empty when the option is not given.
@@ -43,22 +43,22 @@ void add_kind_option(CLI::App& app, const std::string& option, std::optional<Kin
       ->check(CLI::IsMember(names));
 }
 
-/// Throws UserError when the folder that `file` is to be written to does not exist, or `file` is a
-/// folder itself, and std::runtime_error where no file can be made. Programs ask before they
-/// compute anything. An empty name is of no file.
+/// Checks that `file` can be written, so that a program fails before it computes anything. Throws
+/// UserError when its folder does not exist or `file` is a folder, and std::runtime_error when no
+/// file can be created there. An empty name is not checked.
 void require_folder_of(const std::string& file);
 
-/// A file to be written, and its bytes.
+/// A file that will be written, and its size.
 struct PlannedFile {
   std::string name;
   std::int64_t bytes = 0;
 };
 
-/// Throws UserError when the files together need more space than there is on the disks that they go
-/// to. `option` names what the user can lower.
+/// Throws UserError when the files together need more space than their file systems have. `option`
+/// names, for the message, what the user can lower.
 void require_space(const std::vector<PlannedFile>& files, const std::string& option);
 
-/// Seeds on the command line have the range that they have in a configuration.
+/// The legal range of seeds on the command line.
 inline CLI::Validator seed_range() { return CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53); }
 
 }  // namespace cdm

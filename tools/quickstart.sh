@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# From nothing to pictures and densities: sets up, builds, trains a small CDM on Fashion-MNIST for a
-# few minutes, draws 64 images and scores the test images. A second run uses what is there already.
+# Installs what is needed, builds the programs, trains a small model on Fashion-MNIST for a few
+# minutes, draws 64 images and scores the test images. A second call does not repeat finished work.
 set -euo pipefail
 
 run=runs/quickstart
@@ -9,7 +9,7 @@ bin=build/release/bin
 
 say() { echo "quickstart: $*"; }
 
-# Runs a titled stage and says how long it took.
+# stage TITLE COMMAND...: runs a command, and says before what it does and after how long it took.
 stage() {
   local title=$1 started=$SECONDS
   shift
@@ -34,7 +34,7 @@ score() {
   mv "$run/scores.txt.part" "$run/scores.txt"
 }
 
-# The mean of a line of cdm-nll's summary and its 95 % interval.
+# mean_of NAME: the mean of that name in cdm-nll's summary, and its 95 % interval.
 mean_of() {
   awk -v name="$1" '$1 == name { printf "%s (95 %% interval %s to %s)", $2, $6, $7 }' "$run/scores.txt"
 }
@@ -46,7 +46,7 @@ fi
 cd "$(dirname "$0")/.."
 stage "setting up: Debian packages, LibTorch, Fashion-MNIST" tools/setup.sh --data
 stage "building the programs" build
-stage "training, 6.5 minutes at most (interrupted or finished, a run goes on where it was)" train
+stage "training for at most 6.5 minutes (an interrupted training is resumed)" train
 stage "drawing 64 images" sample
 stage "scoring the 10,000 test images" score
 

@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Trains the systems of the paper at the small scale of configs/small/ and writes the tables and
-# pictures of docs/results.md. After a stop it goes on: finished trainings are not done again, and
-# others resume.
+# Trains the models that the paper compares, at the small scale of configs/small/, and makes the
+# tables and pictures of docs/results.md. When it is stopped and called again, finished trainings
+# are not repeated, and unfinished ones are resumed.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 usage: tools/results.sh [-j N] OUT [PICTURES]
-  -j N      trainings side by side, each on one thread (default: one for each processor)
-  OUT       folder for runs/ and eval/
-  PICTURES  folder with train/CLASS/*.jpg and test/CLASS/*.jpg, such as CIFAR-10's as JPEG, for the
-            colour runs; without it they are left out
-Programs are taken from build/release (see README.md). On two CPU cores it takes 70 minutes or more,
-and not much less with PICTURES left out.
+  -j N      number of trainings that run at the same time, each on one thread (default: the number
+            of processors)
+  OUT       folder in which runs/ and eval/ are made
+  PICTURES  folder with train/CLASS/*.jpg and test/CLASS/*.jpg, such as CIFAR-10 as JPEG files, for
+            the colour runs; without it there are none
+The programs must be in build/release/bin (see README.md). On two CPU cores it takes 70 minutes or
+more, and not much less without PICTURES.
 TEXT
 }
 
@@ -34,7 +35,7 @@ pictures=${2:+$(cd "$2" && pwd)}
 runs=$out/runs eval=$out/eval
 fashion=/usr/share/datasets/fashion-mnist  # where tools/setup.sh --data puts it
 
-# train NAME CONFIG [section.key=value...]: puts a training into the queue.
+# train NAME CONFIG [section.key=value...]: adds the training of runs/NAME to the queue.
 queue=()
 train() {
   local name=$1 config=$2 settings=()
@@ -44,7 +45,7 @@ train() {
     "${settings[@]}") >/dev/null")
 }
 
-# systems PREFIX CONFIG [section.key=value...]
+# systems PREFIX CONFIG [section.key=value...]: adds the trainings of Table 1 to the queue.
 systems() {
   local prefix=$1 config=$2
   shift 2
@@ -56,7 +57,7 @@ systems() {
   train "$prefix-ot" "$config" diffusion.schedule=flow_matching "$@"
 }
 
-# tables PREFIX: Table 1 and the likelihoods, figures 3, 4, 5 and 9.
+# tables PREFIX: makes Table 1 with the likelihoods, and figures 3, 4, 5 and 9.
 tables() {
   local of=$runs/$1
   "$bin/cdm-eval" levels "$of"-{cdm,ce,mse,ddm,unif,ot} --limit 2000 --out "$eval/$1"
@@ -65,11 +66,11 @@ tables() {
   "$bin/cdm-sample" "$of-cdm" -n 64 --grid "$eval/$1/samples.png"
 }
 
-# A short training would leave guidance in the noise.
+# Trained for longer than the others: after a short training, guidance has no visible effect.
 train fashion-cond small/fashion model.num_classes=10 train.iterations=6000 train.decay_every=5000
 systems fashion small/fashion
 if [[ -n $pictures ]]; then systems cifar small/cifar10_jpeg "data.path=$pictures"; fi
-# Densities that are known.
+# Models of known densities (figure 7).
 toys=()
 for width in 0.25 0.5 1 2 3; do
   train "toy-$width" small/toy "data.toy_width=$width"
@@ -89,7 +90,7 @@ tables fashion
 if [[ -n $pictures ]]; then tables cifar; fi
 "$bin/cdm-eval" toy "${toys[@]}" --images 10000 --out "$eval/toy"
 "$bin/cdm-eval" toy "$runs"/peaks{,_nce,_tre} --out "$eval/peaks"
-# Guidance: do images drawn for a class look like it?
+# How often images drawn for a class look like it, for several strengths of guidance.
 samples=()
 for guidance in 0 1 3; do
   file=$eval/fashion/guidance-$guidance.npz

@@ -1,23 +1,27 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Installs what building and running needs and is missing: Debian packages (as root, with apt), and
-# LibTorch, unpacked from PyTorch's wheel into .deps/libtorch. A second run finds everything there.
+# Installs what is missing for building and running: Debian packages (as root, with apt), and
+# LibTorch, which is unpacked from PyTorch's wheel into .deps/libtorch. A second call installs
+# nothing again.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 usage: tools/setup.sh [--cuda] [--data] [--fuzz] [--dev] [--python]
-  --cuda  also the CUDA libraries that LibTorch needs on an NVIDIA GPU (2.6 GB)
-  --data  also the Fashion-MNIST images (Debian package, 31 MB)
-  --fuzz  also clang with libFuzzer, for the preset fuzz
-  --dev   also clang-format, clang-tidy and shellcheck
-  --python  also .deps/python/bin/python3, which imports the same PyTorch, for tests of examples/
-A LibTorch of your own is used instead of the wheel's when CDM_LIBTORCH names its folder.
+  --cuda    also the CUDA libraries that LibTorch needs on an NVIDIA GPU (2.6 GB)
+  --data    also the Fashion-MNIST images (Debian package, 31 MB)
+  --fuzz    also clang with libFuzzer, for the preset fuzz
+  --dev     also clang-format, clang-tidy and shellcheck
+  --python  also .deps/python/bin/python3, a Python that imports the same PyTorch, for tests of
+            examples/
+If the environment variable CDM_LIBTORCH names a folder with LibTorch, that one is used and none is
+downloaded.
 TEXT
 }
 
-# What to look for, and the Debian package that has it. A probe is a command, a C++ header (ends in
-# .h or .hpp), a file (starts with /), a module of Python's, or an option that clang++ links with.
+# Each line has a probe and the Debian package that provides it. A probe is a command, a C++ header
+# (ends in .h or .hpp), a file (begins with /), a Python module (python3:NAME), or an option with
+# which clang++ must be able to link (clang++:OPTION).
 packages='
 c++                            g++
 cmake                          cmake
@@ -52,13 +56,13 @@ data_packages='
 /usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz   dataset-fashion-mnist
 '
 
-# PyTorch's wheel, and the two libraries that its CPU part is linked to.
+# PyTorch's wheel, and two libraries that its CPU part is linked to.
 wheels='
 torch==2.11.0
 nvidia-cuda-runtime==13.0.96
 nvidia-cuda-cupti==13.0.85
 '
-# What its CUDA part is linked to.
+# Libraries that its CUDA part is linked to.
 cuda_wheels='
 nvidia-cublas==13.1.0.3
 nvidia-cuda-nvrtc==13.0.88
@@ -73,7 +77,7 @@ nvidia-cusparselt-cu13==0.8.0
 nvidia-nccl-cu13==2.28.9
 nvidia-nvshmem-cu13==3.4.5
 '
-# What PyTorch's Python modules and the scripts in examples/ and tests/python/ import.
+# Python packages that PyTorch and the scripts in examples/ and tests/python/ import.
 python_wheels='
 typing-extensions==4.15.0
 numpy==2.4.6
@@ -119,7 +123,8 @@ install_packages() {
   say "packages installed in $((SECONDS - started)) s"
 }
 
-# $libtorch/complete names each wheel that is unpacked whole; the rest is fetched (again).
+# Downloads and unpacks the wheels that are not listed in $libtorch/complete, which names those that
+# were unpacked completely.
 install_libtorch() {
   local libtorch=.deps/libtorch download=.deps/wheels
   local complete=$libtorch/complete missing=() wheel
@@ -129,7 +134,7 @@ install_libtorch() {
   if ((${#missing[@]} == 0)); then return; fi
   [[ $(uname -sm) == "Linux x86_64" ]] ||
     fail "no LibTorch for $(uname -sm) in PyTorch's wheel: set CDM_LIBTORCH to the folder of yours"
-  # Other versions, or a torn first wheel: start over.
+  # PyTorch's own wheel has another version or is incomplete: start over.
   if ! grep -qsxF "${missing[0]}" <<<"$cuda_wheels"; then rm -rf "$libtorch"; fi
   rm -rf "$download"
   mkdir -p "$libtorch" "$download"
@@ -138,7 +143,8 @@ install_libtorch() {
   local started=$SECONDS
   for wheel in "${missing[@]}"; do
     say "fetching $wheel"
-    # Any python3 will do: the wheel wanted is named, not asked of it.
+    # The options name the platform and the Python version of the wheel, so that any python3 can
+    # download it.
     python3 -m pip download --quiet --disable-pip-version-check --no-deps --dest "$download" \
       --only-binary=:all: --implementation cp --python-version 3.11 --abi cp311 --abi none \
       "${platforms[@]}" "$wheel" </dev/null
@@ -150,11 +156,11 @@ install_libtorch() {
   say "LibTorch unpacked in $((SECONDS - started)) s"
 }
 
-# A Python environment in .deps/python whose module torch is LibTorch's wheel, unpacked already.
+# Makes a Python environment in .deps/python whose module torch is the wheel unpacked before.
 install_python() {
   local torch version python=.deps/python site started=$SECONDS
   torch=$(realpath "${CDM_LIBTORCH:-.deps/libtorch/torch}")
-  # The wheel is for one version of Python: _C.cpython-311-x86_64-linux-gnu.so is for 3.11.
+  # A wheel is for one version of Python: _C.cpython-311-x86_64-linux-gnu.so is for Python 3.11.
   version=$(basename "$torch"/_C.cpython-3*.so | sed 's/.*cpython-3\([0-9]*\).*/3.\1/')
   if ! command -v "python$version" >/dev/null; then
     say "no PyTorch in Python: $torch has none, or one for another Python than those installed"
@@ -162,11 +168,12 @@ install_python() {
   fi
   site=$python/lib/python$version/site-packages
   if [[ ! -x $python/bin/python3 ]]; then "python$version" -m venv --without-pip "$python"; fi
-  # shellcheck disable=SC2086  # several words
+  # shellcheck disable=SC2086  # the variable holds several arguments
   python3 -m pip --python "$python/bin/python3" install --quiet --disable-pip-version-check \
     --no-deps $python_wheels </dev/null
-  # PyTorch's module is linked to CUDA libraries of 2 GB, whose functions are not called on a CPU.
-  # Those that are not installed are replaced by empty ones, so that the loader finds all it needs.
+  # PyTorch's module is linked to 2 GB of CUDA libraries, although their functions are not called on
+  # a CPU. Empty libraries take the place of those that are not installed, so that the loader finds
+  # all names.
   rm -rf "$site/empty_libraries"
   mkdir "$site/empty_libraries"
   local library
@@ -210,6 +217,6 @@ for option in "$@"; do
 done
 install_packages "$packages"
 if [[ -z ${CDM_LIBTORCH:-} ]]; then install_libtorch "$wheels"; fi
-# Again where it is there, since CUDA libraries may have been installed in the meantime.
+# Repeated when it is there already, because CUDA libraries may have been installed since.
 if [[ -n $python || -e .deps/python ]]; then install_python; fi
 say "everything is there (${SECONDS} s)"

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Sets up, builds and runs every test through ctest: the release build, the build with address and
-# undefined-behaviour sanitizers, and a short run of each fuzz target. Says at the end how many tests
-# ran, and how many were skipped and why.
+# Installs what is missing, builds, and runs all tests with ctest: the release build, the build with
+# address and undefined-behaviour sanitizers, and a short run of each fuzz target. At the end it
+# prints how many tests ran, and how many were skipped and why.
 set -euo pipefail
 
 usage() {
   cat <<'TEXT'
 usage: tools/test.sh [PRESET...]
-  PRESET  what to build and test: release, debug, asan, fuzz, cuda; default: release asan fuzz
+  PRESET  what to build and test: release, debug, asan, fuzz, cuda (default: release asan fuzz)
 TEXT
 }
 

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Sums up the tests that ctest has run in a build folder: how many, which failed, and which were
-skipped for what reason.
+"""Prints a summary of the tests that ctest has run in a build folder: how many ran, which failed,
+and how many were skipped for which reason.
 
 usage: test_summary.py BUILD
 
-Each process of gtest tests leaves a report of its own (GTEST_OUTPUT, set in tests/CMakeLists.txt).
-A process that crashes leaves none, which is told.
+Each process of gtest tests writes its own report (GTEST_OUTPUT, set in tests/CMakeLists.txt). A
+process that crashes writes none; the summary names it.
 """
 import collections
 import json
@@ -17,7 +17,7 @@ import xml.etree.ElementTree as ElementTree
 
 
 def reports_of(build):
-    """The name of each of ctest's tests, and where its report belongs; None where it makes none."""
+    """Yields the name of each of ctest's tests and the path of its report, or None without one."""
     listed = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], check=True,
                             stdout=subprocess.PIPE).stdout
     for test in json.loads(listed)["tests"]:
@@ -33,12 +33,12 @@ def reports_of(build):
 
 
 def reason_of(skipped):
-    """The text after GTEST_SKIP() <<, whose first line is the place in the source."""
+    """The text given to GTEST_SKIP(). The first line of the message is the place in the source."""
     return " ".join(skipped.get("message", "").split("\n")[1:]).strip() or "no reason given"
 
 
 def summary(build):
-    """The lines to print."""
+    """Yields the lines to print."""
     ran, others = 0, 0
     failed, incomplete = [], []
     skipped = collections.Counter()
@@ -66,7 +66,7 @@ def summary(build):
     for test in failed:
         yield f"  failed: {test}"
     for name in incomplete:
-        yield f"  {name} has no whole report: it crashed or did not run, and its tests are not counted"
+        yield f"  {name} has no report: it crashed or did not run; its tests are not counted"
 
 
 def main():

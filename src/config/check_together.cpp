@@ -21,7 +21,7 @@ bool is_device(const std::string& name) {
   return name == "auto" || name == "cpu" || name == "cuda" || numbered;
 }
 
-/// Levels that have both image and noise.
+/// The number of levels that hold both image and noise: all but the first and the last.
 std::int64_t levels_between(const DiffusionConfig& diffusion) {
   switch (diffusion.schedule) {
     case ScheduleKind::linear:

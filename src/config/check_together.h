@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What no key can say alone.
+// Checks that need the values of several keys.
 #pragma once
 
 #include <string>
@@ -9,8 +9,8 @@
 
 namespace cdm {
 
-/// Throws UserError when values do not fit one another. The message says where the value was
-/// written, or names `file` for a default.
+/// Throws UserError when values contradict each other. The message names the place where the value
+/// was written (one of `written`), or `file` when the value is a default.
 void check_together(const RunConfig& config, const std::string& file, const WrittenKeys& written);
 
 }  // namespace cdm

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What is declared of a configuration key, and the table of all keys. The declarations themselves
-// are in keys.cpp; everything that depends on a key (reading, checks, config.yaml of a run, help,
-// docs/configuration.md, what may change when a run goes on) asks this table.
+// The declaration of a configuration key, and the table of all keys, which keys.cpp fills. All
+// other code about keys (reading, checks, a run's config.yaml, help, docs/configuration.md, what
+// may change when a run is resumed) uses this table.
 #pragma once
 
 #include <functional>
@@ -17,24 +17,24 @@ class Node;
 
 namespace cdm {
 
-/// Legal values of a key. Bounds are inclusive, and hold for each element of a list.
+/// Legal values of a key. Bounds are inclusive; those of a list hold for each element.
 struct Legal {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
-  bool may_be_empty = true;               // of lists
-  std::vector<std::string> choices = {};  // of names and text; empty = any
+  bool may_be_empty = true;               // for lists
+  std::vector<std::string> choices = {};  // for text and names of kinds; empty = any
 };
 
-/// Whether a run that goes on may give a key another value than it began with.
+/// Whether a resumed run may have another value of a key than the run was started with.
 enum class Resume {
-  fixed,       // no: the key says what the network is, or what it has been trained on, and how
+  fixed,       // no: the key says what the network is, or what it is trained on and how
   may_change,  // yes
 };
 
-/// What the configuration must be for a key to have a meaning.
+/// A condition on the configuration under which a key has a meaning.
 struct Condition {
-  std::string key;    // the key that decides: "sample.sampler"
-  std::string words;  // "sample.sampler = ddim"
+  std::string key;    // the key that decides, such as "sample.sampler"
+  std::string words;  // the condition in words, such as "sample.sampler = ddim"
   std::function<bool(const RunConfig&)> holds;
 };
 
@@ -44,22 +44,22 @@ struct Key {
   std::string legal;    // what a value must be, in words: "an integer in 0..10"
   std::string help;
   Resume resume = Resume::fixed;
-  std::vector<Condition> conditions = {};  // all must hold; none: the key has always a meaning
+  std::vector<Condition> conditions = {};  // all must hold; empty: the key always has a meaning
 
   std::function<void(RunConfig&)> set_default;
-  /// Sets the value; false when `node` has another type or is not legal, and the value is then
-  /// unspecified.
+  /// Sets the value from YAML. Returns false when `node` has another type or is not legal; the
+  /// value is then unspecified.
   std::function<bool(const YAML::Node& node, RunConfig&)> read;
   std::function<std::string(const RunConfig&)> text;  // the value as YAML
 
-  /// "section.name"
+  /// "section.name", or "name" at the top level.
   std::string full_name() const;
   /// Whether the key has a meaning in this configuration.
   bool applies_to(const RunConfig& config) const;
-  /// "sample.sampler = ddim"; empty for a key that has always a meaning.
+  /// The conditions in words, such as "sample.sampler = ddim"; empty when there are none.
   std::string only_for() const;
 
-  // For declarations.
+  // Used in declarations, to add to what make_key() has set.
   Key& only(Condition condition) {
     conditions.push_back(std::move(condition));
     return *this;
@@ -70,10 +70,10 @@ struct Key {
   }
 };
 
-/// All keys, those of a section together, in the order of the reference page.
+/// All keys in the order of docs/configuration.md. Keys of one section follow one another.
 const std::vector<Key>& config_keys();
 
-/// The value of the key with that full name, as YAML.
+/// The value of the key with that full name, as YAML text. The key must exist.
 std::string value_of(const std::string& full_name, const RunConfig& config);
 
 }  // namespace cdm

@@ -10,7 +10,7 @@
 namespace cdm {
 namespace {
 
-/// What was written for the key; null when nothing was.
+/// The value written for the key; null when there is none.
 const Written* find(const WrittenKeys& keys, const Key& key) {
   const auto found = keys.find(key.full_name());
   return found == keys.end() ? nullptr : &found->second;
@@ -25,7 +25,7 @@ void set(const Key& key, const Written& written, RunConfig& config) {
   if (!key.read(written.value, config)) refuse(key, written, concat("must be ", key.legal));
 }
 
-/// Throws UserError when the key has no meaning in the configuration that it was written for.
+/// Throws UserError when the key was written but has no meaning in `config`.
 void require_meaning(const Key& key, const Written& written, const RunConfig& config) {
   for (const Condition& condition : key.conditions) {
     if (condition.holds(config)) continue;
@@ -35,7 +35,8 @@ void require_meaning(const Key& key, const Written& written, const RunConfig& co
   }
 }
 
-/// What the file alone says. What is overridden need not be legal there, nor have a meaning.
+/// The configuration of the file alone. A key of the file that an override replaces may have an
+/// illegal value there, or no meaning.
 RunConfig read_file_part(const WrittenKeys& in_file, const WrittenKeys& overriding) {
   RunConfig config;
   for (const Key& key : config_keys()) {
@@ -56,8 +57,8 @@ RunConfig read_file_part(const WrittenKeys& in_file, const WrittenKeys& overridi
   return config;
 }
 
-/// Overrides may choose other kinds than the file: a key that they give must have a meaning with
-/// the kinds chosen in the end; one of the file that has none any more takes its default.
+/// Overrides may choose other kinds than the file. A key among the overrides must have a meaning
+/// with the final kinds; a key of the file that no longer has a meaning gets its default.
 void apply_overrides(const WrittenKeys& overriding, RunConfig& config) {
   for (const Key& key : config_keys()) {
     if (const Written* const written = find(overriding, key)) set(key, *written, config);

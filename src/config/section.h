@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How keys.cpp declares keys: a key is a field of RunConfig or of one of its sections.
+// Helpers with which keys.cpp declares keys: a key is a field of RunConfig or of one of its
+// sections.
 #pragma once
 
 #include <string>
@@ -12,7 +13,7 @@
 
 namespace cdm {
 
-/// A key of the value that `access` finds in a RunConfig.
+/// Declares a key for the field that `access` returns from a RunConfig.
 template <class Value, class Access>
 Key make_key(std::string section, std::string name, const Access& access, Value default_value,
              Legal legal, std::string help) {
@@ -31,8 +32,8 @@ Key make_key(std::string section, std::string name, const Access& access, Value 
   return key;
 }
 
-/// The keys of one section of RunConfig, added to a table. What key() returns is good until the
-/// next call.
+/// Adds the keys of one section of RunConfig to a table. The reference that key() returns is valid
+/// until the next call.
 template <class Fields>
 class Section {
  public:
@@ -55,7 +56,7 @@ class Section {
   Fields RunConfig::*section_;
 };
 
-/// The same for the keys of no section.
+/// The same for keys at the top level, which belong to no section.
 class TopLevel {
  public:
   explicit TopLevel(std::vector<Key>& table) : table_(table) {}

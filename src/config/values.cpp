@@ -12,7 +12,7 @@
 namespace cdm {
 namespace {
 
-/// A bound without an exponent, where it is a whole number.
+/// A bound as text; whole numbers are written without an exponent.
 std::string bound(double value) {
   constexpr double kExact = 9007199254740992.0;  // 2^53
   const bool is_whole = std::trunc(value) == value && std::abs(value) <= kExact;
@@ -29,7 +29,7 @@ bool is_letter_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/// Whether YAML reads it as the same text without quotes.
+/// Whether YAML reads the text as the same string when it is not quoted.
 bool is_plain(const std::string& text) {
   if (text.empty() || !(is_letter_or_digit(text.front()) || text.front() == '/')) return false;
   if (text == "null" || text == "Null" || text == "NULL") return false;
@@ -73,7 +73,7 @@ std::string to_text(double value) {
   std::array<char, 32> buffer;
   const auto end = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value).ptr;
   std::string text(buffer.data(), end);
-  // YAML 1.1 takes 1e-04 for text, and 1.0e-04 for a number.
+  // YAML 1.1 reads 1e-04 as text, but 1.0e-04 as a number.
   const std::size_t exponent = text.find('e');
   if (exponent < text.find('.')) text.insert(exponent, ".0");
   return text;

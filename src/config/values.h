@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Values of configuration keys: as YAML, in words, and whether they are legal. One overload for
-// each type that a key may have.
+// Values of configuration keys: writing and reading them as YAML, checking whether they are legal,
+// and describing in words what is legal. One overload for each type that a key may have.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,15 @@
 
 namespace cdm {
 
-/// As YAML. Numbers are printed so that reading them gives the same number.
+/// The value as YAML text. Numbers are written with as many digits as reading them back needs.
 std::string to_text(const std::string& value);
 std::string to_text(bool value);
 std::string to_text(std::int64_t value);
 std::string to_text(double value);
 std::string to_text(const std::vector<std::int64_t>& value);
 
-/// Reads `node` into `field`; false when it has another type.
+/// Reads `node` into `field`. Returns false when `node` has another type; `field` is then
+/// unspecified. NaN and infinity are not accepted.
 bool read(const YAML::Node& node, std::string& field);
 bool read(const YAML::Node& node, bool& field);
 bool read(const YAML::Node& node, std::int64_t& field);
@@ -35,14 +36,15 @@ bool is_legal(std::int64_t value, const Legal& legal);
 bool is_legal(double value, const Legal& legal);
 bool is_legal(const std::vector<std::int64_t>& values, const Legal& legal);
 
-/// What a value of the field's type must be: "an integer in 0..10", "one of a, b", ...
+/// What a value of the field's type must be: "an integer in 0..10", "one of a, b", ... The value of
+/// `field` is not used, only its type.
 std::string describe(const std::string& field, const Legal& legal);
 std::string describe(bool field, const Legal& legal);
 std::string describe(std::int64_t field, const Legal& legal);
 std::string describe(double field, const Legal& legal);
 std::string describe(const std::vector<std::int64_t>& field, const Legal& legal);
 
-// The kinds, by their names.
+// Enum classes of kinds.h, by their names.
 
 template <class Kind>
 requires std::is_enum_v<Kind> std::string to_text(Kind value) { return to_text(name_of(value)); }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Writing a configuration: the resolved file, help and the reference page.
+// Writing a configuration: the run's config.yaml, the text of --help-config, and
+// docs/configuration.md.
 #include "cdm/config/config.h"
 #include "cdm/core/text.h"
 #include "config/keys.h"
@@ -40,7 +41,7 @@ std::string config_help() {
     const std::string only_for = key.only_for();
     out += concat(key.section.empty() ? "" : "  ", key.name, ": ", key.text(defaults), "\n      ",
                   key.help, " (", key.legal, only_for.empty() ? "" : "; only for ", only_for,
-                  key.resume == Resume::may_change ? "; may change when a run goes on" : "", ")\n");
+                  key.resume == Resume::may_change ? "; may change on resume" : "", ")\n");
   }
   return out;
 }
@@ -50,12 +51,12 @@ std::string config_reference_markdown() {
   std::string out =
       "# Configuration reference\n\n"
       "Made from src/config/keys.cpp by `cdm-train --help-config --markdown`.\n\n"
-      "A configuration is one YAML file; every key may be left out. `--set section.key=value` "
-      "overrides a key.\n"
-      "*Only for* names the kinds that a key is for; given for another kind, it is refused.\n"
-      "Where `--set` chooses another kind than the file does, keys of the file that are not for "
-      "it take\ntheir defaults.\n"
-      "*Resume* says which keys may have another value when the same run goes on.\n";
+      "A configuration is one YAML file. Keys that it does not name have their defaults. `--set "
+      "section.key=value`\noverrides a key.\n\n"
+      "*Only for* names the kinds that a key applies to. Giving the key for another kind is an "
+      "error. When\n`--set` chooses another kind than the file, keys of the file that do not apply "
+      "to it get their\ndefaults.\n\n"
+      "*Resume* says whether a resumed run may have another value of the key.\n";
   std::string open_section = "none";
   for (const Key& key : config_keys()) {
     if (key.section != open_section) {

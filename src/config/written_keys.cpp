@@ -12,7 +12,7 @@ namespace cdm {
 namespace {
 
 struct KnownKeys {
-  std::map<std::string, std::string> keys;  // and what their values must be
+  std::map<std::string, std::string> keys;  // full name -> what a value must be, in words
   std::set<std::string> sections;
 };
 

@@ -16,7 +16,7 @@
 namespace cdm {
 namespace {
 
-/// Writes to stderr, above a status line where there is one.
+/// Writes log lines to stderr. While a status line is shown, it stays below them.
 class Console final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   void show(std::string_view status) {
@@ -40,7 +40,7 @@ class Console final : public spdlog::sinks::base_sink<std::mutex> {
 
   void draw() {
     std::fputs(kEraseLine, stderr);
-    // A line that wraps could not be erased.
+    // Cut to the terminal's width, because only the last row of a wrapped line could be erased.
     winsize window = {};
     const std::size_t width = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1
                                   ? window.ws_col - 1U

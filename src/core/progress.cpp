@@ -12,8 +12,8 @@
 namespace cdm {
 namespace {
 
-constexpr double kTerminalSeconds = 0.1;  // between two drawings of the bar
-constexpr double kPlainSeconds = 15.0;    // between two lines where there is no terminal
+constexpr double kTerminalSeconds = 0.1;  // between updates of the bar
+constexpr double kPlainSeconds = 15.0;    // between log lines when there is no terminal
 constexpr std::int64_t kBarWidth = 24;
 
 std::string bar(double share) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Shared libraries that are loaded while a program runs.
+// Functions of shared libraries that are loaded at run time.
 #pragma once
 
 #include <dlfcn.h>
@@ -14,8 +14,8 @@ inline std::string dl_error() {
   return message == nullptr ? "unknown reason" : message;
 }
 
-/// A function of a library, which is loaded where the program's other libraries are; null, and then
-/// dl_error() says why, where there is none.
+/// The address of function `name` in `library`. Loads the library if necessary, from where the
+/// loader finds the program's other libraries. Null when that fails; dl_error() then says why.
 inline void* dl_function(const char* library, const char* name) {
   void* const loaded = ::dlopen(library, RTLD_NOW);
   return loaded == nullptr ? nullptr : ::dlsym(loaded, name);

@@ -39,7 +39,7 @@ std::string fixed(double value, int digits) {
 }
 
 std::string format_duration(double seconds) {
-  constexpr double kMost = 1e15;  // what llround can take
+  constexpr double kMost = 1e15;  // safely below where llround overflows
   if (!std::isfinite(seconds) || seconds > kMost) return "unknown";
   const auto total = static_cast<std::int64_t>(std::llround(std::max(seconds, 0.0)));
   const std::int64_t minutes = total / 60;
@@ -86,7 +86,8 @@ std::string nearest(std::string_view word, const std::vector<std::string>& candi
   std::size_t least = std::numeric_limits<std::size_t>::max();
   for (const std::string& candidate : candidates) {
     const std::size_t a = word.size(), b = candidate.size();
-    if ((a > b ? a - b : b - a) >= least) continue;  // so many letters are put in or left out
+    // The difference in length is a lower bound of the distance.
+    if ((a > b ? a - b : b - a) >= least) continue;
     const std::size_t distance = edit_distance(word, candidate);
     if (distance >= least) continue;
     least = distance;

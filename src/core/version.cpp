@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The only file that is compiled again when the revision changes.
+// The only file that includes revision.h, so that a new revision recompiles this file alone.
 #include "cdm/core/version.h"
 
 #include "revision.h"

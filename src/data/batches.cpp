@@ -60,7 +60,7 @@ const at::Tensor& BatchStream::order_of_epoch(std::int64_t epoch) {
 
 Batch BatchStream::at_step(std::int64_t step, std::int64_t first, std::int64_t count) {
   const std::int64_t size = images_.size(0);
-  std::vector<at::Tensor> pieces;  // more than one where an epoch ends within the rows
+  std::vector<at::Tensor> pieces;  // more than one when an epoch ends within these rows
   for (std::int64_t taken = 0; taken < count;) {
     const std::int64_t position = step * batch_size_ + first + taken;
     const std::int64_t offset = position % size;

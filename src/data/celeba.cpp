@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// CelebA as it is distributed: aligned pictures of 178 x 218 pixels, and the official partition.
+// CelebA (Liu et al., 2015) as it is distributed: aligned pictures, 178 pixels wide and 218 high,
+// and the official partition into training, validation and test pictures.
 #include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 
@@ -20,12 +21,13 @@ namespace fs = std::filesystem;
 constexpr const char* kPictures = "img_align_celeba";
 constexpr const char* kPartition = "list_eval_partition";
 constexpr std::int64_t kHeight = 218, kWidth = 178;
-// The square around the face: rows 57..184, columns 25..152 (as the code of DDIM cuts it; Song et
-// al., 2021).
+// The square around the face that is cut out: rows 57..184, columns 25..152, as in the code of DDIM
+// (Song et al., 2021).
 constexpr std::int64_t kSquare = 128, kCentreRow = 121, kCentreColumn = 89;
 constexpr std::int64_t kUsualSize = 64;
 
-/// list_eval_partition.txt ("000001.jpg 0"), or the same as .csv ("000001.jpg,0" below a heading).
+/// list_eval_partition.txt (lines such as "000001.jpg 0") or the same as .csv ("000001.jpg,0" after
+/// a line of headings). Empty when there is neither.
 fs::path partition_file(const fs::path& folder) {
   for (const char* const extension : {".txt", ".csv"}) {
     fs::path file = folder / (std::string(kPartition) + extension);
@@ -34,7 +36,7 @@ fs::path partition_file(const fs::path& folder) {
   return {};
 }
 
-/// The pictures of the split: 0 = train, 1 = validation, 2 = test.
+/// The pictures of a split. The partition file numbers them 0 = train, 1 = validation, 2 = test.
 std::vector<fs::path> pictures_of(const fs::path& folder, Split split) {
   const fs::path list = partition_file(folder);
   if (list.empty()) {

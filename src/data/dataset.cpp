@@ -10,7 +10,7 @@
 namespace cdm {
 namespace {
 
-// Where Debian's package dataset-fashion-mnist puts it.
+// The folder of Debian's package dataset-fashion-mnist.
 constexpr const char* kFashionMnist = "/usr/share/datasets/fashion-mnist";
 
 const std::vector<std::string>& fashion_names() {
@@ -27,7 +27,7 @@ const std::vector<std::string>& digit_names() {
 
 std::string name_of(Split split) { return split == Split::train ? "train" : "test"; }
 
-/// Where the split is looked for.
+/// The file or folder that holds the split.
 std::filesystem::path path_of(const DataConfig& config, Split split) {
   if (split == Split::test && !config.test_path.empty()) return config.test_path;
   if (!config.path.empty()) return config.path;
@@ -131,7 +131,7 @@ DataConfig detect_dataset(const std::filesystem::path& path) {
   } else if (!std::filesystem::is_directory(whole)) {
     throw UserError(concat(path.string(), ": not found"));
   } else if (is_idx_folder(whole)) {
-    // MNIST and Fashion-MNIST differ in their class names alone.
+    // The files of MNIST and Fashion-MNIST have the same names. Only the class names depend on it.
     const bool is_fashion = whole.string().find("fashion") != std::string::npos;
     config.kind = is_fashion ? DataKind::fashion_mnist : DataKind::mnist;
   } else if (!find_cifar10(whole).empty()) {
@@ -141,7 +141,7 @@ DataConfig detect_dataset(const std::filesystem::path& path) {
   } else {
     config.kind = DataKind::image_folder;
   }
-  // What is given to be scored serves as any split.
+  // A data set that is given to be scored serves for both splits.
   config.path = config.test_path = whole.string();
   return config;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// IDX files, as MNIST and Fashion-MNIST come: http://yann.lecun.com/exdb/mnist. A big-endian magic
-// number (0, 0, type 8 = uint8, number of dimensions), the dimensions, the bytes.
+// IDX files, the format of MNIST and Fashion-MNIST: http://yann.lecun.com/exdb/mnist. A file is
+// four bytes (0, 0, type 8 = uint8, number of dimensions), the sizes as big-endian 32-bit numbers,
+// and the data.
 #include <ATen/ops/empty.h>
 #include <zlib.h>
 
@@ -19,9 +20,9 @@ namespace cdm {
 namespace {
 
 constexpr std::int64_t kClasses = 10;
-constexpr std::size_t kPiece = 1 << 20;  // gzread counts in int
+constexpr std::size_t kPiece = 1 << 20;  // bytes read at a time; gzread counts in int
 
-/// The file of that name in `folder`, as it is or with .gz; empty when there is none.
+/// The file `name` or `name`.gz in `folder`; empty when there is neither.
 std::filesystem::path find_file(const std::filesystem::path& folder, const std::string& name) {
   for (const std::string& candidate : {name, name + ".gz"}) {
     if (std::filesystem::is_regular_file(folder / candidate)) return folder / candidate;
@@ -37,7 +38,7 @@ std::filesystem::path need_file(const std::filesystem::path& folder, const std::
   return found;
 }
 
-/// A file's bytes, unpacked if it is a gzip file.
+/// The bytes of a file, decompressed if it is a gzip file.
 class ByteSource {
  public:
   explicit ByteSource(const std::filesystem::path& path)
@@ -45,23 +46,23 @@ class ByteSource {
     if (file_ == nullptr) {
       throw UserError(concat(path_, ": cannot be read: ", std::strerror(errno)));
     }
-    // Deflate expands about a thousandfold at most.
+    // A deflated byte gives about a thousand bytes at most.
     const std::uint64_t stored = std::filesystem::file_size(path);
     most_ = ::gzdirect(file_.get()) == 1 ? stored : stored * 1100;
   }
 
   const std::string& path() const { return path_; }
 
-  /// More bytes than this cannot come.
+  /// An upper bound of the number of bytes.
   std::uint64_t most() const { return most_; }
 
-  /// The number of bytes read: fewer than `count` at the end only.
+  /// Reads up to `count` bytes and returns how many it read; fewer only at the end of the file.
   std::size_t read(void* out, std::size_t count) {
     std::size_t done = 0;
     while (done < count) {
       const auto piece = static_cast<unsigned>(std::min(count - done, kPiece));
       const int got = ::gzread(file_.get(), static_cast<char*>(out) + done, piece);
-      if (got <= 0) check_error();  // a file cut within its last CRC reads as ended
+      if (got <= 0) check_error();  // also at 0: gzread may end there when the last CRC is cut off
       if (got == 0) break;
       done += static_cast<std::size_t>(got);
     }

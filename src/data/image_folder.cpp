@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Folders of PNG and JPEG pictures: the class is the sub-folder.
+// Folders of PNG and JPEG pictures. With sub-folders, each of them is a class.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/equal.h>
@@ -19,7 +19,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::int64_t kMostStretch = 64;  // longer side over shorter: resizing takes memory
+// The largest ratio of longer to shorter side. Resizing keeps the ratio, and takes memory for it.
+constexpr std::int64_t kMostStretch = 64;
 
 struct Entries {
   std::vector<fs::path> files, folders;  // sorted
@@ -56,8 +57,8 @@ bool has_train_split(const fs::path& base) {
   return has_splits(base) ? fs::is_directory(base / "train") : fs::is_directory(base);
 }
 
-/// Where the pictures of a split are: in `base` itself, or in its sub-folder train or test when it
-/// has either of them.
+/// The folder with the pictures of a split: `base` itself, or its sub-folder train or test when it
+/// has one of these two.
 fs::path folder_of(const fs::path& base, Split split) {
   if (!has_splits(base)) return base;
   const fs::path folder = base / (split == Split::train ? "train" : "test");
@@ -106,7 +107,7 @@ at::Tensor read_pictures(const std::vector<Picture>& pictures, const DataConfig&
     if (resize) picture = resize_and_center_crop(picture, size);
     images[static_cast<std::int64_t>(i)].copy_(picture);
   }
-  // "What the data has": grey when no picture has a colour.
+  // data.channels = 0 means the data's own: grey when no picture has colour.
   const at::Tensor red = images.narrow(1, 0, 1);
   if (config.channels == 0 && at::equal(red, images.narrow(1, 1, 1)) &&
       at::equal(red, images.narrow(1, 2, 1))) {
@@ -126,7 +127,7 @@ Dataset read_image_folder(const DataConfig& config, const fs::path& base, Split 
   Dataset dataset;
   dataset.class_names = class_names_of(entries);
   if (split == Split::test && !dataset.class_names.empty() && has_train_split(config.path)) {
-    // The training split numbers the classes, also where the test split lacks some.
+    // The training split numbers the classes, even if the test split has fewer of them.
     const auto trained = class_names_of(list(folder_of(config.path, Split::train)));
     if (!trained.empty()) dataset.class_names = trained;
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Images in an .npz file, as ADM's evaluation suite and cdm-sample write them.
+// Images in an .npz file, as written by cdm-sample and by the evaluation suite of ADM (Dhariwal and
+// Nichol, 2021).
 #include <ATen/core/Tensor.h>
 
 #include <algorithm>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The kinds of data set, each read by a file of its own. All of these throw UserError naming the
-// file, and leave what every kind shares (sizes, channels, description) to load_dataset.
+// The readers of the kinds of data set, one source file each. All throw UserError, naming the file.
+// load_dataset() checks sizes and channels and adds the description, which all kinds share.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,40 +14,44 @@
 
 namespace cdm {
 
-/// MNIST's own layout: train-images-idx3-ubyte and train-labels-idx1-ubyte, or t10k-..., each as it
-/// is or with .gz. Labels must be below 10.
+/// MNIST's files: train-images-idx3-ubyte and train-labels-idx1-ubyte, or t10k-... for the test
+/// split; each may be compressed with the ending .gz. Labels must be below 10.
 Dataset read_idx_folder(const std::filesystem::path& folder, Split split);
 
-/// One IDX file of uint8 numbers, plain or gzip, as a uint8 tensor of that many dimensions.
+/// Reads an IDX file of uint8 numbers, plain or gzip, which must have that many dimensions.
 at::Tensor read_idx(const std::filesystem::path& file, std::size_t dimensions);
 
-/// Whether the folder has an images file of either split, under such a name.
+/// Whether the folder has MNIST's file of training or test images.
 bool is_idx_folder(const std::filesystem::path& folder);
 
 /// CIFAR-10's binary version: data_batch_1.bin to data_batch_5.bin, or test_batch.bin, in `path` or
 /// in its sub-folder cifar-10-batches-bin.
 Dataset read_cifar10(const std::filesystem::path& path, Split split);
 
-/// The folder of the two that read_cifar10 reads; empty when neither holds CIFAR-10's files.
+/// The folder with CIFAR-10's files: `path`, or that sub-folder. Empty when neither has them.
 std::filesystem::path find_cifar10(const std::filesystem::path& path);
 
-/// An .npz file with arr_0 uint8 [N, H, W, C] and, if it has labels, arr_1 integers [N].
+/// An .npz file with the images arr_0, uint8 [N, H, W, C]. Labels are arr_1, integers [N], if it
+/// has that array.
 Dataset read_npz_images(const std::filesystem::path& file);
 
-/// PNG and JPEG pictures below `base`, resized and cut to config.image_size when that is not 0.
+/// PNG and JPEG pictures in `base` and its class folders. If config.image_size is not 0, they are
+/// resized and cut to that size.
 Dataset read_image_folder(const DataConfig& config, const std::filesystem::path& base, Split split);
 
-/// CelebA's folder img_align_celeba and list_eval_partition.txt (or .csv): the 128-pixel square of
-/// each face, resized to config.image_size (0 = 64). Train is partition 0, test partition 2.
+/// CelebA: the folder img_align_celeba and the file list_eval_partition.txt (or .csv). The square
+/// of 128 pixels around each face is resized to config.image_size (0 = 64). Train is partition 0,
+/// test is partition 2.
 Dataset read_celeba(const DataConfig& config, const std::filesystem::path& folder, Split split);
 
-/// Whether the folder has these two.
+/// Whether the folder has both of these.
 bool is_celeba(const std::filesystem::path& folder);
 
 /// Draws of data.toy; float32 images.
 Dataset read_toy(const DataConfig& config, Split split);
 
-/// Throws unless there is one label for each of `images` images, and all are in 0..classes-1.
+/// Throws unless there is one label (int64) for each of `images` images and all labels are in
+/// 0 .. classes-1.
 void check_labels(const std::string& file, const at::Tensor& labels, std::int64_t images,
                   std::int64_t classes);
 

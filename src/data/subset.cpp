@@ -19,7 +19,7 @@ Dataset subset(Dataset dataset, const at::Tensor& numbers) {
 }
 
 Dataset spread_subset(Dataset dataset, std::int64_t count) {
-  if (count == 0 || count >= dataset.size()) return dataset;  // without a copy
+  if (count == 0 || count >= dataset.size()) return dataset;  // no copy is needed
   const at::Tensor numbers = spread_indices(dataset.size(), count);
   return subset(std::move(dataset), numbers);
 }

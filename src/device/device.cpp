@@ -62,13 +62,14 @@ at::Device cuda_device(const std::string& name, int index) {
 void load_cuda_runtime() {
   CudaRuntime& runtime = cuda_runtime();
   if (runtime.missing.empty()) return;
-  // Without a driver, loading a gigabyte of kernels would only cost time.
+  // Without a driver the libraries are of no use, and loading over a gigabyte takes time.
   runtime.driver = ::dlopen("libcuda.so.1", RTLD_LAZY) != nullptr;
   if (!runtime.driver) {
     runtime.missing = concat("no NVIDIA driver: ", dl_error());
     return;
   }
-  // From beside the libc10 that is linked, whatever the search path says.
+  // Takes libtorch_cuda from the folder of the linked libc10, so that both are of the same LibTorch
+  // whatever the loader's search path is.
   Dl_info libc10{};
   TORCH_CHECK(::dladdr(reinterpret_cast<void*>(&c10::GetAllocator), &libc10) != 0);
   const auto path = std::filesystem::path(libc10.dli_fname).parent_path() / "libtorch_cuda.so";
@@ -80,8 +81,8 @@ void load_cuda_runtime() {
 }
 
 void keep_freed_memory() {
-  // No block in a mapping of its own (M_MMAP_THRESHOLD cannot be raised beyond 32 MiB), and the
-  // heap's free end stays.
+  // Large blocks come from the heap, not from mappings of their own (M_MMAP_THRESHOLD cannot be set
+  // above 32 MiB), and the heap is not trimmed.
   ::mallopt(M_MMAP_MAX, 0);
   ::mallopt(M_TRIM_THRESHOLD, -1);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// libcdm-graphs.so: see graph_library.h.
+// The source of libcdm-graphs.so: see graph_library.h.
 #include "device/graph_library.h"
 
 #include <ATen/core/CachingHostAllocator.h>
@@ -17,15 +17,15 @@ namespace {
 
 class Graph final : public at::cuda::CUDAGraph {
  public:
-  /// Ends a capture in which something failed. Where that made the capture invalid, capture_end()
-  /// throws before it takes back what capture_begin() has set up, and later steps would trip over
-  /// it: so that is done here.
+  /// Ends a capture after an error. If the error made the capture invalid, capture_end() throws
+  /// before it undoes what capture_begin() set up, and later steps would fail because of that. Then
+  /// this function undoes it.
   void abandon() {
     bool ended = true;
     const auto quietly = [&](const auto& work) {
       try {
         work();
-      } catch (const std::exception&) {  // the first error is the one to tell
+      } catch (const std::exception&) {  // the caller reports the error before this one
         ended = false;
       }
     };
@@ -51,7 +51,8 @@ class CudaGraph final : public GraphRecorder {
 
   void record(const std::function<void()>& work) override {
     const c10::cuda::CUDAGuard on_device(device_);
-    // As torch.cuda.graph does: a quiet device, and memory of its own for what is recorded.
+    // As torch.cuda.graph in Python: waits for the device, frees cached memory, and captures on a
+    // stream of its own.
     c10::cuda::device_synchronize();
     c10::cuda::CUDACachingAllocator::emptyCache();
     const c10::cuda::CUDAStreamGuard on_stream(

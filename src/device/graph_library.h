@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// CUDA graphs. torch's CUDAGraph lies in libtorch_cuda, to which no program is linked (see
-// src/device.cpp); libcdm-graphs.so is, and is loaded when a graph is first asked for.
+// CUDA graphs. LibTorch's CUDAGraph is in libtorch_cuda, which programs are not linked to (see
+// src/device/device.cpp). libcdm-graphs.so is linked to it, and is loaded when the first graph is
+// made.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -11,7 +12,7 @@
 
 namespace cdm {
 
-/// What libcdm-graphs.so exports as cdm_make_cuda_graph.
+/// The type of the function cdm_make_cuda_graph that libcdm-graphs.so exports.
 using MakeCudaGraph = void(at::Device device, std::unique_ptr<GraphRecorder>& graph);
 
 }  // namespace cdm

@@ -14,7 +14,7 @@
 namespace cdm {
 namespace {
 
-/// False when it is out of memory. What `work` held is free again then.
+/// Calls `work`; false when it runs out of memory. The memory of `work` is free again after that.
 bool fits(const std::function<void()>& work) {
   try {
     work();
@@ -25,7 +25,8 @@ bool fits(const std::function<void()>& work) {
   return false;
 }
 
-/// At least `tried`, which did fit, and fewer than `failed`.
+/// How many images would fit, from the memory of the `tried` images that did fit. In
+/// tried .. failed - 1, where `failed` is the number that did not fit.
 std::int64_t estimate(const MemoryUse& use, std::int64_t tried, std::int64_t failed) {
   if (use.peak <= use.now) return tried;
   const double image = static_cast<double>(use.peak - use.now) / static_cast<double>(tried);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The launcher of random_launch.h in a build without CUDA.
+// Replaces random.cu in a build without CUDA.
 #include <stdexcept>
 
 #include "device/random_launch.h"

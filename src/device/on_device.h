@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where a kernel of ours is launched: with its device current, on that device's current stream.
+// Makes a device current for the launch of a kernel, and gives that device's current stream.
 #pragma once
 
 #include <c10/core/DeviceGuard.h>

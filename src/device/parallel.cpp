@@ -18,14 +18,15 @@ std::int64_t workers_for(std::int64_t rows, at::Device device) {
   return threads <= std::min(rows, kMostWorkers) ? threads : 1;
 }
 
-/// Makes the operations of this thread of a parallel region run in this thread alone. Without it,
+/// Makes operations that this thread of a parallel region calls run single-threaded. Without it,
 /// oneDNN plans convolutions for omp_get_max_threads() threads but gets one, which waits for ever.
 void use_one_thread() {
-  // ATen sets the number of threads when a thread first asks for it. Both copies of that code, the
-  // one inlined here and the one within LibTorch, must have asked before the number is changed.
+  // ATen sets a thread's number of OpenMP threads when the thread first asks for it. There are two
+  // copies of that code: one is inlined here, the other is within LibTorch. Both must have run
+  // before the number is changed, or they would change it back.
   at::internal::lazy_init_num_threads();
   at::get_num_threads();
-  omp_set_num_threads(1);  // of this thread, until the region ends
+  omp_set_num_threads(1);  // for this thread, until the parallel region ends
 }
 
 }  // namespace

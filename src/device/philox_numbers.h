@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The arithmetic of random.h, shared by the CPU loop and the CUDA kernels. LibTorch's own Philox
-// engine would need warnings switched off, and half of c10, in each .cu file.
+// The arithmetic of random.h, shared by the CPU loop and the CUDA kernels. LibTorch has a Philox
+// engine too, but including it in a .cu file pulls in much of c10, and compiler warnings with it.
 #pragma once
 
 #include <cmath>
@@ -10,13 +10,14 @@
 
 namespace cdm {
 
-/// Where a row's numbers start: the Philox key, and the subsequence of the stream's first row.
+/// Identifies a row of a stream: the Philox key (from seed and purpose) and the subsequence (from
+/// index and row).
 struct PhiloxRow {
   std::uint64_t key;
   std::uint64_t subsequence;
 };
 
-constexpr int kNumbersPerBlock = 4;
+constexpr int kNumbersPerBlock = 4;  // Philox makes four 32-bit words at a time
 
 enum class Distribution { normal, uniform };
 
@@ -59,7 +60,7 @@ CDM_HOST_DEVICE inline void philox_block(const PhiloxRow& row, std::uint64_t blo
     if (distribution == Distribution::uniform) {
       out[pair] = a * kUnit;
       out[pair + 1] = b * kUnit;
-    } else {  // Box and Muller; the radius takes a number in (0, 1], so its logarithm is finite.
+    } else {  // Box-Muller. The radius is made from a number in (0, 1], whose logarithm is finite.
       const float radius = ::sqrtf(-2.0F * ::logf((a + 1.0F) * kUnit));
       const float angle = 6.283185307179586F * (b * kUnit);
       out[pair] = radius * ::cosf(angle);

@@ -17,7 +17,7 @@
 namespace cdm {
 namespace {
 
-/// The finaliser of SplitMix64: spreads the bits of small, similar numbers.
+/// The output function of SplitMix64 (Steele et al., 2014): similar inputs give unrelated outputs.
 std::uint64_t mix(std::uint64_t value) {
   value += 0x9e3779b97f4a7c15ULL;
   value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
@@ -57,7 +57,7 @@ at::Tensor draw(const RandomStream& stream, at::IntArrayRef shape, const at::Ten
   if (out.numel() > 0) {
     const std::int64_t rows = shape[0];
     const PhiloxRow first = row_of(stream, first_row);
-    row_of(stream, first_row + rows - 1);  // the last row must be legal too
+    row_of(stream, first_row + rows - 1);  // throws when the last row is not below 2^32
     if (on_device) {
       const cuda::OnDevice there(out.device());
       cuda::fill_rows(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution,
@@ -84,7 +84,7 @@ at::Tensor uniform(const RandomStream& stream, at::IntArrayRef shape,
 Purpose named_purpose(std::string_view name) {
   std::uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a
   for (const char c : name) hash = (hash ^ static_cast<std::uint8_t>(c)) * 0x100000001b3ULL;
-  return static_cast<Purpose>(hash | (1ULL << 63));  // enumerators are small numbers
+  return static_cast<Purpose>(hash | (1ULL << 63));  // never an enumerator: those are small
 }
 
 at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t bound,
@@ -96,7 +96,8 @@ at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t
     const PhiloxRow row = row_of(stream, first_row + i);
     std::uint32_t words[kNumbersPerBlock];
     philox_words(row, 0, words);
-    // The high 64 bits of (64 random bits) * bound, without a 128-bit product.
+    // floor(r bound / 2^64) for the 64-bit random number r = words[0] 2^32 + words[1]; since bound
+    // is below 2^32, no 128-bit product is needed.
     const auto factor = static_cast<std::uint64_t>(bound);
     values[i] = static_cast<std::int64_t>((words[0] * factor + ((words[1] * factor) >> 32)) >> 32);
   }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random numbers drawn on the device: one thread makes one Philox block of a row.
+// Random numbers drawn on the GPU. A thread makes one Philox block (four numbers) of a row at a
+// time.
 #include <stdexcept>
 #include <string>
 

@@ -11,7 +11,7 @@
 namespace cdm {
 namespace {
 
-constexpr std::int64_t kCallsBefore = 3;
+constexpr std::int64_t kCallsBefore = 3;  // before the recording
 
 bool same_shapes(const Recorded::Tensors& a, const Recorded::Tensors& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -57,7 +57,7 @@ void Recorded::record() {
       Tensors results = function_(inputs_);
       if (results_.empty()) {
         results_ = std::move(results);
-      } else {  // a recorder that runs it once more: into the same memory, as a graph does
+      } else {  // a recorder that replays by calling this again: same memory, as with a graph
         for (std::size_t i = 0; i < results.size(); ++i) results_[i].copy_(results[i]);
       }
     });
@@ -66,7 +66,8 @@ void Recorded::record() {
     failed_ = true;
     inputs_.clear();
     results_.clear();
-    log_warning(concat("cuda_graphs: ", first_line(error.what()), "; going on without"));
+    log_warning(
+        concat("cuda_graphs: ", first_line(error.what()), "; continuing without CUDA graphs"));
   }
 }
 

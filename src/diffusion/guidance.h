@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Classifier-free guidance (Ho and Salimans, 2022) of anything that is read off a network.
+// Classifier-free guidance (Ho and Salimans, 2022) of any function of a network.
 #pragma once
 
 #include <ATen/TensorOperators.h>
@@ -11,9 +11,9 @@
 
 namespace cdm {
 
-/// function({x, t, labels}). With guidance w, each of its results for the classes `labels` and for
-/// the null class, computed in one batch of twice the size: (1 + w) conditional - w unconditional.
-/// There is no guidance where w = 0 or there are no labels. t may be undefined.
+/// function({x, t, labels}), where t may be undefined. With guidance w, each result r becomes
+/// (1 + w) r(labels) - w r(null class); both are computed in one batch of twice the size. There is
+/// no guidance when w = 0, when there are no labels, or for an unconditional network.
 inline Tensors with_guidance(const Network& network, const RowEvaluator& evaluate,
                              Question question, const RowFunction& function, const at::Tensor& x,
                              const at::Tensor& t, const at::Tensor& labels, double w) {

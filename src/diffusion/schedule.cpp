@@ -20,7 +20,8 @@ namespace {
 
 const at::TensorOptions kReal = at::TensorOptions().dtype(at::kDouble);
 
-/// abar of levels 1..T between those of the data and of the reference.
+/// abar of levels 0..T+1 from those of levels 1..T: 1 for the data and 0 for the reference are
+/// added.
 at::Tensor with_ends(const at::Tensor& alpha_bar) {
   return at::cat({at::ones({1}, kReal), alpha_bar, at::zeros({1}, kReal)});
 }
@@ -39,13 +40,13 @@ at::Tensor cosine_alpha_bar(std::int64_t T) {
   return with_ends(g(u) / g(at::zeros({1}, kReal)));
 }
 
-/// One value per image, shaped to be multiplied with images.
+/// table[t] of each image: [B, 1, 1, 1], so that it can be multiplied with images.
 at::Tensor per_image(const at::Tensor& table, const at::Tensor& t, const at::Tensor& like) {
   return table.to(like.options()).index_select(0, t.to(like.device())).view({-1, 1, 1, 1});
 }
 
-/// Samplers divide by the image and by the noise of each level in between, and by how far lambda
-/// moves from one to the next.
+/// Throws UserError for levels that samplers cannot use: they divide by the signal and the sigma of
+/// each level between data and reference, and by the change of log(signal / sigma) between levels.
 void check_levels(const DiffusionConfig& config, const at::Tensor& signal) {
   const auto* const image = signal.const_data_ptr<double>();
   const std::string keys = config.schedule == ScheduleKind::linear

@@ -23,7 +23,7 @@ GradientBuckets::GradientBuckets(const ProcessGroup& group, std::vector<at::Tens
       parameters_(std::move(parameters)),
       terms_(terms),
       entries_(parameters_.size()) {
-  std::int64_t bytes = bucket_bytes;  // of the bucket being filled
+  std::int64_t bytes = bucket_bytes;  // in the bucket that is being filled
   for (std::size_t i = parameters_.size(); i-- > 0;) {
     if (bytes >= bucket_bytes) {
       buckets_.emplace_back();
@@ -70,7 +70,7 @@ void GradientBuckets::begin(std::int64_t pieces, std::int64_t workers) {
 
 void GradientBuckets::add(std::size_t parameter, const at::Tensor& gradient) {
   Entry& entry = entries_[parameter];
-  // A worker's own sum is touched by its thread only.
+  // No lock is needed here: only the worker's own thread uses its sum.
   at::Tensor& sum = entry.sums[static_cast<std::size_t>(current_worker)];
   if (sum.defined()) {
     sum.add_(gradient);
@@ -89,7 +89,7 @@ void GradientBuckets::add(std::size_t parameter, const at::Tensor& gradient) {
 }
 
 void GradientBuckets::begin_full_buckets() {
-  // The last one waits for the terms.
+  // Not the last bucket: it is started by finish(), with the terms.
   for (; begun_ + 1 < buckets_.size() && buckets_[begun_].missing == 0; ++begun_) {
     buckets_[begun_].wait = group_.start_sum(buckets_[begun_].flat);
     ++begun_early_;

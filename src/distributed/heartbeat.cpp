@@ -24,13 +24,14 @@ std::vector<std::uint8_t> bytes(std::string_view text) { return {text.begin(), t
 
 }  // namespace
 
-/// What the two threads share. The exchange may be stuck in the network for long, so the watch only
-/// looks at what it left here, and it may live on after the Heartbeat.
+/// What the two threads share. The exchange thread reads and writes the store. It may block in the
+/// network for a long time. So the watch thread only reads the results here, and the exchange
+/// thread may outlive the Heartbeat.
 struct Heartbeat::Signs {
   struct Other {
     int rank;
     std::string last;
-    int silent = 0;  // looks since it changed
+    int silent = 0;  // intervals since `last` changed
   };
 
   std::mutex mutex;
@@ -38,10 +39,10 @@ struct Heartbeat::Signs {
   bool ended = false;
   bool farewell = false;
   bool exchange_is_over = false;
-  int lost = -1;  // a rank, once one is missed
+  int lost = -1;  // the rank that is lost; -1 if none is
   std::vector<Other> others;
 
-  /// Writes one sign and reads those of the others.
+  /// Writes this process's sign and reads those of the others.
   void exchange(std::unique_lock<std::mutex>& lock, c10d::Store& store, int rank,
                 std::int64_t beat) {
     const std::string sign = lost < 0 ? std::to_string(beat) : concat(kLost, lost);
@@ -78,7 +79,7 @@ Heartbeat::Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
       }
       if (signs->farewell) store->set(key_of(rank), bytes(kFarewell));
     } catch (const std::exception&) {
-      // No connection: silence, from now on.
+      // The connection is lost. The others notice it by this process's silence.
     }
     const std::lock_guard lock(signs->mutex);
     signs->exchange_is_over = true;
@@ -94,7 +95,7 @@ Heartbeat::Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
         if (other.last != kFarewell && ++other.silent >= kPatience) signs->lost = other.rank;
       }
       if (signs->lost < 0) continue;
-      // The store may end with this process: the others learn of it first, from the next exchange.
+      // The store may end with the process of rank 0, so the others get time to read which is lost.
       if (rank == 0 && ended_within(3 * interval)) return;
       const int missed = signs->lost;
       lock.unlock();
@@ -105,7 +106,7 @@ Heartbeat::Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
 }
 
 Heartbeat::~Heartbeat() {
-  constexpr std::chrono::seconds kNetwork{2};
+  constexpr std::chrono::seconds kNetwork{2};  // for the farewell to be written
   std::unique_lock lock(signs_->mutex);
   signs_->ended = true;
   signs_->farewell = std::uncaught_exceptions() == 0;

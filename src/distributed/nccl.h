@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Sums over GPUs by NCCL. torch's ProcessGroupNCCL lies in libtorch_cuda, to which no program is
-// linked (see src/device.cpp); libcdm-nccl.so is, and is loaded once there are GPUs to sum over.
+// Sums over GPUs by NCCL. LibTorch's ProcessGroupNCCL is in libtorch_cuda, which programs are not
+// linked to (see src/device/device.cpp). libcdm-nccl.so is linked to it, and is loaded when tensors
+// of GPUs are first summed.
 #pragma once
 
 #include <chrono>
@@ -11,16 +12,16 @@
 namespace cdm {
 
 struct NcclGroup {
-  c10::intrusive_ptr<c10d::Backend> backend;  // null: NCCL cannot be used
-  std::string error;                          // then says why
+  c10::intrusive_ptr<c10d::Backend> backend;  // null when NCCL cannot be used
+  std::string error;                          // the reason in that case
 };
 
-/// What libcdm-nccl.so exports as cdm_make_nccl_group. A call that takes longer than `timeout` ends
-/// the process.
+/// The type of the function cdm_make_nccl_group that libcdm-nccl.so exports. An operation of the
+/// group that takes longer than `timeout` ends the process.
 using MakeNcclGroup = void(const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
                            std::chrono::milliseconds timeout, NcclGroup& group);
 
-/// As above; loads the library, looking where the program's other libraries are.
+/// Loads libcdm-nccl.so from where the program's other libraries are, and calls that function.
 MakeNcclGroup make_nccl_group;
 
 }  // namespace cdm

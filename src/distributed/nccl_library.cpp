@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// libcdm-nccl.so: see nccl.h.
+// The source of libcdm-nccl.so: see nccl.h.
 #include <nccl.h>
 #include <torch/csrc/cuda/nccl.h>
 
@@ -12,7 +12,7 @@
 extern "C" __attribute__((visibility("default"))) void cdm_make_nccl_group(
     const c10::intrusive_ptr<c10d::Store>& store, int rank, int size,
     std::chrono::milliseconds timeout, cdm::NcclGroup& group) {
-  // Options holds NCCL's own configuration, whose layout goes with NCCL's version.
+  // Options contains a struct of NCCL, whose layout differs between NCCL's versions.
   const std::uint64_t version = torch::cuda::nccl::version();
   if (version >> 32 != NCCL_MAJOR || (version >> 16 & 0xffff) != NCCL_MINOR) {
     group.error = "libcdm-nccl.so was built with another NCCL than LibTorch";

@@ -24,12 +24,13 @@
 namespace cdm {
 namespace {
 
-// Of the start, when the other processes may still be loading their programs.
+// How long the constructor waits for the other processes, which may still be starting.
 constexpr std::chrono::minutes kJoinTimeout{3};
-// Of a later call: longer than any process is busy alone. One that is gone is noticed sooner, by
-// its closed connections or by the heartbeat.
+// How long a later call waits: longer than any process works without calling the others. A process
+// that has ended is noticed sooner, by its closed connections or by the heartbeat.
 constexpr std::chrono::minutes kTimeout{30};
-// Of a sum over GPUs, which waits in a queue behind some steps' work; then the process is ended.
+// How long a sum over GPUs may take, including the work queued before it. After that
+// ProcessGroupNCCL ends the process.
 constexpr std::chrono::minutes kNcclTimeout{10};
 
 constexpr std::chrono::seconds kHeartbeat{5};
@@ -41,11 +42,12 @@ c10::intrusive_ptr<c10d::Store> open_store(const ProcessRank& process, bool may_
   options.waitWorkers = false;
   options.timeout = kJoinTimeout;
   auto store = c10::make_intrusive<c10d::TCPStore>(process.address, options);
-  // A restart must not meet the keys of the attempt before it.
+  // Keys of their own for each attempt, so that a restart does not read those of the one before.
   return c10::make_intrusive<c10d::PrefixStore>(concat("cdm/", process.attempt), std::move(store));
 }
 
-/// Gloo's network device: GLOO_SOCKET_IFNAME's, else that of this machine's name.
+/// Gloo's network device: the interface GLOO_SOCKET_IFNAME, or else the one with the address of
+/// this machine's name.
 auto network_device() {
   const char* const interface = std::getenv("GLOO_SOCKET_IFNAME");
   return interface == nullptr ? c10d::ProcessGroupGloo::createDefaultDevice()
@@ -65,7 +67,8 @@ void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const ProcessRank& pro
   }
 }
 
-/// The main thread may be waiting for what never comes.
+/// Ends this process because another one is lost. The main thread cannot do that: it may be waiting
+/// for the lost process.
 [[noreturn]] void end_without(int lost, const ProcessRank& process) {
   log_error(concat(name_of(process), ": another process is gone: rank ", lost,
                    " has shown no sign of life for ", (kHeartbeat * Heartbeat::kPatience).count(),
@@ -76,20 +79,19 @@ void wait_for(const c10::intrusive_ptr<c10d::Work>& work, const ProcessRank& pro
 }  // namespace
 
 struct ProcessGroup::Backend {
-  /// What moves a tensor, and the tensor where that can reach it: itself or a copy on the host.
   struct Route {
-    c10d::Backend& backend;
-    at::Tensor tensor;
+    c10d::Backend& backend;  // what exchanges the tensor
+    at::Tensor tensor;       // the tensor itself, or a copy on the CPU
   };
-  /// NCCL for a GPU's, if every process has it; else Gloo.
+  /// NCCL for a tensor on a GPU if every process can use NCCL, otherwise Gloo.
   Route route(const at::Tensor& tensor, const ProcessGroup& group);
+  /// Sets `nccl` if every process can use NCCL; otherwise warns.
   void try_nccl(const ProcessGroup& group);
 
   c10::intrusive_ptr<c10d::Store> store;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> gloo;
-  // Made at the first tensor of a GPU; null also when NCCL cannot be used.
-  bool nccl_was_tried = false;
-  c10::intrusive_ptr<c10d::Backend> nccl;
+  bool nccl_was_tried = false;             // at the first tensor on a GPU
+  c10::intrusive_ptr<c10d::Backend> nccl;  // null before that, and when NCCL is not used
   std::unique_ptr<Heartbeat> heartbeat;
 };
 
@@ -103,7 +105,7 @@ ProcessGroup::ProcessGroup(const ProcessRank& process, Collectives collectives)
     options->devices.push_back(network_device());
     backend_->gloo = c10::make_intrusive<c10d::ProcessGroupGloo>(backend_->store, process.rank,
                                                                  process.size, options);
-    any_of(0);  // all are there
+    any_of(0);  // returns when all processes are connected
     backend_->gloo->setTimeout(kTimeout);
     backend_->heartbeat = std::make_unique<Heartbeat>(
         open_store(process, /*may_serve=*/false), process.rank, process.size, kHeartbeat,
@@ -118,7 +120,7 @@ ProcessGroup::ProcessGroup(const ProcessRank& process, Collectives collectives)
 ProcessGroup::~ProcessGroup() {
   if (backend_ == nullptr || backend_->nccl == nullptr) return;
   try {
-    // After an error the others may not come to a common end.
+    // shutdown() waits for the other processes, which may not get there after an error.
     if (std::uncaught_exceptions() == 0) {
       backend_->nccl->shutdown();
     } else {
@@ -146,13 +148,13 @@ void ProcessGroup::Backend::try_nccl(const ProcessGroup& group) {
       made.error = "collectives = gloo";
       break;
   }
-  // All processes or none.
+  // Either all processes use NCCL or none does.
   const bool failed = made.backend == nullptr;
   if (group.any_of(failed ? 1 : 0) == 0) {
     nccl = std::move(made.backend);
     return;
   }
-  // All have one reason, as a rule: the first tells it, or where that could, those that could not.
+  // Warn once: rank 0 if its NCCL failed, otherwise each rank whose NCCL failed.
   const bool first_failed = group.any_of(group.is_first() && failed ? 1 : 0) != 0;
   if (failed && (group.is_first() || !first_failed)) {
     log_warning(concat(

@@ -24,7 +24,7 @@ std::int64_t number(const char* name, std::string_view text, std::int64_t low, s
   return value;
 }
 
-/// Rank, size and local rank under the names that one launcher gives them.
+/// Rank, size and local rank from the variables of one launcher.
 ProcessRank read_rank(const Environment& environment, const char* rank, const char* size,
                       const char* local_rank) {
   const auto read = [&](const char* name, std::int64_t low, std::int64_t high) {
@@ -63,12 +63,12 @@ ProcessRank rank_from_environment(const Environment& environment) {
     if (has("TORCHELASTIC_RESTART_COUNT"))
       process.attempt = environment("TORCHELASTIC_RESTART_COUNT");
   } else if (has("SLURM_PROCID") && has("SLURM_STEP_NUM_TASKS")) {
-    // Not SLURM_NTASKS, which a batch script sees too, where no other task runs.
+    // Not SLURM_NTASKS: it is also set in a batch script, where only one process runs.
     process = read_rank(environment, "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID");
     if (has("SLURM_STEP_NODELIST"))
       process.address = first_host(environment("SLURM_STEP_NODELIST"));
     if (has("SLURM_JOB_ID")) {
-      // Jobs that share a machine must not share a port.
+      // A port that depends on the job, because several jobs may share a machine.
       constexpr std::int64_t kFirst = 20000;
       constexpr std::int64_t kCount = 10000;
       process.port =

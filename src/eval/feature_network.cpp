@@ -26,8 +26,8 @@ namespace {
 
 constexpr const char* kReturnFeatures = "return_features";
 
-/// The sentence of a message that says what went wrong: of a traceback of the TorchScript
-/// interpreter that in the last line, of others the first.
+/// One sentence of an error message that says what went wrong. In a traceback of the TorchScript
+/// interpreter it is in the last line, otherwise in the first.
 std::string reason(const std::exception& error) {
   const auto* const from_c10 = dynamic_cast<const c10::Error*>(&error);
   std::istringstream text(from_c10 != nullptr ? from_c10->what_without_backtrace() : error.what());
@@ -50,7 +50,8 @@ std::string sha256_of(std::string_view bytes) {
   return text;
 }
 
-/// A fixed picture of every shade, so that a network that divides by a deviation has one.
+/// Two fixed images [2, 3, size, size] whose pixels differ, so that a network which divides by
+/// their standard deviation does not divide by zero.
 at::Tensor test_images(std::int64_t size) {
   return at::arange(2 * 3 * size * size, at::kLong)
       .mul(89)

@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kMean = "mu";
 constexpr const char* kCovariance = "sigma";
 
-/// float64, finite.
+/// The array as float64. Throws UserError when it is not float32 or float64, or not finite.
 at::Tensor read_array(const std::filesystem::path& path, const char* name) {
   const at::Tensor array = read_npz(path, name);
   if (array.scalar_type() != at::kFloat && array.scalar_type() != at::kDouble) {

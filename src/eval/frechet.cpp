@@ -21,8 +21,8 @@ namespace {
 
 constexpr std::int64_t kBlockElements = std::int64_t{1} << 22;  // 32 MiB of float64
 
-/// Calls visit(first row, rows) for blocks of x that have at most kBlockElements products with the
-/// `columns` rows of the other side.
+/// Cuts x into blocks of rows and calls visit(number of the first row, rows) for each. A block has
+/// so many rows that a matrix [rows, columns] has at most kBlockElements elements.
 template <class Visit>
 void for_each_block(const at::Tensor& x, std::int64_t columns, const Visit& visit) {
   const std::int64_t rows = std::max<std::int64_t>(kBlockElements / columns, 1);
@@ -31,7 +31,7 @@ void for_each_block(const at::Tensor& x, std::int64_t columns, const Visit& visi
   });
 }
 
-/// F with F F' = covariance.
+/// A matrix F with F F' = covariance.
 at::Tensor square_root(const at::Tensor& covariance) {
   const auto [values, vectors] = at::linalg_eigh(covariance);
   return vectors * values.clamp_min(0.0).sqrt();
@@ -78,14 +78,14 @@ at::Tensor squared_distances(const at::Tensor& x, const at::Tensor& y) {
 at::Tensor squared_radii(const at::Tensor& x, std::int64_t k) {
   at::Tensor radii = at::zeros({x.size(0)}, x.options());
   for_each_block(x, x.size(0), [&](std::int64_t first, const at::Tensor& rows) {
-    // The row itself, at distance 0, is the first of k + 1.
+    // k + 1, because the nearest is the row itself, at distance 0.
     radii.narrow(0, first, rows.size(0))
         .copy_(std::get<0>(squared_distances(rows, x).kthvalue(k + 1, 1)));
   });
   return radii;
 }
 
-/// The share of rows of x that lie in a ball about a row of `centres`.
+/// The fraction of rows of x that lie in a ball around any row of `centres`. `radii` are squared.
 double share_within(const at::Tensor& x, const at::Tensor& centres, const at::Tensor& radii) {
   std::int64_t within = 0;
   for_each_block(x, centres.size(0), [&](std::int64_t, const at::Tensor& rows) {
@@ -145,7 +145,7 @@ KernelDistance kid(const at::Tensor& x, const at::Tensor& y, std::int64_t subset
 PrecisionRecall precision_recall(const at::Tensor& real, const at::Tensor& fake, std::int64_t k) {
   TORCH_CHECK(k >= 1, "k = ", k, " neighbours");
   check_sets(real, fake, k + 1, concat("precision and recall with k = ", k));
-  // About the real mean, squares of distances lose the fewest digits.
+  // Subtracting the mean keeps numbers small, so that squared distances lose fewer digits.
   const at::Tensor mean = real.to(at::kDouble).mean(0);
   const at::Tensor reals = real.to(at::kDouble) - mean, fakes = fake.to(at::kDouble) - mean;
   return {share_within(fakes, reals, squared_radii(reals, k)),

@@ -19,11 +19,12 @@ namespace {
 
 at::TensorOptions real() { return at::TensorOptions().dtype(at::kDouble); }
 
+/// The mean of each image: float64 [B], CPU.
 at::Tensor per_image(const at::Tensor& values) {
   return values.flatten(1).to(at::kDouble).mean(1).to(at::kCPU);
 }
 
-/// Adds what the density says of x at levels t.
+/// Adds the classification of images x, whose true levels are t, to the sums.
 void add_decisions(LevelStatistics& sums, const Density& density, const at::Tensor& x,
                    const at::Tensor& t, const at::Tensor& labels) {
   const at::Tensor log_posterior = density.log_posterior(x, labels).to(at::kCPU);
@@ -45,13 +46,13 @@ void add_decisions(LevelStatistics& sums, const Density& density, const at::Tens
   sums.bin_correct.index_add_(0, bin, correct);
 }
 
-/// How often the levels i + r N modulo K of image i, r = 0, 1, ..., have come round by `repeat`:
-/// after K / gcd(N, K) repeats they are the first ones again.
+/// How often the sequence of levels i + r N modulo K, r = 0, 1, ..., has begun anew by r =
+/// `repeat`. It begins anew every K / gcd(N, K) repeats.
 std::int64_t number_of_cycles(std::int64_t repeat, std::int64_t N, std::int64_t K) {
   return repeat / (K / std::gcd(N, K));
 }
 
-/// The mean over levels first .. last of a mean per level.
+/// The mean over all images of levels first .. last, from the mean and number of images per level.
 double mean_over(const at::Tensor& means, const at::Tensor& count, std::int64_t first,
                  std::int64_t last) {
   const at::Tensor n = count.narrow(0, first, last - first + 1).to(at::kDouble);
@@ -115,7 +116,7 @@ LevelStatistics level_statistics(const Model& model, const LevelOptions& options
       if (on_progress) on_progress(number + batch);
     });
   }
-  // Sums to means; NaN where there was no image.
+  // Sums become means. They are NaN for a level without images.
   sums.mse.div_(sums.count);
   if (model.has_density()) {
     sums.ce.div_(sums.count);

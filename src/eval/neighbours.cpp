@@ -15,13 +15,13 @@ namespace cdm {
 at::Tensor nearest_class(const at::Tensor& queries, const at::Tensor& images,
                          const at::Tensor& labels, std::int64_t k) {
   TORCH_CHECK(k >= 1 && k <= images.size(0), k, " neighbours of ", images.size(0), " images");
-  constexpr std::int64_t kAtOnce = 256;  // queries: a block of distances is [256, M]
+  constexpr std::int64_t kAtOnce = 256;  // queries per block, whose distances are [256, M]
   const std::int64_t classes = labels.max().item<std::int64_t>() + 1;
   const at::Tensor norms = images.square().sum(1);
   std::vector<at::Tensor> decided;
   for_each_batch(queries.size(0), kAtOnce, [&](std::int64_t first, std::int64_t count) {
     const at::Tensor block = queries.narrow(0, first, count);
-    // The square of the distance, less what all images have in common.
+    // The squared distance without |query|^2, which is the same for all images.
     const at::Tensor distances = norms - 2.0 * block.mm(images.t());
     const at::Tensor nearest = std::get<1>(distances.topk(k, 1, /*largest=*/false));
     const at::Tensor votes =

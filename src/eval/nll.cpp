@@ -29,7 +29,7 @@ Scores score_images(const Model& model, const ScoreOptions& options, const at::T
   const at::ScalarType type = c10::typeMetaToScalarType(network.dtype());
   const std::int64_t draws = options.dequantization == Dequantization::none ? 1 : options.draws;
   const std::int64_t total = images.size(0);
-  // Zero where another process scores.
+  // Images that other processes score remain 0, so that the sum over processes has all scores.
   Scores scores = {at::zeros({total}, at::kDouble), at::zeros({total}, at::kDouble)};
   const auto score = [&](std::int64_t first, std::int64_t count) {
     const at::Tensor pixels = images.narrow(0, first, count).to(network.device());
@@ -101,7 +101,8 @@ at::Tensor gaussian_bits_per_dim(const at::Tensor& train_images, const at::Tenso
   at::Tensor log_prob = white.square().sum(0).mul(-0.5) - factor.diagonal().log().sum() -
                         0.5 * static_cast<double>(dimensions) * std::log(2.0 * std::numbers::pi);
   if (!raw) {
-    // Noise z of variance step^2 / 12 adds E z' S^-1 z = tr(S^-1) step^2 / 12 to the distance.
+    // Noise z of variance step^2 / 12 adds E z' S^-1 z = tr(S^-1) step^2 / 12 to the squared
+    // Mahalanobis distance.
     const at::Tensor inverse =
         at::linalg_solve_triangular(factor, at::eye(dimensions, at::kDouble), /*upper=*/false);
     log_prob.sub_(inverse.square().sum() * (step * step / 24.0));

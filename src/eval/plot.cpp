@@ -20,7 +20,7 @@
 namespace cdm {
 namespace {
 
-constexpr int kNotFound = 127;  // the exit code with which a shell reports a missing program
+constexpr int kNotFound = 127;  // as a shell's exit code for a program that does not exist
 
 std::string_view script_of(const std::string& kind) {
   const auto* const found =
@@ -30,7 +30,7 @@ std::string_view script_of(const std::string& kind) {
   return found->text;
 }
 
-/// The text as one word of bash, on one line.
+/// The text quoted as one word for bash, on one line.
 std::string shell_word(const std::string& text) {
   std::string word = "'";
   for (const char c : text) {
@@ -45,7 +45,8 @@ std::string shell_word(const std::string& text) {
   return word + '\'';
 }
 
-/// Exit code of the command, run in `folder`; not 0 either where it could not be started.
+/// Runs the command in `folder` and returns its exit code; kNotFound, or another number that is not
+/// 0, when it cannot be started.
 int run_in(const std::filesystem::path& folder, std::vector<std::string> command) {
   std::vector<char*> words;
   for (std::string& word : command) words.push_back(word.data());
@@ -79,7 +80,7 @@ void plot(const std::filesystem::path& stem, const std::string& kind,
   const int code = run_in(stem.has_parent_path() ? stem.parent_path() : ".", command);
   if (code == 0) return;
   for (const char* const extension : {".svg", ".png"}) {
-    std::error_code ignored;  // old or half drawn, they do not show the data
+    std::error_code ignored;  // the pictures are old or incomplete
     std::filesystem::remove(stem.string() + extension, ignored);
   }
   log_warning(concat(code == kNotFound ? "gnuplot is not installed: " : "gnuplot failed: ",

@@ -29,7 +29,7 @@ std::string text_of(const Cell& cell, int digits, const char* missing) {
   return out.str();
 }
 
-/// Quoted where CSV would misread it (RFC 4180).
+/// The text, quoted where CSV requires it (RFC 4180).
 std::string csv_field(const std::string& text) {
   if (text.find_first_of(",\"\n") == std::string::npos) return text;
   std::string quoted = "\"";
@@ -62,7 +62,7 @@ void Table::print(std::ostream& out) const {
   for (const auto& line : lines) {
     std::string text;
     for (std::size_t c = 0; c < line.size(); ++c) {
-      // Text begins at the left, numbers end at the right.
+      // Text is aligned to the left, numbers to the right.
       const bool is_text = !rows_.empty() && std::holds_alternative<std::string>(rows_[0][c]);
       const std::string space(widths[c] - line[c].size(), ' ');
       text += (c > 0 ? "  " : "") + (is_text ? line[c] + space : space + line[c]);
@@ -91,7 +91,7 @@ void Table::write_json(const std::filesystem::path& file) const {
   for (const auto& row : rows_) {
     nlohmann::ordered_json object;
     for (std::size_t c = 0; c < row.size(); ++c) {
-      // The library writes a number that is not finite as null.
+      // The JSON library writes NaN and infinity as null.
       std::visit([&](const auto& value) { object[columns_[c]] = value; }, row[c]);
     }
     all.push_back(std::move(object));

@@ -51,11 +51,11 @@ class RecordedEvaluator final : public RowEvaluator {
       case Question::noise:
         break;
     }
-    // One question is always the same function, so the first one given can be recorded.
+    // For one model, a question always means the same function, so the first one is recorded.
     Recorded& recorded = recorded_.try_emplace(question, function, make_recorder_).first->second;
     Tensors results = recorded(inputs);
     if (recorded.replayed()) {
-      // The next replay writes to the same memory, and samplers remember earlier predictions.
+      // The next replay overwrites this memory, and samplers keep earlier predictions.
       for (at::Tensor& result : results) result = result.clone();
     }
     return results;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// PNG through libpng's low-level interface: the simple one would apply gamma.
+// PNG through libpng's low-level interface, because the simplified one applies gamma.
 #include "io/decode_png.h"
 
 #include <ATen/ops/empty.h>
@@ -16,8 +16,8 @@
 namespace cdm {
 namespace {
 
-/// libpng reports errors by longjmp: the functions that call it return false then, and own nothing
-/// that would have to be destroyed.
+/// libpng reports errors by longjmp. The functions below that call it return false in that case.
+/// They have no local objects with destructors, which longjmp would skip.
 class PngDecoder {
  public:
   explicit PngDecoder(std::string_view bytes)
@@ -34,7 +34,7 @@ class PngDecoder {
     if (setjmp(png_jmpbuf(png_)) != 0) return false;
     ::png_set_read_fn(png_, this, &on_read);
     ::png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
-    // Everything that pixels do not need, such as compressed text.
+    // Ignores all chunks that are not needed for the pixels, such as compressed text.
     ::png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     ::png_read_info(png_, info_);
     return true;
@@ -46,7 +46,7 @@ class PngDecoder {
     return ::png_get_bit_depth(png_, info_) * ::png_get_channels(png_, info_);
   }
 
-  /// Sets up 8-bit RGBA.
+  /// Makes read_pixels() give 8-bit RGBA.
   bool read_as_rgba() {
     if (setjmp(png_jmpbuf(png_)) != 0) return false;
     ::png_set_expand(png_);
@@ -87,7 +87,7 @@ class PngDecoder {
   png_infop info_;
 };
 
-/// Over white.
+/// The value (0 .. 255) of a pixel with opacity `alpha` (0 .. 255) in front of white.
 unsigned blend(unsigned value, unsigned alpha) {
   return (value * alpha + 255 * (255 - alpha) + 127) / 255;
 }
@@ -101,11 +101,11 @@ at::Tensor decode_png(std::string_view bytes, std::int64_t channels, const std::
   };
   if (!decoder.read_header()) throw fail();
   const std::int64_t height = decoder.height(), width = decoder.width();
-  // Deflate expands about a thousandfold at most.
+  // A deflated byte gives about a thousand bytes at most.
   check_picture_size(source, decoder.width(), decoder.height(),
                      1100 * 8 * bytes.size() / static_cast<unsigned>(decoder.bits_per_pixel()));
   if (!decoder.read_as_rgba()) throw fail();
-  // Not a vector, whose zeros would touch all of what a short file may claim.
+  // Not a vector: its zeros would use all the memory that a short, damaged file may claim to need.
   const at::Tensor decoded = at::empty({height, width, 4}, at::kByte);
   auto* const rgba = decoded.mutable_data_ptr<std::uint8_t>();
   std::vector<png_bytep> rows;
@@ -124,7 +124,7 @@ at::Tensor decode_png(std::string_view bytes, std::int64_t channels, const std::
       *out++ = static_cast<std::uint8_t>(green);
       *out++ = static_cast<std::uint8_t>(blue);
     } else {
-      // 0.299, 0.587, 0.114 as JPEG has them, over 2^16; they add up to 1.
+      // JPEG's weights 0.299, 0.587 and 0.114 in units of 2^-16; they add up to 1.
       *out++ =
           static_cast<std::uint8_t>((19595 * red + 38470 * green + 7471 * blue + (1U << 15)) >> 16);
     }

@@ -27,7 +27,7 @@ constexpr std::string_view kJpegMagic = "\xff\xd8\xff";
 constexpr std::int64_t kBorder = 2;
 constexpr std::uint8_t kMidGrey = 128;
 
-/// uint8 [H, W, channels].
+/// As decode_png(), for a JPEG.
 at::Tensor decode_jpeg(std::string_view bytes, std::int64_t channels, const std::string& source) {
   const std::unique_ptr<void, decltype(&::tjDestroy)> decoder(::tjInitDecompress(), &::tjDestroy);
   const auto fail = [&](const std::string& reason) {
@@ -42,7 +42,7 @@ at::Tensor decode_jpeg(std::string_view bytes, std::int64_t channels, const std:
   if (colours == TJCS_CMYK || colours == TJCS_YCCK) {
     throw UserError(concat(source, ": is a JPEG of CMYK inks; grey and colour ones are read"));
   }
-  // A block of 8 x 8 pixels takes a bit at least.
+  // A block of 8 x 8 pixels takes at least one bit.
   check_picture_size(source, width, height, 512 * bytes.size());
   at::Tensor image = at::empty({height, width, channels}, at::kByte);
   if (::tjDecompress2(decoder.get(), data, bytes.size(), image.mutable_data_ptr<std::uint8_t>(),

@@ -24,7 +24,7 @@ namespace {
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kAlignment = 64;
-constexpr std::size_t kMostDimensions = 64;  // of NumPy's and LibTorch's arrays
+constexpr std::size_t kMostDimensions = 64;  // the limit of NumPy and LibTorch
 
 struct TypeName {
   std::string_view name;
@@ -38,7 +38,8 @@ constexpr std::array<TypeName, 7> kTypes = {{{"|u1", at::kByte},
                                              {"<f4", at::kFloat},
                                              {"<f8", at::kDouble}}};
 
-/// The text after "'key':" in the header's dictionary, without leading blanks; empty if absent.
+/// The text after "'key':" in the header's dictionary, without leading spaces; empty if there is no
+/// such key.
 std::string_view value_of(std::string_view header, std::string_view key) {
   const std::string quoted = concat("'", key, "':");
   const std::size_t at = header.find(quoted);

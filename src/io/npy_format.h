@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The .npy format in memory, shared by single files and by members of archives.
+// The .npy format in memory, for .npy files and for the members of .npz archives.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -11,10 +11,11 @@
 
 namespace cdm {
 
-/// The bytes before the data of a C-order array.
+/// The bytes that come before the data of an array in C order.
 std::string npy_header(at::ScalarType type, const std::vector<std::int64_t>& shape);
 
-/// A whole .npy file's bytes as a contiguous CPU tensor. Throws UserError; `source` names the file.
+/// Parses the bytes of a whole .npy file into a contiguous CPU tensor. Throws UserError as
+/// read_npy() does; messages begin with `source`.
 at::Tensor parse_npy(std::string_view bytes, const std::string& source);
 
 }  // namespace cdm

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The pickle inside a .pth file, apart from the archive around it. PyTorch writes protocol 2:
-// https://github.com/python/cpython/blob/main/Lib/pickletools.py describes each instruction.
+// The pickle inside a .pth file, without the archive around it. PyTorch writes protocol 2.
+// https://github.com/python/cpython/blob/main/Lib/pickletools.py describes the instructions.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,6 +15,8 @@
 
 namespace cdm {
 
+/// The PyTorch class that stands for a type of storage. (A storage is the memory of one or more
+/// tensors. It has a key, and is a member of its own in the archive.)
 struct StorageName {
   std::string_view name;  // in module torch
   at::ScalarType type;
@@ -30,18 +32,20 @@ inline constexpr std::array<StorageName, 10> kStorageNames = {{{"DoubleStorage",
                                                                {"ByteStorage", at::kByte},
                                                                {"BoolStorage", at::kBool}}};
 
-/// Gives the storage of that key as a tensor [count] of that type; throws UserError when the file
-/// has no such bytes.
+/// Returns the storage `key` as a tensor [count] of type `type`. Throws UserError when the file
+/// does not have that storage, or has it in another size.
 using StorageReader =
     std::function<at::Tensor(const std::string& key, at::ScalarType type, std::int64_t count)>;
 
-/// Throws UserError, beginning with `source`, for anything but a whole pickle of known things.
+/// The value of a pickle. Throws UserError, beginning with `source`, when the pickle is cut short
+/// or contains something that is not read here.
 TorchValue parse_pickle(std::string_view bytes, const StorageReader& storages,
                         const std::string& source);
 
-/// Takes a tensor into the file and returns its storage's key.
+/// Adds the storage of a contiguous CPU tensor to the file and returns its key.
 using StorageWriter = std::function<std::string(const at::Tensor& contiguous)>;
 
+/// The pickle of a value.
 std::string make_pickle(const TorchValue& value, const StorageWriter& storages);
 
 }  // namespace cdm

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What a pickle's instructions make, before it becomes values that never change.
+// The objects that a pickle's instructions make and change, before they become TorchValues.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,7 +17,7 @@
 
 namespace cdm::pickle {
 
-// Objects refer to each other by their number, since a pickle may make loops.
+// The number of an object. Objects refer to each other by number, because a pickle may make loops.
 using Object = std::uint32_t;
 
 enum class Function { ordered_dict, rebuild_tensor, rebuild_parameter, size };
@@ -41,8 +41,8 @@ using Contents = std::variant<std::monostate, bool, std::int64_t, double, std::s
 using Objects = std::deque<Contents>;
 using Failure = std::function<UserError(const std::string& reason)>;
 
-/// The finished value of an object, shared where the pickle shares it. Throws what `fail` makes for
-/// loops, deep nesting and whatever is no value.
+/// The value of an object. Objects that the pickle refers to twice are shared. Throws the error
+/// that `fail` makes for loops, deep nesting, too much text, and objects that are not values.
 TorchValue finish(const Objects& objects, Object object, const Failure& fail);
 
 }  // namespace cdm::pickle

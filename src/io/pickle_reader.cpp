@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Runs a pickle's instructions on a stack of plain values. Nothing of Python is there to be called:
-// a "function" is an entry of the list below.
+// Runs a pickle's instructions on a stack of plain values. No code of Python can be called: the
+// only "functions" are the four in the list below.
 #include <ATen/ops/as_strided.h>
 #include <ATen/ops/empty.h>
 
@@ -49,7 +49,7 @@ class Parser {
                             instruction_, " of its data.pkl)"));
   }
 
-  // The bytes.
+  // Reading the bytes.
   std::string_view take(std::size_t count) {
     if (count > bytes_.size() - position_) throw fail("it ends too early");
     position_ += count;
@@ -83,7 +83,7 @@ class Parser {
     return text;
   }
 
-  // The stack. Nothing below the last mark may be taken.
+  // The stack. Values below the last mark cannot be popped.
   void push(Contents contents) {
     objects_.push_back(std::move(contents));
     stack_.push_back(static_cast<Object>(objects_.size() - 1));
@@ -133,11 +133,11 @@ class Parser {
 
   Objects objects_;
   std::vector<Object> stack_;
-  std::vector<std::size_t> marks_;  // heights of the stack
+  std::vector<std::size_t> marks_;  // heights of the stack when the marks were set
   std::unordered_map<std::uint64_t, Object> memo_;
 };
 
-/// One instruction; false when it was the last.
+/// Runs one instruction; false when it was the last.
 bool Parser::step() {
   instruction_ = position_;
   const char code = take(1)[0];
@@ -152,7 +152,7 @@ bool Parser::step() {
     case 'N':
       push(std::monostate());
       break;
-    case '\x88':  // NEWTRUE, NEWFALSE
+    case '\x88':  // NEWTRUE, then NEWFALSE
     case '\x89':
       push(code == '\x88');
       break;
@@ -319,7 +319,7 @@ at::Tensor Parser::rebuild_tensor(const Sequence& arguments) {
   if (sizes.size() != strides.size() || sizes.size() > kMostDimensions) {
     throw fail("a tensor's sizes and strides do not fit each other");
   }
-  // Any overflow means sizes that no storage has.
+  // On overflow the tensor does not fit: no storage is that large.
   std::int64_t elements = 1;
   std::int64_t last = offset;
   bool fits = offset >= 0;

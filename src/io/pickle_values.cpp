@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// From a pickle's objects, which refer to each other freely, to values that own their parts.
+// Turns a pickle's objects, which refer to each other in any way, into values that own their parts.
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -10,8 +10,8 @@
 namespace cdm::pickle {
 namespace {
 
-constexpr std::size_t kDeepest = 64;           // of containers within containers
-constexpr std::size_t kMostText = 16U << 20U;  // bytes, repeated names counted each time
+constexpr std::size_t kDeepest = 64;           // levels of containers within containers
+constexpr std::size_t kMostText = 16U << 20U;  // bytes; text that is used twice counts twice
 constexpr const char* kTooDeep = "it nests values too deeply";
 
 class Converter {
@@ -33,12 +33,12 @@ class Converter {
 
   const Objects& objects_;
   const Failure& fail_;
-  std::unordered_map<Object, std::optional<Converted>> converted_;  // empty while under way
-  std::size_t text_ = 0;
+  std::unordered_map<Object, std::optional<Converted>> converted_;  // nullopt: not finished yet
+  std::size_t text_ = 0;                                            // bytes so far
 };
 
-/// Neither the value nor the way to it is deeper than kDeepest, so that later walks, destruction
-/// among them, may recurse.
+/// Limits both the depth at which a value is found and the height of the value itself to kDeepest,
+/// so that code that walks through it, destructors included, may recurse.
 Converter::Converted Converter::convert(Object object, std::size_t depth) {
   const Contents& contents = objects_[object];
   if (!std::holds_alternative<Sequence>(contents) && !std::holds_alternative<Mapping>(contents)) {
@@ -97,7 +97,7 @@ TorchKey Converter::key(Object object) {
   return text(*name);
 }
 
-/// A copy, counted: a short pickle may name a long text again and again.
+/// A copy of a text. Counts its bytes, because a short pickle may use a long text very often.
 std::string Converter::text(const std::string& value) {
   text_ += value.size();
   if (text_ > kMostText) throw fail_("it holds too much text");

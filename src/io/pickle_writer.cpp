@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Values to pickle instructions, protocol 2, as torch.load(weights_only=True) accepts them.
+// Writes values as pickle instructions (protocol 2) that torch.load(weights_only=True) accepts.
 #include <ATen/core/Tensor.h>
 #include <c10/util/Exception.h>
 

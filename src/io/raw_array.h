@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Checks of arrays in files, before LibTorch sees them.
+// Checks of arrays from files, before they become tensors.
 #pragma once
 
 #include <c10/core/ScalarType.h>
@@ -11,8 +11,9 @@
 
 namespace cdm {
 
-/// Bytes of a contiguous array; -1 when a size is negative, or when they or the strides that
-/// LibTorch computes (in which a size of 0 counts as 1) do not fit into 63 bits.
+/// The number of bytes of a contiguous array. -1 when a size is negative, or when the number of
+/// bytes or one of the strides that LibTorch computes does not fit into 63 bits. (LibTorch's
+/// strides count a size of 0 as 1.)
 inline std::int64_t byte_count(at::ScalarType type, c10::IntArrayRef shape) {
   auto bytes = static_cast<std::int64_t>(c10::elementSize(type));
   bool is_empty = false;
@@ -24,7 +25,7 @@ inline std::int64_t byte_count(at::ScalarType type, c10::IntArrayRef shape) {
   return is_empty ? 0 : bytes;
 }
 
-/// Whether the bytes are truth values: another one in a bool tensor is undefined behaviour.
+/// Whether all bytes are 0 or 1. Any other value in a bool tensor is undefined behaviour.
 inline bool are_truth_values(std::string_view bytes) {
   return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0 || c == 1; });
 }

@@ -26,7 +26,7 @@ namespace cdm {
 namespace {
 
 constexpr std::size_t kLengthBytes = 8;
-constexpr std::size_t kLongestReason = 200;  // the JSON parser's quotes what it read last
+constexpr std::size_t kLongestReason = 200;  // the JSON parser's messages quote the file
 
 struct TypeName {
   const char* name;
@@ -63,7 +63,7 @@ std::vector<std::int64_t> whole_numbers(const nlohmann::json& list) {
   return numbers;
 }
 
-/// nlohmann's parser would let the last of several entries win.
+/// Refuses names that occur twice. nlohmann's parser by itself would keep the last one.
 nlohmann::json parse_header(std::string_view text) {
   std::set<std::string> names;
   return nlohmann::json::parse(

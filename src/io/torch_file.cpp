@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The archive around the pickle: NAME/data.pkl, NAME/byteorder, NAME/data/KEY for each storage.
+// The archive around the pickle. Its members are NAME/data.pkl (the pickle), NAME/byteorder, and
+// NAME/data/KEY for each storage.
 #include "cdm/io/torch_file.h"
 
 #include <ATen/ops/empty.h>
@@ -23,11 +24,11 @@ namespace cdm {
 namespace {
 
 constexpr std::string_view kPickle = "/data.pkl";
-constexpr std::uint64_t kLargestPickle = 16U << 20U;  // some 170,000 tensors
+constexpr std::uint64_t kLargestPickle = 16U << 20U;  // bytes; enough for some 170,000 tensors
 constexpr std::uint64_t kAlignment = 64;
-constexpr const char* kRoot = "archive/";  // as torch.save names it when it has no file's name
+constexpr const char* kRoot = "archive/";  // torch.save's name when it writes to a stream
 
-/// The storages of one archive, each read once.
+/// Reads the storages of an archive. Each is read once, so that tensors share memory.
 class Storages {
  public:
   Storages(const ZipReader& archive, std::string folder, std::string source)
@@ -140,7 +141,7 @@ void write_torch(const std::filesystem::path& path, const TorchValue& value) {
     zip.append(storages[i].const_data_ptr(), storages[i].nbytes());
   }
   zip.write(root + "version", "3\n", kAlignment);
-  // PyTorch only logs this; it has the form of a number of 40 digits.
+  // An identifier of 40 digits, which PyTorch uses for its logs only.
   std::string id =
       std::to_string(::crc32_z(0, reinterpret_cast<const Bytef*>(pickle.data()), pickle.size()));
   id.insert(0, 40 - id.size(), '0');

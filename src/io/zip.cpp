@@ -21,14 +21,14 @@ constexpr std::uint32_t kEnd64 = 0x06064b50;
 constexpr std::uint32_t kEnd64Locator = 0x07064b50;
 constexpr std::uint64_t kLarge32 = 0xffffffff;
 constexpr std::uint16_t kZip64Field = 0x0001;
-constexpr std::uint16_t kPaddingField = 0x4246;  // "FB", as PyTorch pads
+constexpr std::uint16_t kPaddingField = 0x4246;  // "FB", as in PyTorch's files
 constexpr std::uint32_t kStored = 0;
 constexpr std::uint32_t kDeflated = 8;
 constexpr std::size_t kLocalSize = 30;
 constexpr std::size_t kCentralSize = 46;
 constexpr std::size_t kEndSize = 22;
 constexpr std::size_t kEnd64Size = 56;
-constexpr std::size_t kFirstPiece = 64 << 10;  // bytes that a deflated member may take at least
+constexpr std::size_t kFirstPiece = 64 << 10;  // bytes allocated first for an inflated member
 
 std::uint64_t number(std::string_view bytes, std::size_t offset, std::size_t count) {
   std::uint64_t value = 0;
@@ -43,12 +43,12 @@ void append_number(std::string& out, std::uint64_t value, std::size_t count) {
 }
 
 std::uint32_t crc_of(std::uint32_t crc, const void* data, std::size_t size) {
-  if (size == 0) return crc;  // zlib would begin anew where data is null, as an empty tensor's is
+  if (size == 0) return crc;  // the data of an empty tensor is null, for which zlib starts again
   return static_cast<std::uint32_t>(::crc32_z(crc, static_cast<const Bytef*>(data), size));
 }
 
 std::string inflate_member(std::string_view compressed, std::uint64_t size, bool& good) {
-  // The claimed size is believed only as far as deflate can expand: about a thousandfold.
+  // Refuses an impossible size: a deflated byte gives about a thousand bytes at most.
   good = size / 1100 <= compressed.size() && size < std::numeric_limits<uInt>::max() &&
          compressed.size() < std::numeric_limits<uInt>::max();
   if (!good) return {};
@@ -57,7 +57,7 @@ std::string inflate_member(std::string_view compressed, std::uint64_t size, bool
   stream.avail_in = static_cast<uInt>(compressed.size());
   good = ::inflateInit2(&stream, -MAX_WBITS) == Z_OK;
   if (!good) return {};
-  // Memory grows with what does come.
+  // The buffer grows with the data, because the claimed size may still be too large.
   std::string out;
   int result = Z_OK;
   do {
@@ -117,7 +117,7 @@ ZipReader::ZipReader(std::string bytes, std::string source)
     member.size = number(all, at + 24, 4);
     member.header_offset = number(all, at + 42, 4);
     member.name = all.substr(at + kCentralSize, name_size);
-    // The zip64 field holds, in this order, the numbers that did not fit.
+    // The zip64 field holds the numbers that do not fit into 32 bits, in this order.
     std::string_view extra = all.substr(at + kCentralSize + name_size, extra_size);
     while (extra.size() >= 4) {
       const std::size_t field_size = std::min<std::size_t>(number(extra, 2, 2), extra.size() - 4);
@@ -133,7 +133,7 @@ ZipReader::ZipReader(std::string bytes, std::string source)
       }
       extra.remove_prefix(4 + field_size);
     }
-    // Members of an honest archive lie side by side; a bomb's share their bytes.
+    // Members of a normal archive do not overlap. Those of a zip bomb share their bytes.
     if (member.compressed_size > all.size() - total) throw fail("its members overlap");
     total += member.compressed_size;
     members_.push_back(std::move(member));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Zip archives as NumPy and PyTorch write them: stored or deflated members, no encryption.
-// PKWARE's APPNOTE 6.3.9 is the specification.
+// Zip archives as NumPy and PyTorch write them: members are stored or deflated, not encrypted.
+// Specification: PKWARE's APPNOTE 6.3.9.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,8 @@ namespace cdm {
 
 class ZipReader {
  public:
-  /// Takes the archive's bytes. Throws UserError, naming `source`, when they are not a zip archive.
+  /// `bytes` is the whole archive. Throws UserError when it is not a zip archive. Messages begin
+  /// with `source`.
   ZipReader(std::string bytes, std::string source);
 
   struct Member {
@@ -25,10 +26,11 @@ class ZipReader {
     std::uint64_t compressed_size, size, header_offset;
   };
   const std::vector<Member>& members() const { return members_; }
-  /// The member of that name, or null.
+  /// The member called `name`, or null.
   const Member* find(std::string_view name) const;
 
-  /// The member's contents, checked against its CRC. Throws UserError when they are damaged.
+  /// The contents of a member. Throws UserError when they do not have the right size and CRC, or
+  /// are compressed by another method.
   std::string read(const Member& member) const;
 
  private:
@@ -37,15 +39,18 @@ class ZipReader {
   std::vector<Member> members_;
 };
 
-/// Writes stored members one after the other, into a file that appears under its name on close().
+/// Writes members one after the other, without compression, into an AtomicFile. Throws
+/// std::logic_error when a member gets more or fewer bytes than begin() announced.
 class ZipWriter {
  public:
   explicit ZipWriter(std::filesystem::path path) : file_(std::move(path)) {}
 
-  /// Starts a member of exactly `size` bytes, whose contents begin at a multiple of `alignment`.
+  /// Starts a member of exactly `size` bytes. Its contents begin at a file position that is a
+  /// multiple of `alignment`.
   void begin(const std::string& name, std::uint64_t size, std::uint64_t alignment = 64);
   void append(const void* data, std::size_t size);
   void write(const std::string& name, std::string_view contents, std::uint64_t alignment = 64);
+  /// Writes the archive's directory and completes the file.
   void close();
 
  private:

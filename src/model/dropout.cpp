@@ -12,8 +12,8 @@
 namespace cdm {
 namespace {
 
-/// Uniform numbers for the layer-th dropout layer, [B, H, W, C]: the order in which a channels_last
-/// tensor of sizes [B, C, H, W] lies in memory.
+/// Uniform numbers in [0, 1) for dropout layer number `layer`: [B, H, W, C] for `sizes`
+/// [B, C, H, W], because a channels_last tensor has that order in memory.
 at::Tensor numbers(std::uint64_t seed, std::int64_t first_row, std::uint64_t layer,
                    at::IntArrayRef sizes, at::Device device) {
   const RandomStream stream = {seed, Purpose::dropout, layer};
@@ -35,12 +35,12 @@ at::Tensor mask(std::uint64_t seed, std::int64_t first_row, std::uint64_t layer,
 
 at::Tensor DropoutMasks::apply(const at::Tensor& x, double rate) {
   const std::uint64_t layer = layer_++;
-  TORCH_CHECK(drawn_.empty() || (layer < drawn_.size() && drawn_[layer].sizes() == x.sizes()),
+  TORCH_CHECK(!is_drawn_ || (layer < drawn_.size() && drawn_[layer].sizes() == x.sizes()),
               "dropout layer ", layer, " of ", x.sizes(), " is not among Network::dropout_sites()");
   const at::Tensor kept =
-      drawn_.empty() ? mask(seed_, first_row_, layer, x.sizes(), rate, x.device()) : drawn_[layer];
+      !is_drawn_ ? mask(seed_, first_row_, layer, x.sizes(), rate, x.device()) : drawn_[layer];
   const double scale = 1.0 / (1.0 - rate);
-  // bfloat16 would round the scale.
+  // In bfloat16, the mask cannot hold the scale: it would be rounded.
   if (x.scalar_type() == at::kBFloat16) return (x * kept).mul(scale);
   return x * kept.to(x.scalar_type()).mul_(scale);
 }

@@ -23,9 +23,9 @@ namespace {
 constexpr std::int64_t kGroups = 32;
 constexpr double kGroupNormEps = 1e-6;
 
-/// 32 where it divides the channels, as in the authors' networks; otherwise a divisor of both that
-/// leaves four channels a group where it can. (One channel a group would erase the class
-/// embedding.)
+/// 32 where it divides the channels, as in the authors' networks. Otherwise a common divisor of 32
+/// and the channels that leaves about four channels in a group or more: with a single channel in a
+/// group, the normalisation would subtract the class embedding again.
 std::int64_t group_count(std::int64_t channels) {
   if (channels % kGroups == 0) return kGroups;
   return std::gcd(std::gcd(kGroups, channels), std::max<std::int64_t>(channels / 4, 1));

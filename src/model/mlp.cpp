@@ -39,7 +39,7 @@ Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t see
 at::Tensor Mlp::features(const at::Tensor& x) const {
   const at::Tensor pixels = x.flatten(1);
   if (octaves_ == 0) return pixels;
-  // Made where they are used: a copy from the host would make a GPU's host wait.
+  // Computed on the device: copying them from the host would make the host wait for the GPU.
   const at::Tensor frequencies =
       at::arange(octaves_, pixels.options()).exp2().mul(std::numbers::pi);
   const at::Tensor angles = (pixels.unsqueeze(2) * frequencies).flatten(1);

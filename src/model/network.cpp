@@ -42,9 +42,9 @@ void Network::set_requires_grad(bool requires_grad) {
 }
 
 void Network::to(at::Device device, at::ScalarType type) {
-  // set_data changes the tensor that layers hold, too.
+  // The layers hold the same tensors, and set_data changes them in place.
   for (auto& [name, tensor] : parameters_) {
-    // Convolutions run faster, and need no copies, when pixels hold their channels side by side.
+    // Convolutions are faster, and copy nothing, when weights and images are channels_last.
     const auto format =
         tensor.dim() == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
     tensor.set_data(tensor.detach().to(device, type).contiguous(format));

@@ -8,8 +8,8 @@ namespace cdm {
 
 UNet::UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed)
     : Network(config.predicts, shape, config.num_classes) {
-  // Parameters are registered in the order of the authors' modules: Adam's state in a .pth file
-  // knows parameters by their number only.
+  // Parameters are registered in the same order as in the authors' code, because Adam's state in a
+  // .pth file identifies parameters by their position only.
   ParameterMaker make(parameters_, seed);
   const bool has_embedding = is_conditional() || predicts() == Prediction::noise;
   const std::int64_t width = has_embedding ? 4 * config.channels : 0;

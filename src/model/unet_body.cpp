@@ -35,7 +35,7 @@ UNetBody::UNetBody(ParameterMaker& make, const ModelConfig& config, const Networ
   const auto width = [&](std::int64_t level) {
     return channels * config.channel_mult[static_cast<std::size_t>(level)];
   };
-  // The width that enters a resolution on the way down; 1 x channels before the first.
+  // The width of the input of a resolution on the way down.
   const auto width_above = [&](std::int64_t level) {
     return level == 0 ? channels : width(level - 1);
   };
@@ -100,8 +100,8 @@ at::Tensor UNetBody::operator()(const at::Tensor& images, at::Tensor embedding, 
               s.image_size, ", ", s.image_size, "]");
   if (embedding.defined()) embedding = embedding.to(body);
 
-  // Grey images lie in memory the same way in either layout; the convolution takes them, and what
-  // it makes of them, for the other one.
+  // With one channel, contiguous and channels_last are the same order in memory, and the
+  // convolution chooses contiguous for its output. All later layers need channels_last.
   at::Tensor h = conv_in_(images.to(body).contiguous(at::MemoryFormat::ChannelsLast))
                      .contiguous(at::MemoryFormat::ChannelsLast);
   std::vector<at::Tensor> skips = {h};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A concatenation whose derivatives are laid out as the operations before it want them.
+// A concatenation whose gradients are contiguous (channels_last).
 //
-// ATen's gradient of a concatenation is a part of something larger; every operation that it comes
-// to (a convolution's input, weight and bias gradients) makes its own copy, and its second
-// derivative is a sum of pieces in zeros. Here both parts are copied once, and the second
-// derivative is a concatenation.
+// ATen's gradients of a concatenation are views into the gradient of the result. Each operation
+// that needs such a view (the input, weight and bias gradients of a convolution) copies it for
+// itself. The second derivative pads each part with zeros and adds them up. Here both gradients are
+// copied once, and the second derivative is a concatenation.
 #include <ATen/ops/cat.h>
 #include <torch/csrc/autograd/custom_function.h>
 
@@ -17,13 +17,13 @@ using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
 
-/// The first `channels` channels, and the others. Linear; the derivative is ATen's concatenation,
-/// so that any further one is right too.
+/// The first `channels` channels of x, and the others. This is linear in x. The derivative is
+/// ATen's concatenation, so that all further derivatives are right, too.
 struct Split : Function<Split> {
   static variable_list forward(AutogradContext* /*context*/, const at::Tensor& x,
                                std::int64_t channels) {
     const auto part = [&](std::int64_t first, std::int64_t count) {
-      // A copy also where the part is all there is: an op's result is not its argument.
+      // A copy even when the part is all of x: the result of a Function must not be its argument.
       return x.narrow(1, first, count).clone(at::MemoryFormat::ChannelsLast);
     };
     return {part(0, channels), part(channels, x.size(1) - channels)};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A convolution whose second derivative stays on the fast path.
+// A convolution with a fast second derivative.
 //
-// ATen's double backward computes weight gradients as a convolution whose kernel is a whole feature
-// map. Here the input gradient is an op of its own, bilinear in (output gradient, weight), so its
-// derivatives are a plain convolution and a plain weight gradient. Those are ATen's, so that any
-// further derivative is right too, only slower.
+// ATen's double backward computes the weight gradient as a convolution whose kernel is a whole
+// feature map, which is slow. Here the input gradient is an operation of its own. It is bilinear in
+// the output gradient and the weight, so that its derivatives are an ordinary convolution and an
+// ordinary weight gradient. These two are ATen's; so all further derivatives are right, but slower.
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/convolution_backward.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -45,7 +45,8 @@ void save_geometry(AutogradContext& context, Geometry g) {
   context.saved_data["padding"] = g.padding;
 }
 
-/// dL/dx of (dL/dy, weight). Linear in each.
+/// dL/dx as a function of dL/dy and the weight. It is linear in each of them. `x_like` gives the
+/// shape of x.
 struct InputGradient : Function<InputGradient> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& grad_y,
                             const at::Tensor& weight, const at::Tensor& x_like, std::int64_t stride,

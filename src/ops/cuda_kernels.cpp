@@ -18,7 +18,8 @@
 namespace cdm {
 namespace {
 
-/// One launch of each kind, whose results are known. Throws where they cannot run or are wrong.
+/// Launches two kernels whose results are known. Throws when one of them cannot be launched or
+/// gives a wrong result.
 void try_kernels(at::Device device) {
   const cuda::OnDevice on_device(device);
   const auto constant = [&](at::IntArrayRef shape, double value) {
@@ -35,7 +36,7 @@ void try_kernels(at::Device device) {
   TORCH_CHECK(std::equal(expected, expected + kNumbersPerBlock, numbers.data_ptr<float>()),
               "random numbers are not those of the host");
 
-  // Of an image without contrast, beta is left.
+  // In an image of one value, xhat is 0, so that the result is beta.
   constexpr std::int64_t kChannels = 32;
   constexpr std::int64_t kGroups = 8;
   constexpr double kBeta = 0.75;
@@ -61,8 +62,8 @@ void use_own_cuda_kernels(bool on, at::Device device) {
     try_kernels(device);
     set_own_cuda_kernels(true);
   } catch (const std::exception& error) {
-    log_warning(
-        concat("own_cuda_kernels: ", first_line(error.what()), "; plain operations stand in"));
+    log_warning(concat("own_cuda_kernels: ", first_line(error.what()),
+                       "; using ATen's operations instead"));
   }
 }
 

@@ -11,8 +11,8 @@ std::atomic<FlopCounter*> present = nullptr;
 }  // namespace
 
 FlopCounter::FlopCounter() {
-  FlopCounter* nobody = nullptr;
-  TORCH_CHECK(present.compare_exchange_strong(nobody, this), "two FlopCounters at a time");
+  FlopCounter* none = nullptr;
+  TORCH_CHECK(present.compare_exchange_strong(none, this), "two FlopCounters at a time");
 }
 
 FlopCounter::~FlopCounter() { present = nullptr; }

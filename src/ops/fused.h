@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The fused versions of ops.h, called through it.
+// The fused versions of the operations in ops.h, which calls them.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,7 +13,8 @@ at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
 
 at::Tensor fused_concat_channels(const at::Tensor& a, const at::Tensor& b);
 
-/// float32 or float64, on a GPU also bfloat16; followed by SiLU when asked for.
+/// All tensors are float32 or float64; on a GPU bfloat16 is also possible. `silu` says whether SiLU
+/// follows.
 at::Tensor fused_group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                             std::int64_t groups, double eps, bool silu);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The plain twins, and the choice between them and the fused versions.
+// The plain versions of the operations, and the choice between them and the fused ones.
 #include "cdm/ops/ops.h"
 
 #include <ATen/ops/bmm.h>
@@ -68,7 +68,7 @@ at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor&
   const at::Tensor queries = q.flatten(2).transpose(1, 2);                          // [B, HW, C]
   const at::Tensor weights = at::bmm(queries, k.flatten(2)).mul(scale).softmax(2);  // [B, HW, HW]
   FlopCounter::add(4 * weights.numel() * q.size(1));
-  // In this order the result has its channels side by side, as v has.
+  // This order of transpositions makes the result channels_last, as v is.
   return at::bmm(weights, v.flatten(2).transpose(1, 2)).transpose(1, 2).view(q.sizes());
 }
 

@@ -53,13 +53,13 @@ NamedTensors without_prefix(std::string_view prefix, const NamedTensors& tensors
   return out;
 }
 
-/// CRC of what state.json says, whatever its layout, without the CRC itself.
+/// CRC-32 of the content of state.json without the CRC itself. White space does not matter.
 std::uint32_t crc_of_state(nlohmann::json state) {
   state.erase(kStateCrc);
   return crc_of(state.dump());
 }
 
-/// state.json of a checkpoint, of a format that is known here.
+/// Reads state.json of a checkpoint folder, and checks its format and CRC-32.
 nlohmann::json read_state(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path)) {
     throw UserError(concat(path.string(), ": is not a checkpoint (a folder is needed)"));
@@ -72,7 +72,7 @@ nlohmann::json read_state(const std::filesystem::path& path) {
           concat(file.string(), ": format ", format, " is not known here, only ", kFormat));
     }
     if (state.at(kStateCrc).get<std::uint32_t>() != crc_of_state(state)) {
-      throw UserError(concat(file.string(), ": damaged: its checksum is not its own"));
+      throw UserError(concat(file.string(), ": damaged: its checksum is wrong"));
     }
     return state;
   } catch (const nlohmann::json::exception& error) {
@@ -80,22 +80,23 @@ nlohmann::json read_state(const std::filesystem::path& path) {
   }
 }
 
-/// The tensors of one file, whose size and CRC are those that state.json names.
+/// Reads the tensors of one file, and checks its size and CRC-32 against state.json.
 NamedTensors read_checked(const std::filesystem::path& path, const nlohmann::json& state) {
   const std::string bytes = read_file(path);
   const nlohmann::json& expected = state.at("files").at(path.filename().string());
   if (bytes.size() != expected.at("bytes").get<std::uint64_t>() ||
       crc_of(bytes) != expected.at("crc32").get<std::uint32_t>()) {
-    throw UserError(concat(path.string(), ": damaged: its checksum is not that in ", kState));
+    throw UserError(
+        concat(path.string(), ": damaged: its size or checksum differs from that in ", kState));
   }
   return parse_safetensors(bytes, path.string()).tensors;
 }
 
-/// Renames `made` to `path`; a folder that has that name is removed once the new one is there.
+/// Renames the folder `made` to `path`. A folder that is already there is removed afterwards.
 void put_in_place(const std::filesystem::path& made, const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return std::filesystem::rename(made, path);
   if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) != 0) {
-    // A file system without that call: for a moment there is neither.
+    // This file system cannot exchange two names. For a moment, neither folder is at `path`.
     std::filesystem::remove_all(path);
     return std::filesystem::rename(made, path);
   }
@@ -151,7 +152,7 @@ TrainingState read_checkpoint(const std::filesystem::path& path) try {
   const nlohmann::json state = read_state(path);
   TrainingState checkpoint;
   checkpoint.step = state.at("step").get<std::int64_t>();
-  checkpoint.skipped = state.value("skipped", std::int64_t{0});  // older ones have none
+  checkpoint.skipped = state.value("skipped", std::int64_t{0});  // old checkpoints lack it
   checkpoint.seconds = state.at("seconds").get<double>();
   checkpoint.model = read_checked(path / kModel, state);
   checkpoint.ema = read_checked(path / kAverage, state);

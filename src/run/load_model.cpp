@@ -26,8 +26,8 @@ LoadedModel load_model(const LoadOptions& options) {
   const Arithmetic arithmetic = options.precision.value_or(config.precision);
   if (config.data.image_size == 0 || config.data.channels == 0) {
     throw UserError(concat(files.config.string(),
-                           ": data.image_size and data.channels must say what the model was made "
-                           "for; they are filled in by cdm-train"));
+                           ": data.image_size and data.channels must be those of the model's "
+                           "images, not 0; cdm-train writes them"));
   }
   const at::Device device = start_device(config, arithmetic, options.local_rank);
   Model model = make_model(config, network_shape(config), device, precision_of(arithmetic), 0);

@@ -14,9 +14,9 @@
 namespace cdm {
 namespace {
 
-constexpr std::size_t kMostUnread = 1000;  // reports; reading them waits for the device
+constexpr std::size_t kMostUnread = 1000;  // reports kept on the device before they are read
 
-/// Keeps the whole lines of steps up to `step`.
+/// Removes lines that are incomplete or of steps after `step`.
 void drop_later_lines(const std::filesystem::path& path, std::int64_t step) {
   if (!std::filesystem::exists(path)) return;
   std::istringstream lines(read_file(path));

@@ -26,7 +26,7 @@
 namespace cdm {
 namespace {
 
-/// The levels "t" among what an objective drew; undefined for an objective without them.
+/// The levels "t" among the tensors that an objective drew; undefined when it draws no levels.
 at::Tensor levels_of(const NamedTensors& drawn) {
   for (const auto& [name, tensor] : drawn) {
     if (name == "t") return tensor;
@@ -34,7 +34,7 @@ at::Tensor levels_of(const NamedTensors& drawn) {
   return {};
 }
 
-/// How many rows are at each level.
+/// Level -> number of rows at that level.
 std::map<std::int64_t, std::int64_t> count_levels(const at::Tensor& t) {
   if (!t.defined()) return {};
   const at::Tensor levels = t.to(at::kCPU).contiguous();
@@ -45,7 +45,7 @@ std::map<std::int64_t, std::int64_t> count_levels(const at::Tensor& t) {
   return counts;
 }
 
-/// JSON has no NaN.
+/// The number as JSON, which has no NaN and no infinity: they become text.
 nlohmann::json number_or_text(double value) {
   if (std::isfinite(value)) return value;
   return std::isnan(value) ? "nan" : value > 0.0 ? "inf" : "-inf";
@@ -55,15 +55,16 @@ bool is_finite(const LossGradients& loss) {
   return (loss["loss"] + gradient_norm(loss.gradients)).isfinite().item<bool>();
 }
 
-/// The images and the parameters where something is not finite.
-void print_what_is_not_finite(Learner& learner, const StepInputs& inputs,
-                              const LossGradients& loss, std::ostream& out) {
+/// Prints the parameters whose gradients are not finite, and the rows whose loss or gradient is
+/// not.
+void print_what_is_not_finite(Learner& learner, const StepInputs& inputs, const LossGradients& loss,
+                              std::ostream& out) {
   const NamedTensors& parameters = learner.model().network().parameters();
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    const at::Tensor bad = loss.gradients[i].isfinite().logical_not();
-    if (bad.any().item<bool>()) {
-      out << "bad_gradient " << parameters[i].first << " " << bad.sum().item<std::int64_t>()
-          << " of " << bad.numel() << "\n";
+    const at::Tensor not_finite = loss.gradients[i].isfinite().logical_not();
+    if (not_finite.any().item<bool>()) {
+      out << "bad_gradient " << parameters[i].first << " " << not_finite.sum().item<std::int64_t>()
+          << " of " << not_finite.numel() << "\n";
     }
   }
   for (std::int64_t row = 0; row < inputs.x0.size(0); ++row) {
@@ -124,7 +125,8 @@ void replay_step(const RunConfig& config, const RunDir& run, at::Device device, 
   for (const auto& [name, term] : loss.terms) out << name << " " << term.item<double>() << "\n";
   out << "gradient_norm " << gradient_norm(loss.gradients).item<double>() << "\nlearning_rate "
       << learning_rate_at(resolved.train, number - 1) << "\nlevels";
-  for (const auto& [level, count] : count_levels(levels_of(inputs.drawn))) out << " " << level << ":" << count;
+  for (const auto& [level, count] : count_levels(levels_of(inputs.drawn)))
+    out << " " << level << ":" << count;
   out << "\n";
   if (!is_finite(loss)) print_what_is_not_finite(learner, inputs, loss, out);
 }

@@ -87,7 +87,8 @@ RunLock::~RunLock() { ::close(descriptor_); }
 std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConfig& wanted) {
   std::vector<std::string> changes;
   for (const Key& key : config_keys()) {
-    // A key that is for the kinds of one of them only: then the kind has changed, and is named.
+    // A key that applies to only one of the two is not compared: the key of the kind, which decides
+    // whether it applies, differs and is reported.
     if (!key.applies_to(saved) || !key.applies_to(wanted)) continue;
     const std::string before = key.text(saved);
     const std::string after = key.text(wanted);
@@ -102,9 +103,8 @@ void require_same_run(const RunDir& run, const RunConfig& wanted) {
   const std::vector<std::string> changes = forbidden_changes(load_config(run.config()), wanted);
   if (changes.empty()) return;
   throw UserError(concat(run.config().string(),
-                         ": the run was begun with other values; start another with --run-dir, or "
-                         "set back ",
-                         join(changes, ", ")));
+                         ": the run was started with other values: ", join(changes, ", "),
+                         "; set them back, or start another run with --run-dir"));
 }
 
 ModelFiles find_model(const std::filesystem::path& path) {

@@ -13,7 +13,8 @@
 namespace cdm {
 namespace {
 
-/// Fields of protocol buffers, as bytes.
+// The encoding of protocol buffers.
+
 std::string varint(std::uint64_t value) {
   std::string out;
   for (; value >= 0x80; value >>= 7) out += static_cast<char>((value & 0x7f) | 0x80);
@@ -44,16 +45,16 @@ std::string bytes_field(std::uint64_t field, std::string_view value) {
   return key(field, Wire::length_delimited) + varint(value.size()) + std::string(value);
 }
 
-// Event
+// Field numbers and values of the messages Event, ...
 constexpr std::uint64_t kWallTime = 1;
 constexpr std::uint64_t kStep = 2;
 constexpr std::uint64_t kFileVersion = 3;
 constexpr std::uint64_t kSummary = 5;
 constexpr std::uint64_t kSessionLog = 7;
-// SessionLog
+// ... SessionLog, ...
 constexpr std::uint64_t kStatus = 1;
 constexpr std::int64_t kStart = 1;
-// Summary, Summary.Value and Summary.Image
+// ... and Summary, Summary.Value and Summary.Image.
 constexpr std::uint64_t kValue = 1;
 constexpr std::uint64_t kTag = 1;
 constexpr std::uint64_t kSimpleValue = 2;
@@ -63,7 +64,8 @@ constexpr std::uint64_t kWidth = 2;
 constexpr std::uint64_t kColorspace = 3;
 constexpr std::uint64_t kEncodedImage = 4;
 
-/// TFRecord checksums are rotated and offset, so that a checksum of checksums is not degenerate.
+/// The "masked" CRC-32C of TFRecords: rotated, and a constant added, because the CRC of data that
+/// contain their own CRC is degenerate.
 std::string masked_crc(std::string_view bytes) {
   return little_endian(std::rotr(crc32c(bytes), 15) + 0xa282ead8U, 4);
 }

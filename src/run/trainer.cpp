@@ -37,12 +37,13 @@ std::string what_is_wrong(std::int64_t step) {
   return concat("step ", step + 1, ": the loss or the gradient is NaN or infinite");
 }
 
-/// What is scored in the loop; nothing when that never happens, as with a model without a density.
+/// The test images that are scored during training; nothing when train.nll_every is 0 or the model
+/// has no density.
 std::optional<Dataset> test_images(const RunConfig& config) {
   if (config.train.nll_every == 0 || config.model.predicts == Prediction::noise)
     return std::nullopt;
   Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
-  resolve(config, test);  // labels that suit the model?
+  resolve(config, test);  // checks that the labels suit the model
   return test;
 }
 
@@ -95,9 +96,8 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                config_.data.horizontal_flip, device),
       run_(run) {
   if (config_.train.batch_size < group.size()) {
-    throw UserError(concat("train.batch_size = ", config_.train.batch_size,
-                           ": is shared by all processes, so at least ", group.size(),
-                           " are needed, one image for each"));
+    throw UserError(concat("train.batch_size = ", config_.train.batch_size, ": must be at least ",
+                           group.size(), ", one image for each process"));
   }
   group.require_equal(concat(to_yaml(config_), train.size()), "the configuration or the data");
   if (group.is_first()) {
@@ -188,21 +188,24 @@ void Trainer::take_step() {
                      learner_.loss_gradients(rows_of(inputs, {0, images}));
                    });
   } else {
-    take();  // a trial of one process alone would wait for the others
+    take();  // explain_memory() tries smaller batches; one process alone would wait for the others
   }
   means_.add(report, step);
-  if (device_.is_cpu()) report_skipped_steps();  // which is no wait there
+  if (device_.is_cpu()) report_skipped_steps();  // does not wait on a CPU
 }
 
 void Trainer::report_skipped_steps() {
-  for (const SkippedStep& skipped : means_.take_skipped()) {
-    if (group_.is_first()) {
+  const std::vector<SkippedStep> skipped = means_.take_skipped();
+  if (group_.is_first()) {
+    for (const SkippedStep& step : skipped) {
       write_skipped_step(run_.skipped_steps(), config_, learner_.objective(),
-                         learner_.model().schedule(), skipped);
+                         learner_.model().schedule(), step);
     }
+  }
+  for (const SkippedStep& step : skipped) {
     ++steps_skipped_;
-    if (steps_skipped_ > config_.train.skip_bad_steps) end_with_skipped_step(skipped.step);
-    log_warning(concat(what_is_wrong(skipped.step), "; skipped, ", steps_skipped_,
+    if (steps_skipped_ > config_.train.skip_bad_steps) end_with_skipped_step(step.step);
+    log_warning(concat(what_is_wrong(step.step), "; skipped, ", steps_skipped_,
                        " of train.skip_bad_steps = ", config_.train.skip_bad_steps));
   }
 }
@@ -214,8 +217,8 @@ void Trainer::end_with_skipped_step(std::int64_t step) const {
                              : concat("the last checkpoint before it is ",
                                       (run_.checkpoints() / checkpoint_name(saved_step_)).string()),
              ". --replay-step ", step + 1,
-             " shows that step again; a lower train.learning_rate or train.clip_grad_norm = 1 may "
-             "help"));
+             " shows more about that step; a lower train.learning_rate or train.clip_grad_norm = 1 "
+             "may help"));
 }
 
 bool Trainer::is_due(std::int64_t every) const {
@@ -299,7 +302,7 @@ void Trainer::score_test_images() {
   const at::Tensor log_prob =
       score_images(learner_.average(), options, test_->images, test_->labels, {}, group_).log_prob;
   if (!group_.is_first()) return;
-  // Where there are no 8-bit steps to count in, nats.
+  // Bits per dimension for 8-bit pixels, otherwise nats.
   const bool in_bits = test_->has_pixels();
   const MeanEstimate score =
       estimate_mean(in_bits ? bits_per_dim(log_prob, test_->images[0].numel(),

@@ -53,7 +53,7 @@ void generate(const Model& model, const SampleConfig& config, const GenerateOpti
       continue;
     }
     take(images);
-    // The others' batches of this round.
+    // The next batches come from the other processes.
     for (int rank = 1; rank < group.size(); ++rank) {
       const std::int64_t next = first + rank * options.batch_size;
       if (next >= options.count) break;

@@ -15,7 +15,7 @@
 namespace cdm {
 namespace {
 
-/// The i-th cleanest of `count` levels, i = 0 .. count - 1.
+/// The i-th of the `count` visited levels, counted from the cleanest: i = 0 .. count - 1.
 std::int64_t visited_level(std::int64_t T, std::int64_t count, Spacing spacing, std::int64_t i) {
   switch (spacing) {
     case Spacing::leading:
@@ -44,8 +44,7 @@ void check_levels(const NoiseSchedule& schedule, const SampleConfig& config) {
 void check_density(const Sampler& sampler, Prediction predicts, const std::string& name) {
   if (!sampler.traits().needs_density || predicts == Prediction::logits) return;
   throw UserError(concat(name,
-                         ": asks for the density of the model, and a network with "
-                         "model.predicts = ",
+                         ": needs the density of the model, and a network with model.predicts = ",
                          name_of(predicts), " has none; it must be ", name_of(Prediction::logits)));
 }
 

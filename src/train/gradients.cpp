@@ -12,13 +12,14 @@
 namespace cdm {
 namespace {
 
-/// The share of these rows in their batch, as a scalar like the images.
+/// The number of these rows divided by that of their batch: a scalar in the images' type, on their
+/// device.
 at::Tensor share_in_batch(const StepInputs& rows) {
   const auto share = static_cast<double>(rows.x0.size(0)) / static_cast<double>(rows.all_rows);
   return at::full({}, share, rows.x0.options());
 }
 
-/// Adds `other` to `sum`, which may be empty. Takes its tensors over where it can.
+/// Adds `other` to `sum`, in place. An empty `sum` takes the tensors of `other`.
 void add(LossGradients& sum, LossGradients other) {
   if (sum.terms.empty()) {
     sum = std::move(other);
@@ -45,8 +46,7 @@ LossGradients loss_gradients(const Model& model, const Objective& objective,
   const Loss loss = objective.loss(model, rows, masks);
   const at::Tensor weighted = loss.total * weight;
   LossGradients result;
-  result.gradients =
-      torch::autograd::grad({weighted}, values_of(model.network().parameters()));
+  result.gradients = torch::autograd::grad({weighted}, values_of(model.network().parameters()));
   result.terms.emplace_back("loss", weighted.detach());
   for (const auto& [name, term] : loss.terms) result.terms.emplace_back(name, term * weight);
   return result;
@@ -58,9 +58,8 @@ BatchGradients::BatchGradients(const Model& model, const Objective& objective,
   names_ = {"loss"};
   for (const std::string& name : objective.terms()) names_.push_back(name);
   if (!group.is_alone()) {
-    buckets_ =
-        std::make_unique<GradientBuckets>(group, values_of(model.network().parameters()),
-                                          static_cast<std::int64_t>(names_.size()));
+    buckets_ = std::make_unique<GradientBuckets>(group, values_of(model.network().parameters()),
+                                                 static_cast<std::int64_t>(names_.size()));
   }
 }
 
@@ -84,14 +83,25 @@ LossGradients BatchGradients::operator()(const StepInputs& inputs, std::uint64_t
 
 LossGradients BatchGradients::of_rows(const StepInputs& rows, std::uint64_t dropout_seed,
                                       bool may_replay) {
-  if (recorded_ && may_replay) return replayed(rows, dropout_seed);
+  Recorded* const recorded = may_replay ? recording_of(rows.x0.size(0)) : nullptr;
+  if (recorded != nullptr) return replayed(*recorded, rows, dropout_seed);
   DropoutMasks masks(dropout_seed, rows.first_row);
   return loss_gradients(model_, objective_, rows, share_in_batch(rows), &masks);
 }
 
 void BatchGradients::record_with(MakeRecorder make_recorder) {
-  // Inputs: x0, labels, weight, what the objective drew, then the dropout masks. Results: the terms,
-  // then the gradients.
+  make_recorder_ = std::move(make_recorder);
+  recorded_.clear();
+}
+
+Recorded* BatchGradients::recording_of(std::int64_t rows) {
+  if (!make_recorder_) return nullptr;
+  if (const auto found = recorded_.find(rows); found != recorded_.end()) return &found->second;
+  // cut_batch() makes parts of at most two sizes. A third one is that of an odd batch.
+  constexpr std::size_t kMostRecordings = 2;
+  if (recorded_.size() >= kMostRecordings) return nullptr;
+  // Inputs: x0, labels, weight, what the objective drew, then the dropout masks. Results: the
+  // terms, then the gradients.
   const auto function = [this](const Tensors& in) -> Tensors {
     TrainingRows rows = {in[0], in[1], {}};
     auto next = in.begin() + 3;
@@ -102,31 +112,31 @@ void BatchGradients::record_with(MakeRecorder make_recorder) {
     out.insert(out.end(), loss.gradients.begin(), loss.gradients.end());
     return out;
   };
-  recorded_ = std::make_unique<Recorded>(function, std::move(make_recorder));
+  return &recorded_.try_emplace(rows, function, make_recorder_).first->second;
 }
 
-LossGradients BatchGradients::replayed(const StepInputs& rows, std::uint64_t dropout_seed) {
+LossGradients BatchGradients::replayed(Recorded& recorded, const StepInputs& rows,
+                                       std::uint64_t dropout_seed) {
   Tensors in = {rows.x0, rows.labels, share_in_batch(rows)};
   drawn_names_.clear();
   for (const auto& [name, drawn] : rows.drawn) {
     drawn_names_.push_back(name);
     in.push_back(drawn);
   }
-  for (at::Tensor& mask :
-       DropoutMasks::draw(dropout_seed, rows.first_row, rows.x0.size(0),
-                          model_.network().dropout_sites(), rows.x0.device())) {
+  for (at::Tensor& mask : DropoutMasks::draw(dropout_seed, rows.first_row, rows.x0.size(0),
+                                             model_.network().dropout_sites(), rows.x0.device())) {
     in.push_back(std::move(mask));
   }
-  Tensors out = (*recorded_)(in);
-  // The next replay writes to the same memory: terms outlive it, and so do the gradients of a
-  // micro-batch that others follow.
+  Tensors out = recorded(in);
+  // The next replay overwrites the memory of these results. The terms must remain valid, and so
+  // must the gradients of a part of a batch until those of the other parts are added.
   const bool is_part = rows.x0.size(0) < rows.all_rows;
   LossGradients result;
   for (std::size_t i = 0; i < out.size(); ++i) {
     if (i < names_.size()) {
       result.terms.emplace_back(names_[i], out[i].clone());
     } else {
-      result.gradients.push_back(is_part && recorded_->replayed() ? out[i].clone() : out[i]);
+      result.gradients.push_back(is_part && recorded.replayed() ? out[i].clone() : out[i]);
     }
   }
   return result;

@@ -9,9 +9,18 @@
 #include <utility>
 
 #include "cdm/core/log.h"
+#include "cdm/inference/evaluators.h"
 #include "cdm/train/make_model.h"
 
 namespace cdm {
+namespace {
+
+Model with_gradients(Model model) {
+  model.network().set_requires_grad(true);
+  return model;
+}
+
+}  // namespace
 
 const at::Tensor& StepReport::operator[](const std::string& name) const {
   for (const auto& [key, term] : terms) {
@@ -23,18 +32,18 @@ const at::Tensor& StepReport::operator[](const std::string& name) const {
 Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  at::ScalarType type, const ProcessGroup& group)
     : config_(config),
-      model_(make_training_model(config, shape, device, type)),
+      model_(with_gradients(make_training_model(config, shape, device, type))),
       average_(make_training_model(config, shape, device, type)),
       objective_(make_objective(config.loss)),
       adam_(model_.network().parameters(), config.train),
       group_(group),
       gradients_(model_, *objective_, config.train.micro_batch_size, group),
       skipped_(at::zeros({}, at::TensorOptions().dtype(at::kLong).device(device))) {
-  model_.network().set_requires_grad(true);
   if (config.cuda_graphs && device.is_cuda()) {
     if (group.is_alone()) {
       record_with(cuda_graphs(device));
     } else {
+      average_ = average_.with_evaluator(parallel_evaluator());
       log_warning("cuda_graphs: steps of a run of several processes are not recorded");
     }
   }

@@ -48,7 +48,7 @@ Adam::Adam(const NamedTensors& parameters, const TrainConfig& config)
 void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate,
                 const at::Tensor& skipped) {
   const c10::NoGradGuard no_grad;
-  // The kernel walks through memory and never looks at strides.
+  // The kernel reads memory in order and ignores strides, so all tensors need the same layout.
   std::vector<at::Tensor> laid_out = gradients;
   for (std::size_t i = 0; i < laid_out.size(); ++i) {
     if (laid_out[i].strides() != values_[i].strides()) {
@@ -57,7 +57,7 @@ void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate,
   }
   updates_.add_(1);
   if (skipped.defined()) updates_.sub_(skipped);
-  // The kernel reads a count of updates for each parameter; all of them are the same tensor.
+  // The kernel takes one count of updates per parameter; here they are all the same tensor.
   const std::vector<at::Tensor> updates(values_.size(), updates_);
   at::_fused_adam_(values_, laid_out, first_, second_, /*max_exp_avg_sqs=*/{}, updates,
                    learning_rate, beta1_, beta2_, /*weight_decay=*/0.0, eps_, /*amsgrad=*/false,
@@ -96,7 +96,7 @@ at::Tensor gradient_norm(const std::vector<at::Tensor>& gradients) {
 
 void clip_gradients(const std::vector<at::Tensor>& gradients, const at::Tensor& norm,
                     double limit) {
-  // The small constant and the clamp are those of torch.nn.utils.clip_grad_norm_.
+  // The constant 1e-6 and the clamp are those of torch.nn.utils.clip_grad_norm_.
   at::_foreach_mul_(gradients, norm.add(1e-6).reciprocal().mul(limit).clamp_max(1.0));
 }
 
@@ -107,24 +107,31 @@ double ema_decay_at(const TrainConfig& config, std::int64_t step) {
   return std::min(config.ema_decay, (1.0 + n) / (10.0 + n));
 }
 
+void move_towards(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& targets,
+                  const at::Tensor& share) {
+  const std::vector<at::Tensor> change = at::_foreach_sub(targets, values);
+  at::_foreach_mul_(change, share);
+  at::_foreach_add_(values, change);
+}
+
 void update_average(const NamedTensors& average, const NamedTensors& weights, double decay,
                     const at::Tensor& skipped) {
   const c10::NoGradGuard no_grad;
   const std::vector<at::Tensor> into = values_of(average);
   const std::vector<at::Tensor> from = values_of(weights);
   if (decay == 0.0) {
-    // Also right for a skipped step: the average was equal to the weights, and these did not change.
+    // This is right for a skipped step, too: the average already equals the unchanged weights.
     at::_foreach_copy_(into, from);
     return;
   }
-  if (!skipped.defined()) {
-    at::_foreach_lerp_(into, from, 1.0 - decay);
+  const bool is_known = !skipped.defined() || skipped.is_cpu();  // without a wait for a device
+  if (is_known) {
+    const bool is_skipped = skipped.defined() && skipped.item<float>() != 0.0F;
+    if (!is_skipped) at::_foreach_lerp_(into, from, 1.0 - decay);
     return;
   }
-  // The difference is multiplied by 1 - decay, or by 0, as the device finds out.
-  const std::vector<at::Tensor> change = at::_foreach_sub(from, into);
-  at::_foreach_mul_(change, (1.0 - skipped).to(into.front().scalar_type()) * (1.0 - decay));
-  at::_foreach_add_(into, change);
+  // 1 - decay, or 0 for a skipped step: the device decides.
+  move_towards(into, from, (1.0 - skipped).to(into.front().scalar_type()) * (1.0 - decay));
 }
 
 }  // namespace cdm

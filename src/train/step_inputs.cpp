@@ -30,8 +30,7 @@ StepInputs draw_inputs(const RunConfig& config, const Objective& objective,
   inputs.first_row = first_row;
   inputs.all_rows = all_rows == 0 ? x0.size(0) : all_rows;
   if (config.model.num_classes > 0) {
-    const at::Tensor dropped =
-        draws.uniform(Purpose::label_dropout).lt(config.loss.label_dropout);
+    const at::Tensor dropped = draws.uniform(Purpose::label_dropout).lt(config.loss.label_dropout);
     inputs.labels = at::where(dropped, at::full_like(labels, config.model.num_classes), labels);
   }
   return inputs;
@@ -43,8 +42,8 @@ StepInputs inputs_of_step(const RunConfig& config, const Objective& objective,
   const Batch batch = batches.at_step(step, range.first, range.count);
   const RandomStream stream = {static_cast<std::uint64_t>(config.seed), Purpose::dequantize,
                                static_cast<std::uint64_t>(step)};
-  const at::Tensor x0 = to_model_scale(batch.images, at::kFloat, config.data.dequantize, stream,
-                                       range.first);
+  const at::Tensor x0 =
+      to_model_scale(batch.images, at::kFloat, config.data.dequantize, stream, range.first);
   return draw_inputs(config, objective, schedule, step, x0, batch.labels, range.first,
                      config.train.batch_size);
 }

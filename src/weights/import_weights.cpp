@@ -13,14 +13,14 @@
 namespace cdm {
 namespace {
 
-/// The weight of that name, or an undefined tensor when there is none with so many dimensions.
+/// The weight with that name and number of dimensions; undefined when there is none.
 at::Tensor find(const NamedTensors& weights, const std::string& name, std::int64_t dimensions) {
   const auto found = std::find_if(weights.begin(), weights.end(),
                                   [&](const auto& entry) { return entry.first == name; });
   return found != weights.end() && found->second.dim() == dimensions ? found->second : at::Tensor();
 }
 
-/// Pixels a side of a data set that comes in one size only; 0 for others.
+/// Width and height, in pixels, of a data set whose images all have one size; 0 for others.
 std::int64_t only_image_size(DataKind kind) {
   switch (kind) {
     case DataKind::fashion_mnist:
@@ -54,8 +54,8 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
   }
   if (fitted.data.image_size == 0) {
     throw UserError(concat(source,
-                           ": weights do not say how large the images are: data.image_size is "
-                           "needed in the configuration"));
+                           ": the weights do not tell the size of the images: the configuration "
+                           "must give data.image_size"));
   }
   if (const at::Tensor in = find(weights, "conv_in.weight", 4);
       in.defined() && config.data.channels == 0) {
@@ -73,8 +73,8 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
   if (const at::Tensor head = find(weights, "linear_layer.weight", 2); head.defined()) {
     const std::int64_t missing = head.size(0) - NoiseSchedule(config.diffusion).levels();
     if (missing != 0) {
-      throw UserError(concat(source, ": linear_layer.weight tells ", head.size(0),
-                             " noise levels apart: diffusion.steps must be ",
+      throw UserError(concat(source, ": linear_layer.weight is for ", head.size(0),
+                             " noise levels: diffusion.steps must be ",
                              config.diffusion.steps + missing, ", not ", config.diffusion.steps));
     }
     const std::int64_t usual = 2 * config.model.channels * config.model.channel_mult.front();

@@ -18,7 +18,7 @@
 namespace cdm {
 namespace {
 
-/// A file under conversion, for messages.
+/// Converts one file. It keeps the file's name for error messages.
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path)
@@ -42,7 +42,8 @@ class Reader {
     return UserError(concat(source_, ": not a checkpoint of the authors' layout: ", reason));
   }
 
-  /// The value as a T. `what` names it; a null pointer means that the file lacks it.
+  /// The value as a T. Throws UserError, with the name `what`, when `value` is null (missing in the
+  /// file) or has another type.
   template <class T>
   const T* as(const TorchValue* value, const std::string& what) const {
     if (value == nullptr) throw fail(concat("it has no ", what));
@@ -56,7 +57,7 @@ class Reader {
     return value != nullptr && !value->is_none();
   }
 
-  /// An int, a float, or a tensor with one element.
+  /// The value as a number: it is an int, a float, or a tensor with one element.
   double number(const TorchValue* value, const std::string& what) const {
     if (value != nullptr) {
       if (const auto* whole = value->get<std::int64_t>()) return static_cast<double>(*whole);
@@ -83,7 +84,7 @@ class Reader {
     return out;
   }
 
-  /// The name within the network itself: data-parallel training, averaging and compilation wrap it.
+  /// The name without the prefixes that data-parallel training, averaging and compilation add.
   static std::string unwrapped(std::string_view name) {
     constexpr std::string_view kModule = "module.";
     constexpr std::string_view kCompiled = "_orig_mod.";
@@ -158,7 +159,7 @@ TorchDict state_dict(const NamedTensors& weights, bool is_ordered) {
   return out;
 }
 
-/// torch.optim.Adam's state_dict().
+/// What state_dict() of torch.optim.Adam returns.
 TorchDict adam_state(const TrainingState& checkpoint, const TrainConfig& config) {
   TorchDict moments;
   TorchList numbers;

@@ -308,7 +308,7 @@ TEST_F(Config, EveryKeyHasHelpAndALegalDefault) {
                 HasSubstr(concat("\n", key.section.empty() ? "" : "  ", key.name, ": ",
                                  key.text(config), "\n      ", key.help, " (", key.legal,
                                  key.conditions.empty() ? "" : "; only for ", key.only_for(),
-                                 may_change ? "; may change when a run goes on)\n" : ")\n")));
+                                 may_change ? "; may change on resume)\n" : ")\n")));
   }
   // Reading checks each value; 28 pixels or any other size are the data's to say.
   EXPECT_EQ(flatten(load(to_yaml(config))), flatten(config));

@@ -228,7 +228,6 @@ class IgnoredKeys : public Keys {
   IgnoredKeys() {
     test::write_images((folder_ / "a.npz").string(), 8, false, 1);
     test::write_images((folder_ / "b.npz").string(), 8, false, 2);
-    log_only_warnings("");
   }
 
   /// A run of a moment; nothing when the test has no data of that kind.

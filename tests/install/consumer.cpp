@@ -4,6 +4,7 @@
 #include <cdm/core/log.h>
 #include <cdm/core/version.h>
 #include <cdm/train/learner.h>
+#include <cdm/train/make_model.h>
 
 #include <iostream>
 

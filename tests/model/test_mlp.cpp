@@ -38,7 +38,7 @@ at::Tensor features(const at::Tensor& rows, std::int64_t octaves) {
   std::vector<at::Tensor> sines, cosines;
   for (std::int64_t pixel = 0; pixel < rows.size(1); ++pixel) {
     for (std::int64_t k = 0; k < octaves; ++k) {
-      const at::Tensor angle = rows.select(1, pixel) * (std::numbers::pi_v<float> * (1 << k));
+      const at::Tensor angle = rows.select(1, pixel) * (std::numbers::pi * (1 << k));
       sines.push_back(angle.sin().unsqueeze(1));
       cosines.push_back(angle.cos().unsqueeze(1));
     }

@@ -86,6 +86,8 @@ TEST_P(AnyNetwork, DeclaresTheDropoutLayersThatItsForwardPassReaches) {
   // One layer too few is noticed.
   DropoutMasks too_few(DropoutMasks::draw(9, 4, 2, {sites.begin(), sites.end() - 1}, at::kCPU));
   EXPECT_ANY_THROW(model.network()(x, t, {}, &too_few));
+  DropoutMasks none(std::vector<at::Tensor>{});
+  EXPECT_ANY_THROW(model.network()(x, t, {}, &none));
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {

@@ -23,8 +23,7 @@ using testing::HasSubstr;
 class CdmEval : public testing::Test {
  protected:
   void train(const std::string& run, const std::vector<std::string>& settings = {}) {
-    std::vector<std::string> all = {"train.iterations=2", "train.sample_every=0",
-                                    "train.nll_every=0"};
+    std::vector<std::string> all = {"train.iterations=2", "train.sample_every=0"};
     all.insert(all.end(), settings.begin(), settings.end());
     const test::Finished done = tiny_.train("unet", run, all);
     ASSERT_EQ(done.exit_code, 0) << done.err;

@@ -291,7 +291,7 @@ TEST(CdmTrain, LeavesOutAsManyBadStepsAsAllowed) {
   EXPECT_THAT(done.err, mentions("3 of train.skip_bad_steps = 3"));
   EXPECT_THAT(done.err, Not(HasSubstr("4 of train.skip_bad_steps")));
   EXPECT_EQ(test::read_metrics(tiny / "run").back().at("skipped_steps"), 3);
-  std::istringstream lines(test::read_text(tiny / "run/bad_steps.jsonl"));
+  std::istringstream lines(test::read_text(tiny / "run/skipped_steps.jsonl"));
   std::vector<nlohmann::json> bad;
   for (std::string line; std::getline(lines, line);) bad.push_back(nlohmann::json::parse(line));
   ASSERT_EQ(bad.size(), 4U);

@@ -61,7 +61,7 @@ class Case:
             "device": "cpu",
             "data": {"kind": "npz", "path": "images.npz", "test_path": "images.npz"},
             "train": {"iterations": 30, "batch_size": 6, "learning_rate": 1e-2, "warmup": 0,
-                      "ema_start": 0, "sample_every": 0, "nll_every": 0},
+                      "ema_start": 0, "sample_every": 0},
             **sections,
         }
         config["diffusion"]["steps"] = T

@@ -40,7 +40,12 @@ NamedTensors tensors(std::uint64_t seed) {
 }
 
 TrainingState some_checkpoint(std::int64_t step = 1000) {
-  return {step, 0, 12.25, tensors(10), tensors(20), tensors(30), tensors(40)};
+  return {.step = step,
+          .seconds = 12.25,
+          .model = tensors(10),
+          .ema = tensors(20),
+          .exp_avg = tensors(30),
+          .exp_avg_sq = tensors(40)};
 }
 
 std::set<std::string> names_in(const fs::path& folder) {

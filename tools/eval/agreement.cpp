@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// cdm-eval agreement: how often an image drawn for a class looks like one, to a judge that owes
-// nothing to the model: the nearest training images, pixel by pixel.
+// cdm-eval agreement: how often an image drawn for a class looks like one of that class. The judge
+// is independent of the model: a nearest-neighbour classifier on the pixels of training images.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/ones.h>
@@ -28,7 +28,7 @@ struct Options {
 Dataset labelled(const DataConfig& config, Split split) {
   Dataset dataset = load_dataset(config, split);
   if (!dataset.labels.defined()) {
-    throw UserError(concat(dataset.description, ": has no labels to agree with"));
+    throw UserError(concat(dataset.description, ": has no labels to compare with"));
   }
   return dataset;
 }
@@ -37,20 +37,21 @@ at::Tensor rows(const Dataset& dataset) {
   return to_unit_range(dataset.images, at::kFloat).flatten(1);
 }
 
-/// The judge's own images, and others of the same kind that it is itself judged by.
+/// Real images: those that the judge knows, and others that show how often the judge is right.
 struct Real {
   Dataset known, unknown;
-  std::string name;  // of the latter
+  std::string name;  // of `unknown`
 };
 
-/// The two splits; of data with one only, every so many-th image is held out.
+/// The train and test splits. When both are the same images, some of them, evenly spread, are held
+/// out to be `unknown`. `judged` is the number of unknown images.
 Real real_images(const DataConfig& config, std::int64_t judged) {
   const Dataset train = labelled(config, Split::train);
   const Dataset test = labelled(config, Split::test);
   if (!at::equal(train.images, test.images)) {
     return {train, spread_subset(test, judged), "real test images"};
   }
-  constexpr std::int64_t kShare = 5;  // at most one in so many
+  constexpr std::int64_t kShare = 5;  // at most one image in five is held out
   const std::int64_t held_out = std::min(judged, train.size() / kShare);
   if (held_out == 0) {
     throw UserError(concat(train.description, ": has no test split, and its ", train.size(),
@@ -90,7 +91,7 @@ void run(const Options& options) {
     table.add({name, dataset.size(), share, std::sqrt(share * (1.0 - share) / count)});
   };
   for (std::size_t i = 0; i < samples.size(); ++i) judge(options.samples[i], samples[i]);
-  judge(name_of_unknown, unknown);  // how good the judge is
+  judge(name_of_unknown, unknown);  // shows how often the judge is right
   report(table, folder / "agreement");
   plot(folder / "agreement", "agreement", {std::to_string(table.rows().size())});
 }
@@ -100,21 +101,27 @@ void run(const Options& options) {
 void add_agreement(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
       app, chosen, "agreement",
-      "How often images drawn for a class look like one, by their nearest training images.",
+      "How often images drawn for a class look like that class, judged by their nearest training "
+      "images.",
       [](CLI::App& command, Options& options) {
         command
             .add_option("SAMPLES", options.samples,
-                        "FILE.npz of cdm-sample --class ...: arr_0 and the classes, arr_1")
+                        "FILE.npz written by cdm-sample --class ...: images arr_0 and their "
+                        "classes arr_1")
             ->required();
-        command.add_option("--data", options.data, "data set directory of the classes")->required();
+        command
+            .add_option("--data", options.data, "directory of the data set that has the classes")
+            ->required();
         command.add_option("--out", options.out, "folder for results");
-        command.add_option("--neighbours", options.neighbours, "nearest training images that vote")
+        command
+            .add_option("--neighbours", options.neighbours,
+                        "number of nearest training images that decide by a majority")
             ->check(CLI::Range(1, 1000));
         command
             .add_option(
                 "--judged", options.judged,
-                "real test images, spread evenly over the test split (or, without one, held out: "
-                "at most a fifth), that the judge is itself judged by")
+                "number of real test images that show how often the judge is right, spread evenly "
+                "over the test split; a data set without one: images held out, at most a fifth")
             ->check(CLI::Range(1, 10000000));
       },
       run);

@@ -22,7 +22,7 @@
 namespace cdm::eval {
 namespace {
 
-std::vector<std::filesystem::path> made_folders;  // the deepest first
+std::vector<std::filesystem::path> made_folders;  // a folder comes before its parent
 
 }  // namespace
 
@@ -36,15 +36,16 @@ void run_tidily(const std::function<void()>& run) try { run(); } catch (...) {
 
 void add_runs_options(CLI::App& app, RunsOptions& options) {
   app.add_option("RUN_OR_CHECKPOINT", options.runs,
-                 "run directories (of each, its newest checkpoint is taken) or checkpoint folders")
+                 "run directories (the newest checkpoint of each is taken) or checkpoint folders")
       ->required();
   app.add_option("--out", options.out, "folder for results; default: eval/ in the first run");
   add_weights_options(app, options.model);
 }
 
 void add_level_options(CLI::App& app, LevelOptions& options) {
-  app.add_option("--seed", options.seed, "of the noise")->check(seed_range());
-  app.add_option("--batch", options.batch_size, "images at a time")->check(CLI::Range(1, 1000000));
+  app.add_option("--seed", options.seed, "seed of the noise")->check(seed_range());
+  app.add_option("--batch", options.batch_size, "images computed at a time")
+      ->check(CLI::Range(1, 1000000));
 }
 
 std::vector<NamedModel> load_runs(const RunsOptions& options) {
@@ -61,9 +62,9 @@ std::vector<NamedModel> load_runs(const RunsOptions& options) {
     std::string name = whole.lexically_normal().parent_path().filename().string();
     if (names.contains(name)) {
       name = path;
-      std::replace(name.begin(), name.end(), '/', '_');  // it becomes part of file names
+      std::replace(name.begin(), name.end(), '/', '_');  // names become parts of file names
     }
-    while (!names.insert(name).second) name += '_';  // of a/b and a_b
+    while (!names.insert(name).second) name += '_';  // a/b and a_b would have the same name
     models.push_back({name, load_model(load)});
   }
   return models;
@@ -119,7 +120,9 @@ void report(const Table& table, const std::filesystem::path& stem) {
 
 std::vector<std::int64_t> spread_levels(const NoiseSchedule& schedule, std::int64_t count) {
   const std::int64_t last = schedule.reference_level() - 1;
-  if (last < 1) throw UserError("a model of two levels, data and noise, has none to denoise at");
+  if (last < 1) {
+    throw UserError("a model with two levels, data and noise, has no level to denoise at");
+  }
   const std::int64_t n = std::min(count, last);
   std::vector<std::int64_t> levels;
   for (std::int64_t i = 0; i < n; ++i) {

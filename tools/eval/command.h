@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the subcommands of cdm-eval share: one file per subcommand, each declaring its options and
-// choosing what is to run.
+// What the subcommands of cdm-eval share. Each subcommand is one file, which declares its options
+// and its work with add_command().
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -19,13 +19,15 @@
 
 namespace cdm::eval {
 
-/// Set by the subcommand that was called.
+/// The work of the subcommand that the user has called.
 using Chosen = std::function<void()>;
 
-/// Calls `run`. When it fails, folders of make_folder that are still empty are gone again.
+/// Calls `run`. When it throws, removes the folders that make_folder() has created and that are
+/// still empty.
 void run_tidily(const std::function<void()>& run);
 
-/// Adds a subcommand whose `Options` are declared by `declare` and used by `run`.
+/// Adds a subcommand. `declare` adds its options to the parser, and they fill in an `Options`, with
+/// which `run` is called. When the user calls the subcommand, `chosen` is set to its work.
 template <class Options>
 void add_command(CLI::App& app, Chosen& chosen, const std::string& name, const std::string& help,
                  const std::function<void(CLI::App&, Options&)>& declare,
@@ -44,48 +46,51 @@ void add_toy(CLI::App& app, Chosen& chosen);
 void add_fid(CLI::App& app, Chosen& chosen);
 void add_agreement(CLI::App& app, Chosen& chosen);
 
-/// Models that are compared, and where results go.
+/// The models to compare, and the folder for results.
 struct RunsOptions {
   std::vector<std::string> runs;
-  LoadOptions model;  // for each of them; its path is not used
+  LoadOptions model;  // options for all of them; `path` is not used
   std::string out;    // folder; "" = eval/ in the first run
 };
 
-/// Adds RUN..., --out and the options of a model.
+/// Adds RUN_OR_CHECKPOINT..., --out and the options of add_weights_options(), which fill `options`
+/// in.
 void add_runs_options(CLI::App& app, RunsOptions& options);
 
 /// Adds --seed and --batch, which fill `options` in.
 void add_level_options(CLI::App& app, LevelOptions& options);
 
-/// A model under the name that it has in tables and pictures.
+/// A model, and its name in tables, pictures and file names.
 struct NamedModel {
-  std::string name;  // the run's folder, or the checkpoint's within it; a path where names clash
+  std::string name;  // of its run or checkpoint folder; if that is taken, its path with _ for /
   LoadedModel loaded;
 };
+/// Loads all models. Throws UserError when one is given twice, and as load_model() does.
 std::vector<NamedModel> load_runs(const RunsOptions& options);
 
-/// Calls `visit` for each; when it is out of memory, throws a std::runtime_error that says how many
-/// images at a time would fit instead of the `batch` of --batch, to denoise them.
+/// Calls `visit` for each model. When it runs out of memory, throws std::runtime_error that says
+/// how many images can be denoised at a time. `batch` is the value of --batch, for the message.
 void for_each_model(const std::vector<NamedModel>& models, std::int64_t batch,
                     const std::function<void(const NamedModel& model)>& visit);
 
-/// Throws UserError, naming the first plain denoiser, unless all know densities.
+/// Throws UserError, naming the first plain denoiser, unless all models have a density.
 void require_densities(const std::vector<NamedModel>& models);
 
-/// A folder for results; made when it is not there. Throws UserError where it is a file or cannot
-/// be written to.
+/// Creates a folder for results if it does not exist, and returns it. Throws UserError when
+/// `folder` is a file, and std::runtime_error when it cannot be written to.
 std::filesystem::path make_folder(const std::filesystem::path& folder);
-/// The one that the options name.
+/// The same for the folder that the options choose; `first` is the first model.
 std::filesystem::path results_folder(const RunsOptions& options, const LoadedModel& first);
 
-/// Prints the table, and writes it as STEM.csv and STEM.json.
+/// Prints the table on stdout, and writes it to STEM.csv and STEM.json.
 void report(const Table& table, const std::filesystem::path& stem);
 
-/// `count` levels from 1 to the last with any image in it, evenly spread. Throws UserError where
-/// there is none.
+/// `count` evenly spread levels of those with both image and noise, from the first to the last; all
+/// of them if there are fewer. Throws UserError when there are none.
 std::vector<std::int64_t> spread_levels(const NoiseSchedule& schedule, std::int64_t count);
 
-/// The images of `dataset` in the model's scale and type, on its device; its labels for the model.
+/// The images of `dataset`, [N, C, H, W] in the model's scale and type, and the labels of
+/// labels_for(), both on the model's device.
 struct ModelInputs {
   at::Tensor images, labels;
 };

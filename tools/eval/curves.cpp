@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// cdm-eval curves: log p_t of images at all t, clean and noisy ones (figure 3).
+// cdm-eval curves: log p_t(x) of clean and noisy images at all levels t (figure 3).
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 #include <c10/core/GradMode.h>
@@ -25,10 +25,11 @@ struct Options {
   LevelOptions levels;
 };
 
-constexpr std::int64_t kMostCurves = 1000;  // that a picture, and a table of all their points, bear
+constexpr std::int64_t kMostCurves = 1000;  // more would not be readable in a picture
 
-/// Those asked for, or clean images, and images in the middle and at the end of the levels; each
-/// once, ascending. Throws UserError for levels that the model does not have.
+/// The levels of the noise in the images: those that the user gave, or 0, a quarter, half and all
+/// of the reference level. Ascending, without repetition. Throws UserError for levels that the
+/// model does not have.
 std::vector<std::int64_t> noise_levels_of(const Options& options, const NamedModel& model) {
   const std::int64_t last = model.loaded.model.schedule().reference_level();
   std::vector<std::int64_t> levels = options.noise_levels;
@@ -43,7 +44,7 @@ std::vector<std::int64_t> noise_levels_of(const Options& options, const NamedMod
   return levels;
 }
 
-/// log p_t of images at all t, [N, K], with the noise of level `s` in them: float64, CPU.
+/// log p_t(x) of the images with noise of level `s`, at all levels t: float64 [N, K], CPU.
 at::Tensor all_log_probs(const Model& model, const LevelOptions& options, const ModelInputs& inputs,
                          std::int64_t s) {
   std::vector<at::Tensor> parts;
@@ -96,7 +97,7 @@ void run(const Options& options) {
          {concat("Log density at every level: ", name), std::to_string(dataset.size()),
           std::to_string(schedule.reference_level()), join(drawn, " ")});
 
-    // Where each image's density is highest: near its own level, when the model is right.
+    // The level at which each image's density is highest. A good model has it near the image's own.
     Table summary({"run", "image", "noise_level", "log_prob_at_0", "most_probable_level"});
     for (std::size_t i = 0; i < table.rows().size();
          i += static_cast<std::size_t>(schedule.levels())) {
@@ -116,14 +117,15 @@ void run(const Options& options) {
 void add_curves(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
       app, chosen, "curves",
-      "log p_t of images at all levels t, clean and with noise (figure 3), by one forward pass.",
+      "log p_t(x) at all levels t, of clean images and of images with noise (figure 3), by one "
+      "forward pass.",
       [](CLI::App& command, Options& options) {
         add_runs_options(command, options.runs);
         add_data_options(command, options.data);
         command
             .add_option("--noise-levels", options.noise_levels,
-                        "levels of the noise in the images (0,250,500); default: data, a quarter, "
-                        "half and reference")
+                        "levels of the noise in the images (0,250,500); default: 0, and a quarter, "
+                        "half and all of the last level")
             ->delimiter(',')
             ->allow_extra_args(false);
         add_level_options(command, options.levels);

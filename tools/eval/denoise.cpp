@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// cdm-eval denoise: denoising error at each noise level, runs side by side (figure 4), and denoised
-// images (figure 5).
+// cdm-eval denoise: compares runs by their denoising error at each noise level (figure 4), and by
+// denoised images (figure 5).
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
 
@@ -25,15 +25,16 @@ struct Options {
   RunsOptions runs;
   DataOptions data{"", "test", 256};
   LevelOptions levels;
-  std::int64_t count = 20;               // levels
-  std::int64_t images = 2, columns = 8;  // of the strip
+  std::int64_t count = 20;               // number of levels in the table
+  std::int64_t images = 2, columns = 8;  // images and levels in the picture
 };
 
-/// Clean image first, then one column per level: what the model is given above what each model
-/// makes of it. [rows x (columns + 1)] pictures, row by row.
+/// Draws a grid of images. The first column is the clean image, then there is one column per level.
+/// Each image has a row with the noisy images, and below it a row with the denoised images of each
+/// model.
 void write_strip(const Options& options, const std::vector<NamedModel>& models, const Dataset& all,
                  const std::filesystem::path& file) {
-  // Of the schedule with the fewest levels: every model has these.
+  // The levels are those of the schedule with the fewest levels, because every model has these.
   const NoiseSchedule* schedule = &models.front().loaded.model.schedule();
   for (const NamedModel& model : models) {
     const NoiseSchedule& other = model.loaded.model.schedule();
@@ -93,7 +94,7 @@ void run(const Options& options) {
     for (const DenoisingError& error :
          denoising_errors(loaded.model, levels, options.levels, images, labels,
                           [&](std::int64_t done) { progress.update(done); })) {
-      // Pixels span 2, from -1 to 1; other values have no peak.
+      // The peak of the PSNR is 2, the range of pixels from -1 to 1. Other values have no peak.
       const double psnr =
           dataset.has_pixels() ? 10.0 * std::log10(4.0 / error.mse_image) : std::nan("");
       table.add({name, error.level, schedule.steps(), error.sigma, error.mse_noise, error.mse_image,
@@ -111,16 +112,16 @@ void run(const Options& options) {
 void add_denoise(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
       app, chosen, "denoise",
-      "Denoising error at each noise level (figure 4) and denoised images (figure 5), runs side by "
-      "side, classifiers and plain denoisers alike.",
+      "Denoising error at each noise level (figure 4) and denoised images (figure 5), to compare "
+      "runs, both classifiers and plain denoisers.",
       [](CLI::App& command, Options& options) {
         add_runs_options(command, options.runs);
         add_data_options(command, options.data);
-        command.add_option("--levels", options.count, "noise levels, evenly spread")
+        command.add_option("--levels", options.count, "number of noise levels, evenly spread")
             ->check(CLI::Range(1, 100000));
-        command.add_option("--images", options.images, "images in the strip")
+        command.add_option("--images", options.images, "number of images in the picture")
             ->check(CLI::Range(1, 64));
-        command.add_option("--columns", options.columns, "levels in the strip")
+        command.add_option("--columns", options.columns, "number of noise levels in the picture")
             ->check(CLI::Range(1, 64));
         add_level_options(command, options.levels);
       },

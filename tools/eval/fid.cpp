@@ -28,10 +28,10 @@ namespace cdm::eval {
 namespace {
 
 constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-constexpr std::uint64_t kKeptImages = 0xffffffff;  // a stream that no kernel subset has
+constexpr std::uint64_t kKeptImages = 0xffffffff;  // a random stream that kid() does not use
 
 struct Options {
-  LoadOptions model;  // its path is empty where --samples are compared
+  LoadOptions model;  // its path is empty when --samples is given
   std::string samples, reference, split = "train", features, save_reference, out;
   std::string resize = "network";
   std::int64_t resize_to = 299;
@@ -40,22 +40,22 @@ struct Options {
   std::int64_t subsets = 100, subset_size = 1000, neighbours = 3, manifold = 10000;
 };
 
-/// `count` (at most `total`) of the numbers 0..total-1 at random, ascending. Images may be sorted
-/// by class, and their first ones of one class; or drawn of each class in turn, and every tenth one
-/// of one class, too.
+/// min(count, total) of the numbers 0..total-1, chosen at random, ascending. Neither the first
+/// images nor every n-th image would do: images may be sorted by class, or drawn with the classes
+/// in turn.
 at::Tensor random_numbers(std::uint64_t seed, std::int64_t total, std::int64_t count) {
   const at::Tensor order = permutation({seed, Purpose::data_order, kKeptImages}, total);
   return std::get<0>(order.narrow(0, 0, std::min(count, total)).sort());
 }
 
-/// Features of images as they come: their moments and, of those with the numbers `chosen`
-/// (ascending), the features themselves.
+/// Computes the features of images, batch by batch. It keeps the moments of all features, and the
+/// features of the images with the numbers `chosen` (ascending).
 class Features {
  public:
   Features(const FeatureNetwork& network, at::Tensor chosen)
       : network_(network), statistics_(network.dimensions()), chosen_(std::move(chosen)) {}
 
-  /// uint8 [B, C, H, W].
+  /// Adds images uint8 [B, C, H, W].
   void add(const at::Tensor& images) {
     const at::Tensor features = network_.features(images).to(at::kCPU);
     const std::int64_t first = statistics_.count();
@@ -89,8 +89,8 @@ Dataset load_pixels(const DataConfig& config, Split split) {
   return dataset;
 }
 
-/// The real images, of `size` pixels a side where their kind is resized; nothing where the
-/// reference is moments only.
+/// The real images, resized to size x size pixels if their data set is one that is resized. Nothing
+/// when the reference is a file of moments.
 std::optional<Dataset> real_images(const Options& options, const std::optional<LoadedModel>& model,
                                    std::int64_t size) {
   const Split split = parse_split(options.split);
@@ -115,13 +115,13 @@ void check_sizes(const Dataset& real, std::int64_t image_size, const std::string
                          ": only images of one size can be compared"));
 }
 
-/// Throws UserError, before anything is drawn, where precision and recall would.
+/// Throws UserError when there are too few images for precision and recall.
 void check_neighbours(const Options& options, const std::string& of_what, std::int64_t images) {
   const std::int64_t looked_at = std::min(images, options.manifold);
   if (looked_at > options.neighbours) return;
   throw UserError(concat("--neighbours ", options.neighbours, ": needs at least ",
-                         options.neighbours + 1, " images on either side; of ", of_what, " ",
-                         looked_at, " are looked at (--manifold ", options.manifold, ")"));
+                         options.neighbours + 1, " images on each side; of ", of_what, ", ",
+                         looked_at, " are used (--manifold ", options.manifold, ")"));
 }
 
 std::filesystem::path results_folder(const Options& options,
@@ -163,7 +163,7 @@ void run(const Options& options) {
   const std::int64_t count = model ? options.generate.count : samples->size();
   std::optional<FeatureMoments> known;
   if (real) {
-    check_neighbours(options, model ? "the model's" : options.samples, count);
+    check_neighbours(options, model ? "the drawn images" : options.samples, count);
     check_neighbours(options, real->description, real->size());
   } else {
     known = read_moments(options.reference);
@@ -246,51 +246,62 @@ void run(const Options& options) {
 void declare(CLI::App& command, Options& options) {
   command.add_option(
       "RUN_OR_CHECKPOINT", options.model.path,
-      "model to draw images from, as its configuration says (--set sample.steps=...)");
+      "model to draw images from; its configuration says how (see --set sample.steps=...)");
   add_weights_options(command, options.model);
   command.add_option("--samples", options.samples,
-                     "FILE.npz of images drawn before: arr_0 uint8 [N, H, W, C]");
+                     "FILE.npz with images already drawn: arr_0 uint8 [N, H, W, C]");
   command
       .add_option("--features", options.features,
-                  "TorchScript feature network, such as inception-2015-12-05.pt; it is run: use "
-                  "files you trust")
+                  "TorchScript file of the feature network, such as inception-2015-12-05.pt; its "
+                  "code is executed: use only files that you trust")
       ->required();
   command.add_option("--reference", options.reference,
-                     "real images: .npz of images, or of mu and sigma, or a data set directory; "
-                     "default: the run's data");
-  command.add_option("--split", options.split, "of the reference: train or test")
+                     "real images: a data set directory, or .npz with images or with the moments "
+                     "mu and sigma of their features; default: the run's data");
+  command.add_option("--split", options.split, "split of the reference: train or test")
       ->check(CLI::IsMember({"train", "test"}));
   command.add_option("--save-reference", options.save_reference,
-                     "FILE.npz: mu and sigma of the reference, for --reference");
+                     "FILE.npz: write mu and sigma of the reference's features, for a later "
+                     "--reference");
   command.add_option("--out", options.out, "folder for results; default: eval/ in the run");
   options.generate.count = 10000;
-  command.add_option("-n,--count", options.generate.count, "images to draw")
+  command.add_option("-n,--count", options.generate.count, "number of images to draw")
       ->check(CLI::Range(2, 100000000));
-  command.add_option("--class", options.classes, "class or classes, used in turn; default: none")
+  command
+      .add_option("--class", options.classes,
+                  "class of the drawn images, or several that are used in turn (0,1,3); default: "
+                  "no class")
       ->delimiter(',')
       ->allow_extra_args(false);
-  command.add_option("--seed", options.generate.seed, "of the drawn images")->check(seed_range());
-  command.add_option("--batch", options.generate.batch_size, "images at a time")
+  command
+      .add_option("--seed", options.generate.seed,
+                  "seed of the drawn images, and of the random choice of images")
+      ->check(seed_range());
+  command.add_option("--batch", options.generate.batch_size, "images computed at a time")
       ->check(CLI::Range(1, 1000000));
   command
       .add_option("--resize", options.resize,
-                  "network (it resizes by itself), bilinear or bicubic_antialias")
+                  "how images are resized before the network: bilinear, bicubic_antialias, or "
+                  "network (not at all: the network does it itself)")
       ->check(CLI::IsMember({"network", "bilinear", "bicubic_antialias"}));
-  command.add_option("--resize-to", options.resize_to, "pixels a side, where it resizes")
+  command
+      .add_option("--resize-to", options.resize_to,
+                  "with --resize bilinear or bicubic_antialias: width and height in pixels")
       ->check(CLI::Range(1, 4096));
-  command.add_option("--subsets", options.subsets, "of images, for the kernel distance")
+  command.add_option("--subsets", options.subsets, "number of subsets for the kernel distance")
       ->check(CLI::Range(1, 100000));
   command
       .add_option("--subset-size", options.subset_size,
-                  "images in each, at most as many as either side keeps")
+                  "images in each subset; fewer if either side has fewer")
       ->check(CLI::Range(2, 1000000));
   command.add_option("--neighbours", options.neighbours, "k of precision and recall")
       ->check(CLI::Range(1, 1000));
   command
       .add_option("--manifold", options.manifold,
-                  "images of either side that precision and recall look at, chosen at random")
+                  "largest number of images of each side, chosen at random, for precision and "
+                  "recall")
       ->check(CLI::Range(2, 1000000));
-  // What says how to draw has no meaning for images that are there.
+  // Options about drawing images cannot be given with images already drawn.
   for (const char* const drawing : {"--count", "--class", "--weights", "--set", "--precision"}) {
     command.get_option("--samples")->excludes(command.get_option(drawing));
   }
@@ -301,8 +312,9 @@ void declare(CLI::App& command, Options& options) {
 void add_fid(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
       app, chosen, "fid",
-      "Frechet distance, kernel distance, precision and recall of drawn images, in the features of "
-      "a TorchScript network. Called FID only with the Inception network of 2015.",
+      "Frechet distance, kernel distance, precision and recall between drawn and real images, in "
+      "the features of a TorchScript network. Only with the Inception network of 2015 are they "
+      "called FID and KID.",
       declare, run);
 }
 

@@ -26,7 +26,7 @@ struct Options {
   LevelOptions levels;
 };
 
-/// One line per level: everything that was measured there.
+/// Writes a table with one row per level: everything that was measured at it.
 void write_levels(const LevelStatistics& s, const NoiseSchedule& schedule,
                   const std::filesystem::path& stem) {
   Table table({"level", "signal", "sigma", "images", "ce_nats", "accuracy", "mse"});
@@ -41,7 +41,7 @@ void write_levels(const LevelStatistics& s, const NoiseSchedule& schedule,
   table.write_json(stem.string() + "-levels.json");
 }
 
-/// The confusion matrix, each row as shares of its images.
+/// Draws the confusion matrix. The numbers of a row are fractions of the images of that level.
 void draw_confusion(const LevelStatistics& s, const std::string& name,
                     const std::filesystem::path& stem) {
   const std::int64_t group = s.confusion_group;
@@ -57,7 +57,7 @@ void draw_confusion(const LevelStatistics& s, const std::string& name,
   const std::filesystem::path file = stem.string() + "-confusion";
   table.write_csv(file.string() + ".csv");
   plot(file, "confusion",
-       {concat("Levels taken for levels: ", name), std::to_string(group), std::to_string(rows)});
+       {concat("Confusion of levels: ", name), std::to_string(group), std::to_string(rows)});
 }
 
 void draw_calibration(const LevelStatistics& s, const std::string& name,
@@ -121,7 +121,8 @@ void add_levels(CLI::App& app, Chosen& chosen) {
         add_runs_options(command, options.runs);
         add_data_options(command, options.data);
         command
-            .add_option("--repeats", options.levels.repeats, "levels at which each image is seen")
+            .add_option("--repeats", options.levels.repeats,
+                        "number of noise levels at which each image is evaluated")
             ->check(CLI::Range(1, 1000000));
         add_level_options(command, options.levels);
       },

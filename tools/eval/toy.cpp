@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// cdm-eval toy: log-likelihoods estimated by models against exact ones (figure 7).
+// cdm-eval toy: compares the log-likelihoods of models with exact ones (figure 7).
 #include "cdm/data/toy.h"
 
 #include <ATen/TensorOperators.h>
@@ -22,7 +22,7 @@ struct Options {
   std::int64_t batch = 256;
 };
 
-constexpr std::int64_t kMostValues = std::int64_t{1} << 27;  // held at once: 1 GiB in float64
+constexpr std::int64_t kMostValues = std::int64_t{1} << 27;  // of all images: 1 GiB in float64
 
 void check_run(const NamedModel& named, const Options& options) {
   const DataConfig& data = named.loaded.config.data;
@@ -83,12 +83,12 @@ void run(const Options& options) {
 void add_toy(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
       app, chosen, "toy",
-      "Log-likelihoods of runs on data.kind = toy, estimated against exact ones (figure 7).",
+      "Compares the log-likelihoods of runs on data.kind = toy with the exact ones (figure 7).",
       [](CLI::App& command, Options& options) {
         add_runs_options(command, options.runs);
-        command.add_option("--images", options.images, "images drawn from each density")
+        command.add_option("--images", options.images, "number of images drawn from each density")
             ->check(CLI::Range(2, 10000000));
-        command.add_option("--batch", options.batch, "images at a time")
+        command.add_option("--batch", options.batch, "images computed at a time")
             ->check(CLI::Range(1, 1000000));
       },
       run);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 // The kinds of things that a configuration chooses between, as enum classes with their names.
 //
-// A name is read once, when the configuration is parsed. All code after that asks for the kind with
-// a `switch` that has no `default`, so that the compiler lists every place that must be extended
-// when a kind is added. To add one: an enumerator, and its name in the table below it.
+// A name is read once, when the configuration is parsed. After that, code uses the enumerator, in a
+// `switch` without `default`, so that the compiler lists every place that must be extended when a
+// kind is added. To add a kind: add an enumerator, and its name to the table below it.
 #pragma once
 
 #include <array>
@@ -15,7 +15,8 @@
 
 namespace cdm {
 
-/// Specialised for each kind: `all` lists (kind, name) in the order in which help texts show them.
+/// Specialised for each enum below: `all` lists (enumerator, name) in the order in which help texts
+/// show them.
 template <class Kind>
 struct KindNames;
 
@@ -43,10 +44,10 @@ struct KindNames<ToyKind> {
       {{ToyKind::uniform, "uniform"}, {ToyKind::gaussian, "gaussian"}, {ToyKind::peaks, "peaks"}}};
 };
 
-/// How 8-bit values u become values x of the model's scale.
+/// How 8-bit pixel values u become values x in the model's scale, [-1, 1].
 enum class Dequantization {
-  none,     // x = u / 127.5 - 1: the 8-bit points themselves
-  uniform,  // x = (u + U[0, 1)) / 128 - 1: noise of one 8-bit step on each
+  none,     // x = u / 127.5 - 1
+  uniform,  // x = (u + U[0, 1)) / 128 - 1: uniform noise, one 8-bit step wide, on each value
 };
 template <>
 struct KindNames<Dequantization> {
@@ -54,7 +55,7 @@ struct KindNames<Dequantization> {
       {{Dequantization::none, "none"}, {Dequantization::uniform, "uniform"}}};
 };
 
-/// How signal and noise change from level to level.
+/// How signal and noise change from level to level; see cdm/diffusion/schedule.h.
 enum class ScheduleKind { linear, cosine, uniform, flow_matching };
 template <>
 struct KindNames<ScheduleKind> {
@@ -65,7 +66,7 @@ struct KindNames<ScheduleKind> {
        {ScheduleKind::flow_matching, "flow_matching"}}};
 };
 
-/// What a network is made of.
+/// The architecture of a network: see cdm/model/unet.h and cdm/model/mlp.h.
 enum class NetworkKind { unet, mlp };
 template <>
 struct KindNames<NetworkKind> {
@@ -73,8 +74,10 @@ struct KindNames<NetworkKind> {
       {{NetworkKind::unet, "unet"}, {NetworkKind::mlp, "mlp"}}};
 };
 
-/// What a network predicts: one logit per noise level (a CDM, which has a density), or the noise in
-/// an image of a given level (the plain denoiser that the paper compares with, which has none).
+/// What a network predicts.
+///   logits  one per noise level: a classification diffusion model, which has a density
+///   noise   the noise in an image of a given level: the plain denoiser that the paper compares
+///           with, which has no density
 enum class Prediction { logits, noise };
 template <>
 struct KindNames<Prediction> {
@@ -118,7 +121,7 @@ struct KindNames<SamplerKind> {
        {SamplerKind::euler, "euler"}}};
 };
 
-/// Which noise levels a sampler visits.
+/// Which noise levels a sampler visits; see sampling_levels() in cdm/sample/sample.h.
 enum class Spacing { leading, trailing, linspace };
 template <>
 struct KindNames<Spacing> {
@@ -127,7 +130,7 @@ struct KindNames<Spacing> {
                                                  {Spacing::linspace, "linspace"}}};
 };
 
-/// Floating-point arithmetic. fp64 is for comparisons with references, not for training.
+/// Floating-point arithmetic. fp64 is for comparison with reference numbers, not for training.
 enum class Arithmetic { fp64, fp32, tf32, bf16 };
 template <>
 struct KindNames<Arithmetic> {
@@ -137,7 +140,7 @@ struct KindNames<Arithmetic> {
                                                     {Arithmetic::bf16, "bf16"}}};
 };
 
-/// Which implementation of the operations of cdm/ops/ops.h runs.
+/// Which implementation of the operations in cdm/ops/ops.h is used.
 enum class Operations { fused, plain };
 template <>
 struct KindNames<Operations> {
@@ -145,7 +148,7 @@ struct KindNames<Operations> {
       {{Operations::fused, "fused"}, {Operations::plain, "plain"}}};
 };
 
-/// How processes of one run add up their gradients.
+/// How the processes of one run sum their gradients: NCCL where possible (auto), or Gloo.
 enum class Collectives { automatic, gloo };
 template <>
 struct KindNames<Collectives> {
@@ -153,16 +156,16 @@ struct KindNames<Collectives> {
       {{Collectives::automatic, "auto"}, {Collectives::gloo, "gloo"}}};
 };
 
-/// The name of a kind, as a configuration spells it.
+/// The name of a kind, as it is written in a configuration.
 template <class Kind>
 std::string name_of(Kind kind) {
   for (const auto& [value, name] : KindNames<Kind>::all) {
     if (value == kind) return std::string(name);
   }
-  return "?";  // only for a number that is none of the enumerators
+  return "?";  // not reached for a valid enumerator
 }
 
-/// The kind of that name; empty when there is none.
+/// The kind with that name; empty when there is none.
 template <class Kind>
 std::optional<Kind> kind_named(std::string_view text) {
   for (const auto& [value, name] : KindNames<Kind>::all) {
@@ -171,7 +174,7 @@ std::optional<Kind> kind_named(std::string_view text) {
   return std::nullopt;
 }
 
-/// All names, in the order of the help texts.
+/// All names of a kind, in the order of KindNames.
 template <class Kind>
 std::vector<std::string> names_of() {
   std::vector<std::string> names;

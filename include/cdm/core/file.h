@@ -9,20 +9,20 @@
 
 namespace cdm {
 
-/// A file that is written beside `path` and takes its name on commit(). One destroyed before that
-/// leaves nothing behind.
+/// A file that is written under a temporary name beside `path`; commit() renames it to `path`. When
+/// the object is destroyed without commit(), the temporary file is removed.
 class AtomicFile {
  public:
-  /// Throws std::runtime_error, naming the path and the reason, when it cannot be created.
+  /// Throws std::runtime_error, naming the path and the reason, when the file cannot be created.
   explicit AtomicFile(std::filesystem::path path);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   std::ostream& stream() { return out_; }
-  /// Throws std::runtime_error, naming the path and the reason, when anything failed to be written.
+  /// Throws std::runtime_error, naming the path and the reason, when an earlier write failed.
   void check();
-  /// Syncs to disk and renames. Throws as check() does.
+  /// Flushes the file to disk and renames it to `path`. Throws as check() does.
   void commit();
 
  private:
@@ -30,14 +30,16 @@ class AtomicFile {
   std::ofstream out_;
 };
 
-/// Calls `write` with the stream of an AtomicFile, and commits it.
+/// Writes `path` as an AtomicFile: `write` gets the stream, then the file is committed.
 void write_atomically(const std::filesystem::path& path,
                       const std::function<void(std::ostream&)>& write);
 
-/// The whole file. Throws UserError, naming it, when it cannot be read or is a directory.
+/// The bytes of a whole file. Throws UserError, naming the file, when it cannot be read or is a
+/// directory.
 std::string read_file(const std::filesystem::path& path);
 
-/// Flushes a file's or directory's contents to disk (fsync).
+/// Flushes the contents of a file or directory to disk (fsync). Throws std::runtime_error, naming
+/// the path and the reason, when that fails.
 void sync_to_disk(const std::filesystem::path& path);
 
 }  // namespace cdm

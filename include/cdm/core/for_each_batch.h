@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A loop over many things, some at a time.
+// A loop over numbered items, one batch of them at a time.
 #pragma once
 
 #include <algorithm>
@@ -7,10 +7,9 @@
 
 namespace cdm {
 
-/// Calls visit(first, count) for the numbers 0 .. total-1, in order, `batch_size` of them at a
-/// time; the last batch may be smaller. `batch_size` must be at least 1. Of several processes that
-/// share the batches out, the one with number `rank` of `processes` visits batches rank, rank +
-/// processes, rank + 2 processes, ...
+/// Calls visit(first, count) for each batch of the items 0 .. total-1, in order. A batch has
+/// `batch_size` items (at least 1); the last one may have fewer. When `processes` processes share
+/// the batches, process `rank` visits batches rank, rank + processes, rank + 2 processes, ...
 template <class Visit>
 void for_each_batch(std::int64_t total, std::int64_t batch_size, const Visit& visit, int rank = 0,
                     int processes = 1) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Log lines: to stderr, and to a file once one is named. The only door to the logging library.
+// Log lines on stderr, and in a file after log_to_file(). The rest of the code logs through these
+// functions; only log.cpp includes the logging library (spdlog).
 #pragma once
 
 #include <string>
@@ -7,12 +8,12 @@
 
 namespace cdm {
 
+/// Each writes `message` as one line, with nothing, "warning: " or "error: " in front of it.
 void log_info(std::string_view message);
 void log_warning(std::string_view message);
 void log_error(std::string_view message);
 
-/// Of the lines that follow, shows warnings and errors only, each with `prefix`, and no status
-/// line.
+/// From now on, log_info() and show_status() do nothing, and lines on stderr begin with `prefix`.
 void log_only_warnings(const std::string& prefix);
 
 /// Also writes every later line, with date and time, to the end of `path`.
@@ -22,8 +23,8 @@ void log_to_file(const std::string& path);
 /// Whether stderr is a terminal, so that a status line can be shown.
 bool log_is_terminal();
 
-/// On a terminal, shows `text` below the log lines, in place of the last one shown; "" removes it.
-/// Does nothing elsewhere.
+/// Shows `text` as a status line below the log lines. It replaces the previous status line; ""
+/// removes it. Does nothing when stderr is not a terminal.
 void show_status(std::string_view text);
 
 }  // namespace cdm

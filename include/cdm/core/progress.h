@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How far a long task is: a bar with rate and time left on a terminal, now and then a line
-// elsewhere.
+// Shows how far a long task is: as a bar with rate and time left on a terminal, otherwise as a log
+// line every 15 seconds.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@ namespace cdm {
 
 class Progress {
  public:
-  using Clock = std::function<double()>;  // seconds since any moment
+  using Clock = std::function<double()>;  // seconds since some fixed moment
 
-  /// `label` names the task, `unit` what is counted: Progress("sampling", 64, "images").
-  /// `done` of `total` were done before this process started. total = 0: unknown. Without a
-  /// `clock`, it is that of the machine.
+  /// `label` names the task and `unit` what is counted: Progress("sampling", 64, "images").
+  /// `total` is the number of units of the whole task; 0 means unknown. `done` of them were done by
+  /// an earlier process and do not count for the rate. An empty `clock` means the machine's clock.
   Progress(std::string label, std::int64_t total, std::string unit, std::int64_t done = 0,
            Clock clock = {});
   /// Removes the bar.
@@ -25,17 +25,17 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// The task ends after so many seconds, done or not.
+  /// Says that the task will stop after `seconds` seconds, even if it is not complete.
   void end_after(double seconds) { limit_seconds_ = seconds; }
 
-  /// Shows that `done` are done, with a few words more. Cheap enough to call after every step.
+  /// Shows that `done` units are done, and `details` after it. Cheap enough to call every step.
   void update(std::int64_t done, std::string_view details = {});
 
   double elapsed_seconds() const;
-  /// Units a second since the start.
+  /// Units per second since this object was made.
   double rate() const;
-  /// Seconds left at that rate, or until the task's limit; infinite before the first unit or for an
-  /// unknown total where there is no limit.
+  /// Seconds until the task is complete at that rate, or until the limit of end_after(), whichever
+  /// comes first. Without a limit it is infinite while no unit is done or the total is unknown.
   double seconds_left() const;
 
  private:

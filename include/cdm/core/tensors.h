@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tensors with names, in a fixed order: what weights, checkpoints and files are made of.
+// Tensors with names, in a fixed order. Weights, checkpoints and files are lists of these.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,6 +12,7 @@ namespace cdm {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
+/// The tensors without their names, in the same order.
 inline std::vector<at::Tensor> values_of(const NamedTensors& tensors) {
   std::vector<at::Tensor> values;
   values.reserve(tensors.size());

@@ -18,24 +18,28 @@ std::string concat(const Parts&... parts) {
   return out.str();
 }
 
-/// `value` with `digits` digits after the point.
+/// `value` with `digits` digits after the decimal point.
 std::string fixed(double value, int digits);
 
-/// Seconds for a reader: "48 s", "3 min 05 s", "2 h 07 min", "3 d 04 h".
+/// A time in seconds as text: "48 s", "3 min 05 s", "2 h 07 min", "3 d 04 h"; "unknown" when it is
+/// not finite.
 std::string format_duration(double seconds);
 
-/// Bytes for a reader, in powers of 1024: "812 B", "3.4 MiB", "1.2 GiB".
+/// A number of bytes as text, in units of powers of 1024: "812 B", "3.4 MiB", "1.2 GiB".
 std::string format_bytes(std::int64_t bytes);
 
-/// Errors of libraries go on with stack traces.
+/// The text before the first line break. LibTorch's error messages have a stack trace after it.
 std::string first_line(const std::string& text);
 
-/// Foreign text for a message: short, on one line, '?' for what is not plain ASCII.
+/// Text from a file or another program, made safe for a message: at most 80 characters (then
+/// "..."), with '?' for every byte that is not a printable ASCII character, line breaks included.
 std::string printable(std::string_view text);
 
+/// The parts with `separator` between them.
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 
-/// The candidate at the smallest edit distance from `word`; empty when there is none.
+/// The candidate with the smallest edit distance (Levenshtein) from `word`, the first of several
+/// such; empty when there are no candidates.
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates);
 
 }  // namespace cdm

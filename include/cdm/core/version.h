@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
-// What was built, from what and with what.
+// The version of this build, and of what it was built with.
 #pragma once
 
 #include <string>
 
 namespace cdm {
 
-/// Several lines for --version: project version, git revision, LibTorch and CUDA built with.
+/// The text of --version, one line each: the project's version, the git revision, and the versions
+/// of LibTorch and CUDA that it was built with.
 std::string version_text();
 
-/// The git revision, followed by "-dirty" when tracked files differed from it; "unknown" outside
-/// git.
+/// The git revision that was built, followed by "-dirty" when tracked files differed from it;
+/// "unknown" when it was not built from a git repository.
 std::string revision();
 
 }  // namespace cdm

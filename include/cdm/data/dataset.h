@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Image data sets, held in memory as uint8 pixels, or, where there are none (data.kind = toy), as
-// float32 values in the model's own scale.
+// Image data sets in memory, as uint8 pixels. Images of data.kind = toy have no pixels: they are
+// float32 values in the model's scale.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,30 +16,33 @@ namespace cdm {
 
 struct Dataset {
   std::string description;  // for messages: kind, split and path
-  at::Tensor images;        // uint8 (or float32) [N, C, H, W], C 1 or 3, CPU, contiguous
-  at::Tensor labels;        // int64 [N] in 0..class_count-1, CPU; undefined without labels
-  std::vector<std::string> class_names;  // empty when the source has no names
+  at::Tensor images;        // [N, C, H, W], uint8 or float32, C = 1 or 3, on the CPU, contiguous
+  at::Tensor labels;        // int64 [N], classes from 0, on the CPU; undefined if there are none
+  std::vector<std::string> class_names;  // empty if the data set does not name its classes
 
   std::int64_t size() const { return images.size(0); }
   std::int64_t channels() const { return images.size(1); }
   std::int64_t image_size() const { return images.size(2); }
-  /// Whether the images are 8-bit pixels, so that densities can be told per 8-bit step.
+  /// Whether the images are 8-bit pixels, so that a density can be converted to bits per dimension
+  /// of 8-bit values.
   bool has_pixels() const { return images.scalar_type() == at::kByte; }
 };
 
 enum class Split { train, test };
 
-/// "train" or "test"; throws UserError otherwise.
+/// The split named "train" or "test". Throws UserError for another name.
 Split parse_split(const std::string& name);
 
-/// Loads one split as `config` says. Throws UserError naming the file for data that is missing,
-/// truncated, of the wrong kind or size, not square, neither grey nor RGB, or that disagrees with
-/// config.image_size or config.channels where these are not 0.
+/// Loads one split of the data set that `config` describes. Throws UserError, naming the file or
+/// key, when data is missing, cut short or of another kind, when images are not square or have
+/// neither 1 nor 3 channels, or when they contradict config.image_size or config.channels
+/// (0 = any).
 Dataset load_dataset(const DataConfig& config, Split split);
 
-/// Tells a data set by what is there: an .npz file, a folder of IDX files (Fashion-MNIST layout),
-/// of CIFAR-10 batches, CelebA's, or else an image folder. Throws UserError when `path` does not
-/// exist.
+/// Recognises a data set by its files. `path` is an .npz file or a folder. A folder with IDX files
+/// is MNIST or Fashion-MNIST, one with CIFAR-10's or CelebA's files is that, and any other is an
+/// image folder. In the result, `path` serves for both splits. Throws UserError when `path` does
+/// not exist or is another kind of file.
 DataConfig detect_dataset(const std::filesystem::path& path);
 
 }  // namespace cdm

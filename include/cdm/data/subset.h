@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A part of a data set that stands for all of it.
+// Evenly spread subsets of a data set, for estimates that need not use all images.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,14 +10,15 @@
 
 namespace cdm {
 
-/// `count` (0 = all, at most `size`) of the numbers 0..size-1, evenly spread and ascending,
-/// beginning with 0: int64. Data sets may be sorted by class, and their first images of one class.
+/// `count` of the numbers 0 .. size-1, ascending from 0 and evenly spread: int64 [count]. All of
+/// them when `count` is 0 or at least `size`. (The first `count` images would be a poor choice: a
+/// data set may be sorted by class.)
 at::Tensor spread_indices(std::int64_t size, std::int64_t count);
 
-/// The images of `dataset` with these numbers (int64 [n]), and their labels.
+/// The images with the given numbers (int64 [n]), and their labels.
 Dataset subset(Dataset dataset, const at::Tensor& numbers);
 
-/// Those of spread_indices.
+/// The images with the numbers of spread_indices().
 Dataset spread_subset(Dataset dataset, std::int64_t count);
 
 }  // namespace cdm

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where a program runs, and the memory it takes there.
+// The device that a program computes on, and the memory it uses there.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -10,25 +10,28 @@
 namespace cdm {
 
 /// Loads LibTorch's CUDA libraries when the machine has an NVIDIA driver; otherwise does nothing.
-/// Must be the first act of main(): programs link LibTorch's CPU part only, and the first question
-/// LibTorch answers about CUDA is answered for good.
+/// Programs link the CPU part of LibTorch only. Call this before anything else in main(): LibTorch
+/// looks for CUDA once, when it first needs to know, and keeps the answer.
 void load_cuda_runtime();
 
-/// Makes the C library keep freed memory for the next allocation (a process-wide setting).
+/// Makes the C library keep freed memory for later allocations. Holds for the whole process;
+/// programs call it early in main().
 ///
-/// By default glibc returns every block of 32 MiB or more to the kernel at once, and the next
-/// training step pages each activation in anew: half of a step's time with activations of 50 MB,
-/// 5 to 7 % with smaller ones. Programs call it early in main(). The price: memory stays at its
-/// peak, and large blocks share one heap, whose gaps count too (1.7 times the memory was seen).
+/// By default glibc gives every freed block of 32 MiB or more back to the kernel, which has to map
+/// and clear the pages of the same activations again in the next training step. That took half of a
+/// step's time with activations of 50 MB, and 5 to 7 % with smaller ones. The cost: the memory of
+/// the process stays at its peak, and gaps between blocks in the heap add to it (up to 1.7 times
+/// the memory was measured).
 void keep_freed_memory();
 
-/// auto (CUDA where there is one), cpu, cuda or cuda:N. Throws UserError for another name, for CUDA
-/// where there is none (saying why), and for an N too high. `index`: the GPU that auto and cuda
-/// mean, that of the process among several of a machine.
+/// The device of that name: "auto" (a GPU if LibTorch can use one, else the CPU), "cpu", "cuda" or
+/// "cuda:N". `index` is the number of the GPU that "auto" and "cuda" stand for: the local rank when
+/// several processes share a machine. Throws UserError for another name, for a GPU when there is
+/// none (with the reason), and for a number that is too high.
 at::Device resolve_device(const std::string& name, int index = 0);
 
-/// Most memory ever in use: of the process on the CPU, of LibTorch's allocator on a CUDA device.
-/// 0 when unknown.
+/// The most memory in use at any time so far, in bytes: of the process for a CPU, of LibTorch's
+/// allocator for a GPU. 0 when unknown.
 std::int64_t peak_memory_bytes(at::Device device);
 
 }  // namespace cdm

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What to tell a user whose batch does not fit into memory: how large a batch would.
+// Tells a user whose batch does not fit into memory how large a batch would fit.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -11,31 +11,33 @@
 
 namespace cdm {
 
-/// Bytes of a device's memory: in use now, the most in use since reset(), and what there is for us.
-/// All 0 where the device does not tell.
+/// A device's memory in bytes; all 0 when unknown.
 struct MemoryUse {
-  std::int64_t now = 0, peak = 0, most = 0;
+  std::int64_t now = 0;   // in use by this process
+  std::int64_t peak = 0;  // the most in use since reset()
+  std::int64_t most = 0;  // what this process could use: `now` and what is free
 };
 struct MemoryMeter {
-  std::function<void()> reset;  // also gives back what is only kept for later
+  std::function<void()> reset;  // also gives the allocator's cached blocks back to the device
   std::function<MemoryUse()> read;
 };
 
-/// The memory of a CUDA device; of the CPU nothing is told.
+/// Measures the memory of a GPU. For the CPU all numbers are 0.
 MemoryMeter memory_meter(at::Device device);
 
-/// Whether it is LibTorch's or C++'s way to say that there is no memory left.
+/// Whether `error` means out of memory, from LibTorch or from operator new.
 bool is_out_of_memory(const std::exception& error);
 
-/// How the user chooses the number of images at a time.
+/// The option or key that sets how many images are worked on at a time, and its value.
 struct BatchOption {
   std::string name;  // "--batch", "train.micro_batch_size"
   std::int64_t images = 0;
 };
 
-/// Calls run(). When that is out of memory, calls trial(n), the same work for n images, with half
-/// as many images until it fits, estimates from the memory of each image how many would fit, and
-/// throws std::runtime_error with one line that says so. Other errors pass through.
+/// Calls run(). If that runs out of memory, calls trial(n), the same work for n images, and halves
+/// n until it fits. From the memory per image of that trial it estimates how many images would fit,
+/// and throws std::runtime_error with one line that says so. Other errors of run() and trial() pass
+/// through.
 void explain_memory(const BatchOption& batch, const MemoryMeter& meter,
                     const std::function<void()>& run,
                     const std::function<void(std::int64_t images)>& trial);

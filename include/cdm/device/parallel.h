@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A batch cut into pieces that are worked on side by side.
+// A batch cut into pieces that threads work on at the same time.
 //
-// Images of a batch do not meet in a network (group norm and attention act within an image). On the
-// CPU each thread therefore takes its own images through the whole network. If threads shared each
-// operation instead, they would wait for one another at thousands of barriers a step.
+// The images of a batch do not influence each other in a network: group normalisation and attention
+// act within an image. On the CPU each thread therefore takes its own images through the whole
+// network. If the threads shared every operation instead, they would wait for each other at
+// thousands of barriers per step.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -19,17 +20,19 @@ struct RowRange {
   std::int64_t first, count;
 };
 
-/// Cuts `rows` rows for `device`. On the CPU there is one piece for each thread, where there are
-/// rows for all of them and at most 16 threads (the buffers of more would fill the memory); on a GPU
-/// there is one piece. No piece has more than `largest` rows (0 = no limit).
+/// Cuts a batch of `rows` rows into pieces of nearly equal size: one for a GPU, and one per thread
+/// of LibTorch for the CPU. The CPU also gets only one piece when there are fewer rows than
+/// threads, when there are more than 16 threads (the buffers of so many pieces would fill the
+/// memory), or inside a parallel region. Pieces of more than `largest` rows (0 = no limit) are cut
+/// further.
 std::vector<RowRange> cut_batch(std::int64_t rows, at::Device device, std::int64_t largest = 0);
 
-/// How many pieces for_each_piece works on at the same time: workers are 0 .. worker_count - 1.
+/// How many pieces for_each_piece() works on at the same time.
 std::int64_t worker_count(const std::vector<RowRange>& pieces, at::Device device);
 
-/// Calls work(worker, i) for each pieces[i]. Each worker takes its pieces one after the other, in
-/// order. Different workers may run at the same time, each in a thread of its own, in which every
-/// operation runs single-threaded.
+/// Calls work(worker, i) for every pieces[i], where `worker` is in 0 .. worker_count - 1. A worker
+/// takes its pieces one after the other, in order. A single worker runs in the calling thread.
+/// Several run at the same time in a thread each, where LibTorch's operations are single-threaded.
 void for_each_piece(const std::vector<RowRange>& pieces, at::Device device,
                     const std::function<void(std::int64_t worker, std::size_t i)>& work);
 

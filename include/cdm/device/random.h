@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Random numbers that are derived, never stored.
+// Random numbers that are functions of where they are used, so that no generator state is stored.
 //
-// Every number is a function of (seed, purpose, index, row, position in the row), through the
-// counter-based generator Philox4x32-10 (Salmon et al., 2011). Training step k, or image i of a
-// sampling run, needs no saved generator state, and a batch may be cut up in any way.
+// Every number is a function of (seed, purpose, index, row, position in the row), computed with the
+// counter-based generator Philox4x32-10 (Salmon et al., 2011, "Parallel Random Numbers: As Easy as
+// 1, 2, 3"). So the numbers of training step k, or of image i of a sampling run, do not depend on
+// what was drawn before, nor on how a batch is cut into pieces.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,7 +14,7 @@
 
 namespace cdm {
 
-/// What a stream of numbers is for. Streams of different purposes are independent.
+/// What a stream of numbers is used for. Streams of different purposes are independent.
 enum class Purpose : std::uint64_t {
   parameters = 1,
   data_order,
@@ -27,37 +28,36 @@ enum class Purpose : std::uint64_t {
   dequantize,
 };
 
-/// A purpose that only one place in the program has, under a name of its own: an objective or a
-/// sampler that draws more than the ones above need not add to the list. Equal names are the same
-/// purpose; a name never clashes with an enumerator.
+/// A purpose that has a name but no enumerator, for an objective or a sampler that draws numbers of
+/// its own. Equal names give the same purpose. It is never equal to one of the enumerators.
 Purpose named_purpose(std::string_view name);
 
-/// One stream: `index` is the training step, or the number of the draw; rows are images.
-/// Both must be below 2^32.
+/// A stream of numbers. `index` is the training step or the number of the draw. A stream has rows,
+/// one per image. Index and row must be below 2^32 (c10::Error otherwise).
 struct RandomStream {
   std::uint64_t seed;
   Purpose purpose;
   std::uint64_t index = 0;
 };
 
-/// Standard normal numbers [rows, ...]. Row i of the result depends on the stream and on
-/// first_row + i only. Drawn in float32, then converted to the type in `options`.
+/// Standard normal numbers of shape [rows, ...]. Row i of the result is row first_row + i of the
+/// stream. They are drawn in float32, then converted to the type in `options`.
 at::Tensor normal(const RandomStream& stream, at::IntArrayRef shape,
                   const at::TensorOptions& options, std::int64_t first_row = 0);
 
-/// Uniform numbers in [0, 1), multiples of 2^-24; otherwise as normal().
+/// Uniform numbers in [0, 1): the multiples of 2^-24. Otherwise as normal().
 at::Tensor uniform(const RandomStream& stream, at::IntArrayRef shape,
                    const at::TensorOptions& options, std::int64_t first_row = 0);
 
-/// `count` uniform integers in 0..bound-1 (int64, CPU), bound at most 2^31, for the rows first_row,
-/// first_row + 1, ...
+/// Uniform integers in 0 .. bound-1, int64 [count] on the CPU, one for each of the rows first_row,
+/// first_row + 1, ... `bound` must be in 1 .. 2^31.
 at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t bound,
                     std::int64_t first_row = 0);
 
-/// A random order of 0..count-1 (int64, CPU).
+/// A random order of 0 .. count-1, int64 [count] on the CPU. ATen draws it, with derived_seed().
 at::Tensor permutation(const RandomStream& stream, std::int64_t count);
 
-/// A 64-bit seed for a generator of somebody else's.
+/// A 64-bit seed for the generator of a library.
 std::uint64_t derived_seed(const RandomStream& stream);
 
 }  // namespace cdm

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A function of tensors that is recorded once, as a CUDA graph, and replayed from then on:
-// thousands of launches become one. What it does may depend on the values of its tensors only.
+// A function of tensors that is recorded once as a CUDA graph and then replayed, so that thousands
+// of kernel launches become one. A replay repeats the same operations on new values: the function
+// must not decide anything on the host by the values of its tensors or by other state.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,18 +17,18 @@ class GraphRecorder {
  public:
   virtual ~GraphRecorder() = default;
 
-  /// Runs `work` once, keeping what it asks of the device, which does not do it yet. Throws when
-  /// something in it cannot be recorded.
+  /// Calls `work` and records the operations that it starts on the device, without running them.
+  /// Throws when one of them cannot be recorded.
   virtual void record(const std::function<void()>& work) = 0;
 
-  /// Does all that was recorded, on the same memory.
+  /// Runs the recorded operations. They read and write the same memory as when they were recorded.
   virtual void replay() = 0;
 };
 
 using MakeRecorder = std::function<std::unique_ptr<GraphRecorder>()>;
 
-/// CUDA graphs on `device`. A recorder throws std::runtime_error, when it is made, where this build
-/// has no part for them.
+/// Makes recorders of CUDA graphs on `device`. Making one throws std::runtime_error when
+/// libcdm-graphs.so cannot be loaded, as in a build without CUDA.
 MakeRecorder cuda_graphs(at::Device device);
 
 class Recorded {
@@ -37,9 +38,12 @@ class Recorded {
 
   Recorded(Function function, MakeRecorder make_recorder);
 
-  /// function(inputs). The first calls run it as it is, so that libraries make their choices; then
-  /// it is recorded. Inputs of other shapes run it as it is, and so do all once recording has
-  /// failed, of which a warning tells. Results are valid until the next call.
+  /// The results of function(inputs), valid until the next call.
+  ///
+  /// The first three calls in a row with inputs of the same shapes and types call the function, so
+  /// that libraries can choose and load their kernels. The fourth records it. That call, and later
+  /// ones with the same shapes and types, are replays; all others call the function. If recording
+  /// fails, a warning gives the reason, and from then on every call calls the function.
   Tensors operator()(const Tensors& inputs);
 
   /// Whether the last call was a replay.
@@ -50,9 +54,9 @@ class Recorded {
 
   Function function_;
   MakeRecorder make_recorder_;
-  std::unique_ptr<GraphRecorder> recorder_;  // null until there is a recording
-  Tensors inputs_, results_;                 // what it reads and writes
-  std::int64_t calls_ = 0;                   // with inputs of these shapes, before it
+  std::unique_ptr<GraphRecorder> recorder_;  // null before the recording
+  Tensors inputs_, results_;                 // the memory that the recording reads and writes
+  std::int64_t calls_ = 0;                   // in a row with inputs of these shapes, before it
   bool failed_ = false;
   bool replayed_ = false;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A diffusion model: a network, the noise schedule that it was made for, and a density where it has
-// one. Samplers ask for predict_noise; whatever needs log p_t asks density().
+// A diffusion model: a network, the noise schedule that it was made for, and a density if the
+// network predicts logits. Samplers call predict_noise(); code that needs log p_t calls density().
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,30 +15,30 @@
 
 namespace cdm {
 
-/// Shapes and types are those of density.h. Copies share the network.
+/// Shapes and types are those given in density.h. Copies of a model share the network.
 class Model {
  public:
-  /// The network is on its device and in its type by now. A null evaluator calls the network as it
-  /// is, on the whole batch.
+  /// The network must already be on its device and have its type. `evaluate` says how the network
+  /// is evaluated on a batch; when it is null, the network is called on the whole batch.
   Model(std::shared_ptr<Network> network, NoiseSchedule schedule,
         std::shared_ptr<const RowEvaluator> evaluate = nullptr);
 
-  /// The same network, evaluated in another way.
+  /// A model with the same network and another evaluator.
   Model with_evaluator(std::shared_ptr<const RowEvaluator> evaluate) const;
 
   const NoiseSchedule& schedule() const { return schedule_; }
   Network& network() const { return *network_; }
 
-  /// The noise eps in x at level t, [B, C, H, W], without a graph. With guidance w, (1 + w)
-  /// eps(x, t, labels) - w eps(x, t, null class). A classifier needs a forward and a backward pass
-  /// for it, a plain denoiser a forward pass; guidance doubles either.
+  /// The noise eps(x, t) in images x of level t: [B, C, H, W], detached. With guidance w, it is
+  /// (1 + w) eps(x, t, labels) - w eps(x, t, null class). A classifier needs a forward and a
+  /// backward pass, a plain denoiser one forward pass; guidance doubles both.
   at::Tensor predict_noise(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels = {},
                            double guidance = 0.0) const;
 
-  /// Whether the network predicts logits, so that it has a density.
+  /// Whether the model has a density: its network predicts logits.
   bool has_density() const { return density_.has_value(); }
 
-  /// Throws UserError when there is none.
+  /// Throws UserError when the model has no density.
   const Density& density() const;
 
  private:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A judge of classes that owes nothing to the models it judges: the nearest training images.
+// A nearest-neighbour classifier of images. It is independent of the models that it is used to
+// judge.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -8,8 +9,9 @@
 
 namespace cdm {
 
-/// The class of most of the k nearest of `images` [M, d] with labels int64 [M], by Euclidean
-/// distance, for each of `queries` [N, d]; among equals the smallest class. int64 [N]. 1 <= k <= M.
+/// The class, int64 [N], of each of `queries` [N, d]: the most frequent one among its k nearest
+/// `images` [M, d], 1 <= k <= M, by Euclidean distance. `labels`, int64 [M], are the classes of
+/// `images`. When several classes are equally frequent, the smallest is returned.
 at::Tensor nearest_class(const at::Tensor& queries, const at::Tensor& images,
                          const at::Tensor& labels, std::int64_t k);
 

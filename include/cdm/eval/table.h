@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Results in rows and columns: for a reader, as CSV and as JSON.
+// A table of results: printed for a reader, and written as CSV and as JSON.
 #pragma once
 
 #include <cstdint>
@@ -11,24 +11,26 @@
 
 namespace cdm {
 
-/// NaN stands for a figure that does not exist: "-" in print, nothing in CSV, null in JSON.
+/// The content of a cell. NaN means that there is no value: it is printed as "-", empty in CSV, and
+/// null in JSON.
 using Cell = std::variant<std::string, std::int64_t, double>;
 
 class Table {
  public:
   explicit Table(std::vector<std::string> columns) : columns_(std::move(columns)) {}
 
-  /// One cell per column.
+  /// Adds a row, which must have one cell per column.
   void add(std::vector<Cell> row);
 
   const std::vector<std::vector<Cell>>& rows() const { return rows_; }
 
-  /// Columns side by side, numbers with five significant digits.
+  /// Prints aligned columns, numbers with five significant digits.
   void print(std::ostream& out) const;
-  /// A line of names, then the rows. Every digit of a number. Throws std::runtime_error when the
-  /// file cannot be written.
+  /// Writes a line of column names, then the rows, numbers with all their digits. Throws
+  /// std::runtime_error when the file cannot be written.
   void write_csv(const std::filesystem::path& file) const;
-  /// An array with an object per row. Throws likewise.
+  /// Writes an array with one object per row. Throws std::runtime_error when the file cannot be
+  /// written.
   void write_json(const std::filesystem::path& file) const;
 
  private:

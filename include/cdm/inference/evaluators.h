@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Ways to evaluate a model on a batch: on all threads of a CPU, or by replaying a CUDA graph.
+// Evaluators of a model on a batch: with all threads of a CPU, or by replaying a CUDA graph.
 #pragma once
 
 #include <memory>
@@ -10,16 +10,16 @@
 
 namespace cdm {
 
-/// Shares the rows of a batch out among the threads of a CPU (device/parallel.h). On a GPU the
-/// whole batch is one piece.
+/// Divides the rows of a batch among the threads of a CPU (device/parallel.h). On a GPU it
+/// evaluates the whole batch at once.
 std::shared_ptr<const RowEvaluator> parallel_evaluator();
 
-/// Records the noise predictions of one model and replays them (device/recorded.h). Other questions
-/// are evaluated as parallel_evaluator() does. For one model, and one thread at a time.
+/// Records the evaluations that a model needs to predict noise, and replays them
+/// (device/recorded.h). Question::logits is evaluated as parallel_evaluator() does. An object
+/// serves one model, and may be called by one thread at a time.
 std::shared_ptr<const RowEvaluator> recorded_evaluator(MakeRecorder make_recorder);
 
-/// The evaluator that suits a device: recorded on a GPU where the configuration says cuda_graphs,
-/// parallel otherwise.
+/// recorded_evaluator() on a GPU with config.cuda_graphs, otherwise parallel_evaluator().
 std::shared_ptr<const RowEvaluator> evaluator_for(const RunConfig& config, at::Device device);
 
 }  // namespace cdm

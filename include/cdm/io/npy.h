@@ -12,9 +12,9 @@
 
 namespace cdm {
 
-/// Reads a .npy file of bool, uint8, int32, int64, float16, float32 or float64, little-endian, C or
-/// Fortran order, into a contiguous CPU tensor. Throws UserError, naming the file, when it is
-/// missing, truncated, longer than its header says, or of another type.
+/// Reads a .npy file into a contiguous CPU tensor. Types: bool, uint8, int32, int64, float16,
+/// float32, float64; little-endian, in C or Fortran order. Throws UserError, naming the file, when
+/// it cannot be read, is shorter or longer than its header says, or is of another type.
 at::Tensor read_npy(const std::filesystem::path& path);
 
 /// Writes an array of one of these types row by row, so that memory does not grow with it. The file
@@ -23,9 +23,9 @@ class NpyWriter {
  public:
   NpyWriter(std::filesystem::path path, at::ScalarType type, std::vector<std::int64_t> shape);
 
-  /// Appends rows along the first dimension: [n, ...] with the type and trailing shape announced.
+  /// Appends `rows` [n, ...], whose type and other dimensions are those of the constructor.
   void append(const at::Tensor& rows);
-  /// Gives the file its name. All rows must have come.
+  /// Completes the file. All shape[0] rows must have been appended.
   void close();
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// PyTorch's .pth files, as torch.save writes them since 1.6 (a zip archive with a pickle in it),
-// read without running anything: what a file may ask for is a short list of containers, numbers,
-// text and tensors.
+// PyTorch's .pth files, as torch.save writes them since PyTorch 1.6: a zip archive with a pickle in
+// it. Unpickling in Python runs code that the file names. This reader runs none: a file may contain
+// only lists, tuples, dicts, numbers, text and tensors, and anything else is an error.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,7 +20,7 @@ struct TorchList;
 struct TorchDict;
 using TorchKey = std::variant<std::int64_t, std::string>;
 
-/// One object of such a file. Lists and dicts are shared between copies and never change.
+/// One object of such a file. Copies share their lists and dicts, which cannot be changed.
 class TorchValue {
  public:
   TorchValue() = default;  // None
@@ -35,8 +35,8 @@ class TorchValue {
   TorchValue(TorchDict value);
 
   bool is_none() const { return std::holds_alternative<std::monostate>(value_); }
-  /// The value, when it is a T: bool, std::int64_t, double, std::string, at::Tensor, TorchList or
-  /// TorchDict. Null when it is something else.
+  /// Points to the value if its type is T (bool, std::int64_t, double, std::string, at::Tensor,
+  /// TorchList or TorchDict); otherwise null.
   template <class T>
   const T* get() const {
     if constexpr (std::is_same_v<T, TorchList> || std::is_same_v<T, TorchDict>) {
@@ -53,30 +53,32 @@ class TorchValue {
       value_;
 };
 
-/// A list, or a tuple (torch.Size is one).
+/// A list, or a tuple (a torch.Size becomes a tuple).
 struct TorchList {
   std::vector<TorchValue> items;
   bool is_tuple = false;
 };
 
-/// A dict, or an OrderedDict, whose keys are numbers and text, in their order. No key comes twice.
+/// A dict or an OrderedDict. Keys are whole numbers or text, unique, and in the file's order.
 struct TorchDict {
   std::vector<std::pair<TorchKey, TorchValue>> items;
   bool is_ordered = false;
 
-  /// The value of that key, or null.
+  /// The value of `key`, or null when there is none.
   const TorchValue* find(const TorchKey& key) const;
 };
 
-/// Reads a .pth file; tensors are on the CPU, and share memory where they did when saved. Throws
-/// UserError, naming the file, when it is damaged, of the old format without a zip archive, or asks
-/// for anything outside the list: Python objects and functions, tensors that repeat elements.
+/// Reads a .pth file. Tensors are on the CPU; those that shared memory when they were saved share
+/// memory here. Throws UserError, naming the file, when it cannot be read, is damaged, is of the
+/// format before PyTorch 1.6, or contains something that is not read: other Python objects and
+/// functions, or tensors that repeat elements of their storage (expanded ones).
 TorchValue read_torch(const std::filesystem::path& path);
 
-/// The same of a file's bytes; messages begin with `source`.
+/// Parses the bytes of such a file. Messages begin with `source`.
 TorchValue parse_torch(std::string bytes, const std::string& source);
 
-/// Writes a file that torch.load(path, weights_only=True) opens: beside `path`, then renamed.
+/// Writes a file that torch.load(path, weights_only=True) opens: under a temporary name beside
+/// `path`, then renamed.
 void write_torch(const std::filesystem::path& path, const TorchValue& value);
 
 }  // namespace cdm

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The layers that networks are made of: parameters and how they act. Parameters are converted to
-// their input's type, so that a bf16 body keeps float32 master weights.
+// The layers that networks are made of. A layer holds its parameters, and operator() applies it.
+// Parameters are converted to the type of the input, so that a network can compute in bf16 while
+// its weights stay float32.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -14,16 +15,18 @@
 
 namespace cdm {
 
-/// Registers named parameters, one after the other, with PyTorch's default initial values.
-/// The n-th parameter's numbers are derived from (seed, n).
+/// Adds parameters to the list `parameters`, one after the other. The random initial values of the
+/// n-th parameter are derived from (seed, n).
 class ParameterMaker {
  public:
   ParameterMaker(NamedTensors& parameters, std::uint64_t seed)
       : parameters_(parameters), seed_(seed) {}
 
   at::Tensor constant(const std::string& name, at::IntArrayRef shape, double value);
+  /// Standard normal: PyTorch's default for embeddings.
   at::Tensor normal(const std::string& name, at::IntArrayRef shape);
-  /// Uniform in (-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for convolutions and linears.
+  /// Uniform in (-1/sqrt(fan_in), 1/sqrt(fan_in)): PyTorch's default for convolutions and linear
+  /// layers.
   at::Tensor uniform(const std::string& name, at::IntArrayRef shape, std::int64_t fan_in);
 
  private:
@@ -33,7 +36,8 @@ class ParameterMaker {
   std::uint64_t seed_;
 };
 
-/// [B, in, H, W] -> [B, out, H', W'], with a square kernel and zero padding on every side.
+/// A convolution [B, in, H, W] -> [B, out, H', W'] with a square kernel and `padding` zeros on each
+/// side.
 struct Conv2d {
   Conv2d() = default;
   Conv2d(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out,
@@ -44,7 +48,7 @@ struct Conv2d {
   std::int64_t stride = 1, padding = 0;
 };
 
-/// [B, in] -> [B, out]
+/// A linear layer [B, in] -> [B, out].
 struct Linear {
   Linear() = default;
   Linear(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out);
@@ -53,8 +57,8 @@ struct Linear {
   at::Tensor weight, bias;  // [out, in], [out]
 };
 
-/// The head of a classifier of noise levels: a linear layer, "linear_layer", whose outputs are
-/// summed cumulatively over the levels. [B, in] -> the logits f [B, K].
+/// The head of a classifier of noise levels: features [B, in] -> logits f [B, K]. A linear layer,
+/// "linear_layer", predicts the differences between neighbouring levels; f is their cumulative sum.
 struct LevelHead {
   LevelHead() = default;
   LevelHead(ParameterMaker& make, std::int64_t in, std::int64_t levels);
@@ -63,12 +67,13 @@ struct LevelHead {
   Linear linear;
 };
 
-/// Sines and cosines of t at `width` / 2 frequencies from 1 to 1/10000 each: t int64 [B] ->
-/// [B, width] like `like` (Ho et al., 2020; an odd width ends in a zero).
+/// The time embedding of Ho et al. (2020): t int64 [B] -> [B, width] in the type and on the device
+/// of `like`. It holds the sines of t at width / 2 frequencies, which fall geometrically from 1 to
+/// 1/10000 per level, then the cosines; for an odd width, a zero follows.
 at::Tensor time_embedding(const at::Tensor& t, std::int64_t width, const at::TensorOptions& like);
 
-/// Group normalisation with 32 groups (fewer, of about four channels or more, for widths that 32
-/// does not divide), eps 1e-6.
+/// Group normalisation of [B, channels, H, W], eps 1e-6. There are 32 groups where 32 divides the
+/// number of channels, else fewer, of at least about four channels each.
 struct GroupNorm {
   GroupNorm() = default;
   GroupNorm(ParameterMaker& make, const std::string& name, std::int64_t channels);
@@ -80,16 +85,18 @@ struct GroupNorm {
   std::int64_t groups = 1;
 };
 
-/// norm, SiLU, conv, (+ class embedding), norm, SiLU, dropout, conv, + shortcut.
+/// A residual block: shortcut(x) + conv2(dropout(SiLU(norm2(conv1(SiLU(norm1(x))) + embedding)))).
+/// The embedding is that of class and time.
 struct ResBlock {
-  /// embedding_channels = 0: no class embedding.
+  /// embedding_channels = 0: no embedding.
   ResBlock(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out,
            std::int64_t embedding_channels, double dropout);
-  /// x [B, in, H, W], embedding [B, embedding_channels] after its SiLU, or undefined; masks null
-  /// outside training.
+  /// x [B, in, H, W] -> [B, out, H, W]. `embedding` is [B, embedding_channels], after its SiLU, or
+  /// undefined. `masks` is null outside training: no dropout.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& embedding,
                         DropoutMasks* masks) const;
-  /// The block's dropout layer, for images of `size` pixels a side; none where dropout is 0.
+  /// Appends the block's dropout layer to `sites`, for inputs of `size` x `size` pixels; nothing
+  /// when dropout is 0.
   void add_dropout_site(std::int64_t size, std::vector<DropoutSite>& sites) const;
 
   GroupNorm norm1, norm2;
@@ -99,7 +106,7 @@ struct ResBlock {
   double dropout;
 };
 
-/// Single-head self-attention over the pixels, with a residual connection.
+/// Single-head self-attention over the pixels of [B, channels, H, W], with a residual connection.
 struct AttentionBlock {
   AttentionBlock(ParameterMaker& make, const std::string& name, std::int64_t channels);
   at::Tensor operator()(const at::Tensor& x) const;

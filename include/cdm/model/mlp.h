@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// A small fully connected network for studies in few dimensions: model.channels is the hidden width
-// and model.res_blocks the number of hidden layers. model.fourier_features octaves of sines and
-// cosines of each pixel can be added to its input (Tancik et al., arXiv:2006.10739; for likelihoods
-// Kingma et al., arXiv:2107.00630): without them it is slow to learn a density with edges.
+// A small fully connected network for studies in few dimensions. It has model.res_blocks hidden
+// layers of width model.channels.
+//
+// With model.fourier_features = n, sin(2^k pi x) and cos(2^k pi x), k = 0..n-1, of each pixel x are
+// added to its input (Tancik et al., arXiv:2006.10739; for likelihoods Kingma et al.,
+// arXiv:2107.00630). Without them, the network is slow to learn a density with sharp edges.
 #pragma once
 
 #include <vector>
@@ -19,14 +21,15 @@ class Mlp final : public Network {
  private:
   at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                      DropoutMasks* masks) const override;
-  at::Tensor features(const at::Tensor& x) const;  // [B, (1 + 2 octaves) d], d = C H W
+  /// The input of the first layer: pixels and their Fourier features, [B, (1 + 2 n) d], d = C H W.
+  at::Tensor features(const at::Tensor& x) const;
 
-  std::int64_t octaves_;  // frequencies pi, 2 pi, 4 pi, ... per unit of a pixel's value
+  std::int64_t octaves_;  // n: the angular frequencies are pi, 2 pi, 4 pi, ... per unit of a pixel
   std::vector<Linear> hidden_;
-  LevelHead head_;              // of logits
-  Linear noise_;                // of noise, [d], "noise_layer"
-  Linear time_;                 // of noise: the time embedding, added after the first layer
-  at::Tensor label_embedding_;  // [num_classes + 1, width], added after the first layer
+  LevelHead head_;              // predicts logits: the output layer
+  Linear noise_;                // predicts noise: the output layer, "noise_layer", [B, d]
+  Linear time_;                 // predicts noise: of the time embedding, added after layer 1
+  at::Tensor label_embedding_;  // [num_classes + 1, width], added after layer 1
 };
 
 }  // namespace cdm

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What all networks have in common: named parameters, their device and type, and one forward pass.
+// The interface of all networks: named parameters, their device and type, and one forward pass.
 //
 // A network predicts one of two things (model.predicts in the configuration):
-//   logits  images -> one logit f[t] for each noise level: a classification diffusion model
+//   logits  images -> one logit f[t] per noise level t: a classification diffusion model
 //   noise   noisy images and their levels -> the noise in them: the plain denoiser of Ho et al.
 //           (2020), which the paper compares with
 #pragma once
@@ -20,17 +20,17 @@
 
 namespace cdm {
 
-/// What a network must know of the data and of the noise schedule.
+/// What the data and the noise schedule fix about a network.
 struct NetworkShape {
-  std::int64_t channels;    // C, of the images
+  std::int64_t channels;    // C, channels of the images
   std::int64_t image_size;  // H = W, in pixels
   std::int64_t levels;      // K, number of noise levels
 };
 
 class Network {
  public:
-  /// num_classes = 0 makes an unconditional network. A class-conditional one has num_classes + 1
-  /// classes: the last one, null_class(), stands for "no class given".
+  /// num_classes = 0 makes an unconditional network. A class-conditional network has one class
+  /// more than the data: the last one, null_class(), stands for "no class given".
   Network(Prediction predicts, NetworkShape shape, std::int64_t num_classes)
       : predicts_(predicts), shape_(shape), num_classes_(num_classes) {}
   virtual ~Network() = default;
@@ -45,40 +45,40 @@ class Network {
 
   /// The prediction for images x [B, C, H, W]:
   ///   predicts() == logits: the logits f, [B, K]; t is not used
-  ///   predicts() == noise: the noise in x, [B, C, H, W], where t int64 [B] holds the images'
-  ///   levels
-  /// labels int64 [B] are classes in 0..num_classes; undefined ones mean the null class. Dropout
-  /// acts where `masks` are given, that is in training.
+  ///   predicts() == noise: the noise in x, [B, C, H, W]; t, int64 [B], holds the levels of x
+  /// `labels`, int64 [B], are classes in 0..num_classes; an undefined tensor means the null class
+  /// for every image. Dropout acts only where `masks` are given, that is in training.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                         DropoutMasks* masks = nullptr) const;
 
   /// The dropout layers in the order in which a forward pass reaches them.
   virtual std::vector<DropoutSite> dropout_sites() const { return {}; }
 
-  /// Parameters under the authors' names, in the authors' order of registration.
+  /// The parameters by the names and in the order that they have in the authors' code.
   const NamedTensors& parameters() const { return parameters_; }
   std::int64_t parameter_count() const;
 
-  /// Device and type of the parameters, and so of the images to give it.
+  /// Device and type of the parameters. Images must have the same.
   virtual at::TensorOptions options() const;
 
-  /// UNets compute in their parameters' type unless another one (bf16) is set here for what lies
-  /// between the first layer and the last features.
+  /// Sets the type (bf16) in which the body of a UNet computes, from its first convolution to the
+  /// features before its head. Without this call it is the type of the parameters. Networks without
+  /// a body ignore it.
   void set_body_type(at::ScalarType type) { body_type_ = type; }
 
   void set_requires_grad(bool requires_grad);
   void to(at::Device device, at::ScalarType type);
 
-  /// Copies values by name. Throws UserError, naming `source` and the first few names at fault,
-  /// unless names and shapes are exactly this network's.
+  /// Copies the values of `weights`, matched by name, into the parameters. Throws UserError, naming
+  /// `source` and the first few wrong names, unless names and shapes are exactly this network's.
   void load(const NamedTensors& weights, const std::string& source);
 
  protected:
-  /// operator() with labels filled in: defined for a class-conditional network.
+  /// Implements operator(). For a class-conditional network, `labels` is always defined.
   virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                              DropoutMasks* masks) const = 0;
 
-  /// The type to compute in.
+  /// The type in which the body of the network computes.
   at::ScalarType body_type() const;
 
   NamedTensors parameters_;
@@ -90,8 +90,9 @@ class Network {
   at::ScalarType body_type_ = at::ScalarType::Undefined;  // Undefined: the parameters' own
 };
 
-/// The network that `config` describes, on the CPU in float32, with PyTorch's default random
-/// initial values derived from `seed`. Throws UserError for widths and sizes that do not fit.
+/// The network that `config` describes, on the CPU, in float32. Its initial values have PyTorch's
+/// default distributions and are derived from `seed`. Throws UserError when shape.image_size does
+/// not suit the number of resolutions of a UNet.
 std::unique_ptr<Network> make_network(const ModelConfig& config, const NetworkShape& shape,
                                       std::uint64_t seed);
 

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 // The UNet of DDPM (Ho et al., 2020) with one of two heads.
 //
-//   predicts logits  the paper's classifier: no time layers, a pooled linear head with one output
-//                    per noise level. A class embedding enters where DDPM's time embedding does.
-//   predicts noise   DDPM's own network: a time embedding, and a head of the size of the image. The
-//                    class embedding is added to the time embedding.
+//   predicts logits  the paper's classifier: no time embedding; features are averaged over the
+//                    pixels, and a linear head has one output per noise level. A class embedding
+//                    takes the place of DDPM's time embedding.
+//   predicts noise   DDPM's own network: a time embedding, and an output of the size of the image.
+//                    A class embedding is added to the time embedding.
 #pragma once
 
 #include "cdm/model/unet_body.h"
@@ -13,7 +14,7 @@ namespace cdm {
 
 class UNet final : public Network {
  public:
-  /// Throws UserError when the image size cannot be halved once per resolution.
+  /// Throws UserError when the image size cannot be halved between all resolutions.
   UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
 
   std::vector<DropoutSite> dropout_sites() const override { return body_.dropout_sites(); }
@@ -21,14 +22,14 @@ class UNet final : public Network {
  private:
   at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                      DropoutMasks* masks) const override;
-  /// The input of the residual blocks, [B, 4 channels]; undefined where there is neither class nor
-  /// time.
+  /// The embedding that the residual blocks add, [B, 4 channels]; undefined when the network has
+  /// neither classes nor levels as input.
   at::Tensor embed(const at::Tensor& t, const at::Tensor& labels) const;
 
   Embedding embedding_;
   UNetBody body_;
   Conv2d conv_out_;
-  LevelHead head_;              // of logits
+  LevelHead head_;              // predicts logits: the output layer
   at::Tensor label_embedding_;  // [num_classes + 1, channels]
 };
 

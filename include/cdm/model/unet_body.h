@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The UNet of DDPM (Ho et al., 2020) up to its last normalisation, and the small network that turns
-// the embedding of class and time into the input of its residual blocks.
+// The UNet of DDPM (Ho et al., 2020) without its head, and the small network that transforms the
+// embedding of class and time for its residual blocks.
 #pragma once
 
 #include <vector>
@@ -10,8 +10,8 @@
 
 namespace cdm {
 
-/// linear, SiLU, linear, SiLU: [B, in] -> [B, width]. In the authors' network every residual block
-/// takes the SiLU of the embedding again; here it is taken once for all of them.
+/// Linear layer, SiLU, linear layer, SiLU: [B, in] -> [B, width]. The authors' residual blocks each
+/// apply the last SiLU themselves; here it is applied once for all of them.
 struct Embedding {
   Embedding() = default;
   Embedding(ParameterMaker& make, std::int64_t in, std::int64_t width);
@@ -23,18 +23,18 @@ struct Embedding {
 class UNetBody {
  public:
   UNetBody() = default;
-  /// Registers "conv_in" to "norm_out". embedding_channels = 0: blocks without an embedding.
-  /// Throws UserError when the image size cannot be halved once per resolution.
+  /// Registers the parameters "conv_in" to "norm_out". embedding_channels = 0: the blocks have no
+  /// embedding. Throws UserError when the image size cannot be halved between all resolutions.
   UNetBody(ParameterMaker& make, const ModelConfig& config, const NetworkShape& shape,
            std::int64_t embedding_channels);
 
-  /// images [B, C, H, W], embedding [B, embedding_channels] or undefined -> features
-  /// [B, feature_channels, H, W] in the type `body`, normalised and through SiLU. Dropout acts
-  /// where `masks` are given.
+  /// images [B, C, H, W] and embedding [B, embedding_channels] (or undefined) -> features
+  /// [B, feature_channels, H, W], after the last normalisation and SiLU. Computes in the type
+  /// `body`. Dropout acts only where `masks` are given.
   at::Tensor operator()(const at::Tensor& images, at::Tensor embedding, DropoutMasks* masks,
                         at::ScalarType body) const;
 
-  /// The dropout layers in the order of operator().
+  /// The dropout layers, in the order in which operator() applies them.
   std::vector<DropoutSite> dropout_sites() const;
 
   std::int64_t feature_channels() const { return norm_out_.weight.size(0); }
@@ -43,16 +43,16 @@ class UNetBody {
   struct Resolution {
     std::vector<ResBlock> blocks;
     std::vector<AttentionBlock> attention;  // one per block, or none
-    Conv2d resample;                        // down- or upsampling; undefined weight at the end
+    Conv2d resample;                        // to the next resolution; no weight in the last one
   };
   struct Middle {
-    std::vector<ResBlock> blocks;  // two, with the attention between them
-    std::vector<AttentionBlock> attention;
+    std::vector<ResBlock> blocks;           // two,
+    std::vector<AttentionBlock> attention;  // and one attention block between them
   };
 
   NetworkShape shape_;
   Conv2d conv_in_;
-  std::vector<Resolution> down_, up_;  // up_ from the finest resolution to the coarsest
+  std::vector<Resolution> down_, up_;  // each from the finest resolution to the coarsest
   Middle middle_;
   GroupNorm norm_out_;
 };

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT
-// This project's own CUDA kernels (own_cuda_kernels in the configuration): random numbers drawn on
-// the device, and group normalisation with SiLU. Without them, random numbers are drawn on the host
-// and copied (dropout masks are drawn on the device by ATen), and ATen normalises.
+// This project's own CUDA kernels (key own_cuda_kernels): random numbers, and group normalisation
+// with or without SiLU. Without them, random numbers are drawn on the CPU and copied (dropout masks
+// are drawn on the GPU by ATen), and ATen does the normalisation.
 #pragma once
 
 #include <c10/core/Device.h>
 
 namespace cdm {
 
-/// Turns the kernels on or off for this process. Before they are turned on, one launch of each kind
-/// is compared with its known result on `device`. Where a kernel cannot run (a build without CUDA)
-/// or its result is wrong, a warning says so and the kernels stay off. They are never on for a CPU.
+/// Turns the kernels on or off for this process. Before they are turned on, the random numbers and
+/// the forward pass of the normalisation are tried on `device`. If one of them cannot be launched
+/// (as in a build without CUDA) or gives a wrong result, a warning says so and the kernels stay
+/// off. They also stay off when `device` is the CPU.
 void use_own_cuda_kernels(bool on, at::Device device);
 
 }  // namespace cdm

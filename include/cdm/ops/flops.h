@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Counts the arithmetic of a forward pass: two floating-point operations for each multiplication
-// with an addition in convolutions, linear layers and attention. All else is small beside them.
+// Counts the floating-point operations of forward passes. A multiplication with an addition counts
+// as two. Only convolutions, linear layers and attention are counted; the rest is small in
+// comparison.
 #pragma once
 
 #include <atomic>
@@ -8,7 +9,8 @@
 
 namespace cdm::ops {
 
-/// Counts while it lives, what all threads do. At most one at a time.
+/// Counts the forward passes of all threads while the object exists. Only one object may exist at a
+/// time (c10::Error otherwise).
 class FlopCounter {
  public:
   FlopCounter();
@@ -18,7 +20,7 @@ class FlopCounter {
 
   std::int64_t flop() const { return flop_; }
 
-  /// Called by the operations; does nothing where nobody counts.
+  /// Called by the operations. Does nothing when there is no counter.
   static void add(std::int64_t flop);
 
  private:

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Twice-differentiable building blocks. Each may be differentiated with respect to every tensor
-// argument, and that gradient once more; one that cannot be differentiated a third time throws when
-// asked to. Fused versions stand in for their plain twins (cdm::reference) where they exist: the
-// convolution and the concatenation everywhere, the normalisation on the CPU, and on a GPU with
-// own_cuda_kernels. set_fused(false) (in a configuration,
-// operations: plain) selects the twins everywhere.
+// Twice-differentiable building blocks of networks. Each has a gradient with respect to every
+// tensor argument, and that gradient can be differentiated once more. An operation without a third
+// derivative throws when it is asked for one.
+//
+// An operation may have two versions: a plain one, made of ATen's operations (cdm::reference), and
+// a fused one, which is faster and whose derivatives are written out. The fused versions are used
+// by default: for the convolution and the concatenation everywhere, for the normalisation in
+// float32 and float64 on the CPU, and on a GPU with own_cuda_kernels. set_fused(false) (in a
+// configuration, operations: plain) selects the plain versions. Attention has only a plain version.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -13,30 +16,34 @@
 
 namespace cdm::ops {
 
-/// x [B, in, H, W], weight [out, in, k, k], bias [out] -> [B, out, H', W']
+/// Convolution: x [B, in, H, W], weight [out, in, k, k], bias [out] -> [B, out, H', W'] with
+/// H' = (H + 2 padding - k) / stride + 1, rounded down, and W' likewise.
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding);
 
-/// Group normalisation of x [B, C, H, W] with learned scale and shift [C], then SiLU.
+/// Group normalisation (Wu and He, 2018) of x [B, C, H, W] with scale `weight` [C] and shift `bias`
+/// [C], then SiLU(u) = u sigmoid(u). `groups` must divide C; `eps` is added to the variance.
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps);
 
-/// Group normalisation alone.
+/// Group normalisation without SiLU.
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
 
-/// a [B, C, H, W] and b [B, D, H, W] -> [B, C + D, H, W]
+/// Concatenation: a [B, C, H, W] and b [B, D, H, W] -> [B, C + D, H, W].
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
 
-/// q, k, v [B, C, H, W] -> [B, C, H, W]: softmax over pixels of q.k / sqrt(C), applied to v.
+/// Attention with one head between the pixels of an image: q, k, v [B, C, H, W] -> [B, C, H, W].
+/// Each output pixel is the mean of all pixels of v, weighted by the softmax of q.k / sqrt(C).
 at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
 
-/// Whether this process uses the fused versions. It does until it is told otherwise.
+/// Whether this process uses the fused versions. True until set_fused(false).
 bool fused();
 void set_fused(bool fused);
 
 }  // namespace cdm::ops
 
+/// The plain versions, which tests compare the fused ones with.
 namespace cdm::reference {
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// A training state on disk: weights, their moving average, Adam's moments, and the step counter.
+// Checkpoints: a training state on disk.
 //
-// A checkpoint is a folder step-00001000/ with model.safetensors, ema.safetensors,
-// optimizer.safetensors and state.json; the last holds the step, the format's version, the size and
-// CRC-32 of the others, and its own CRC-32. It is written beside its final name and renamed, so a
-// folder with that name is whole.
+// A checkpoint is a folder step-00001000/ with model.safetensors (weights), ema.safetensors (their
+// moving average), optimizer.safetensors (Adam's moments) and state.json, which holds the counters,
+// the version of the format, the size and CRC-32 of the other files, and its own CRC-32. The folder
+// is written under a temporary name and then renamed, so that a folder with the final name is
+// complete.
 #pragma once
 
 #include <cstdint>
@@ -16,26 +17,28 @@
 
 namespace cdm {
 
-/// "step-00001000"
+/// The name of the checkpoint of step 1000: "step-00001000".
 std::string checkpoint_name(std::int64_t step);
 
-/// Writes `folder`/step-N, replacing one of the same step, which stays until the new one is there.
-/// Throws std::runtime_error naming the
-/// path and reason; nothing half-written is left behind.
+/// Writes `folder`/step-N and returns its path. A checkpoint of the same step is removed once the
+/// new one is complete. Throws std::runtime_error, naming the path and the reason; an incomplete
+/// checkpoint is removed.
 std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
                                        const TrainingState& checkpoint);
 
-/// Reads one checkpoint folder, on the CPU. Throws UserError, naming the file, when something is
-/// missing, of a newer format or damaged (size or CRC).
+/// Reads the checkpoint folder `path`, on the CPU. Throws UserError, naming the file, when a file
+/// is missing, has another format or is damaged (its size or CRC-32 is wrong).
 TrainingState read_checkpoint(const std::filesystem::path& path);
 
-/// Only the weights that sampling and scoring need: the moving average, or the model's own.
+/// Reads only the weights of a checkpoint: their moving average if `average`, else the weights of
+/// the last step. Throws UserError as read_checkpoint() does.
 NamedTensors read_weights(const std::filesystem::path& path, bool average);
 
-/// The step that the name of a listed checkpoint says.
+/// The step in the name of a checkpoint that list_checkpoints() returned.
 std::int64_t step_of(const std::filesystem::path& path);
 
-/// The checkpoints in `folder`, oldest first; none when there is no such folder.
+/// The checkpoint folders in `folder`, lowest step first; empty when `folder` does not exist. They
+/// may be damaged.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder);
 
 }  // namespace cdm

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A trained model, ready for sampling and scoring.
+// Loads a trained model for sampling and scoring.
 #pragma once
 
 #include <optional>
@@ -14,11 +14,11 @@ namespace cdm {
 
 struct LoadOptions {
   std::string path;                     // run directory or checkpoint folder
-  std::vector<std::string> overrides;   // section.key=value over the run's configuration
-  std::string device;                   // "" = the configuration's
-  std::optional<Arithmetic> precision;  // empty = the configuration's
-  int local_rank = 0;                   // the GPU that "auto" and "cuda" mean
-  bool average = true;                  // the moving average of the weights, or the last ones
+  std::vector<std::string> overrides;   // section.key=value, applied to the run's configuration
+  std::string device;                   // "" = as in the configuration
+  std::optional<Arithmetic> precision;  // empty = as in the configuration
+  int local_rank = 0;                   // number of the GPU that "auto" and "cuda" stand for
+  bool average = true;                  // load the weights' moving average, not the last weights
 };
 
 struct LoadedModel {
@@ -26,11 +26,12 @@ struct LoadedModel {
   ModelFiles files;
   Model model;
 
-  /// Its density. Throws UserError, naming the checkpoint, when it is a plain denoiser.
+  /// The model's density. Throws UserError, naming the checkpoint, for a plain denoiser.
   const Density& density() const;
 };
 
-/// Throws UserError for what is not a model, is damaged, or does not fit its configuration.
+/// Throws UserError when there is no model at options.path, when it is damaged, or when it does not
+/// fit its configuration.
 LoadedModel load_model(const LoadOptions& options);
 
 }  // namespace cdm

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The numbers of a run: averaged over steps, then written to metrics.jsonl and TensorBoard.
+// The metrics of a run: averages over steps, which are written to metrics.jsonl and TensorBoard.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,25 +16,27 @@
 
 namespace cdm {
 
+/// Names and values, in the order in which they are written.
 using Metrics = std::vector<std::pair<std::string, double>>;
 
-/// A step that changed nothing, because its loss or gradient was NaN or infinite.
+/// A step that was skipped, because its loss or gradient was NaN or infinite.
 struct SkippedStep {
-  std::int64_t step;  // 0, 1, ...
+  std::int64_t step;  // counted from 0
   Metrics values;     // "loss" and its terms, then "gradient_norm"
 };
 
-/// Averages what steps report. Reports are kept on their device until somebody asks, so that steps
-/// need not wait for the host; then they are read in one copy.
+/// Averages the reports of steps. Reports stay on their device until a result is asked for, and are
+/// then read in one copy, so that a step does not wait for the device.
 class RunningMeans {
  public:
+  /// `step` is counted from 0.
   void add(const StepReport& report, std::int64_t step);
 
-  /// Steps that were skipped, since the last call, oldest first. Waits for the device.
+  /// The steps skipped since the last call of take_skipped(), oldest first. Waits for the device.
   std::vector<SkippedStep> take_skipped();
 
-  /// Means of the loss, its terms and gradient_norm over the other steps since the last call; empty
-  /// where there were none. Waits for the device.
+  /// The means of "loss", its terms and "gradient_norm" over the steps since the last call of
+  /// take() that were not skipped; empty when there were none. Waits for the device.
   Metrics take();
 
  private:
@@ -53,12 +55,14 @@ class RunningMeans {
 
 class MetricsWriter {
  public:
-  /// Goes on with the run's files after `step`: lines of later steps are dropped.
+  /// Opens the run's files to continue after `step`. Lines of later steps are removed from
+  /// metrics.jsonl, and TensorBoard no longer shows them.
   MetricsWriter(const RunDir& run, std::int64_t step);
 
-  /// One line {"step": ..., name: value, ...}, and one scalar each.
+  /// Adds a line {"step": ..., name: value, ...} to metrics.jsonl, and a scalar per value to
+  /// TensorBoard. Throws std::runtime_error when that fails.
   void write(std::int64_t step, const Metrics& values);
-  /// A picture [C, H, W] that is already in `png`.
+  /// Adds to TensorBoard the picture in the file `png`. `shape` is its [C, H, W].
   void image(std::int64_t step, const std::string& tag, const std::filesystem::path& png,
              at::IntArrayRef shape);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One training step, looked at closely: what is written of a step whose numbers are not finite, and
-// that step taken again.
+// Finding out why the numbers of a training step are NaN or infinite: a record of each skipped
+// step, and a replay of one step with details.
 #pragma once
 
 #include <cstdint>
@@ -9,24 +9,28 @@
 
 #include "cdm/config/config.h"
 #include "cdm/diffusion/schedule.h"
-#include "cdm/run/run_dir.h"
 #include "cdm/run/metrics.h"
+#include "cdm/run/run_dir.h"
 
 namespace cdm {
 
-/// Adds a line of JSON to `file`: step (1, 2, ...: the number for --replay-step), seed, how many
-/// images of the batch were at each level, and the loss, its terms and gradient_norm, as text where
-/// they are not finite.
+/// Adds a line of JSON about a skipped step to `file`: step (counted from 1, as for --replay-step),
+/// seed, levels (the number of images of the batch at each level), loss, its terms and
+/// gradient_norm. NaN and infinity are written as text. Throws std::runtime_error when the file
+/// cannot be written.
 void write_skipped_step(const std::filesystem::path& file, const RunConfig& config,
                         const Objective& objective, const NoiseSchedule& schedule,
                         const SkippedStep& step);
 
-/// Takes step `number` (1, 2, ...) of the run again: from its newest whole checkpoint before that
-/// step, or from the beginning, through the steps between, with the very numbers of the run (on the
-/// same device, with equal threads). Prints to `out`, one "name value" a line: step, seed,
-/// from_step, loss and its terms, gradient_norm, learning_rate, levels ("t:images" ...), and where
-/// something is not finite the rows of the batch and the parameters where it occurs. Changes
-/// nothing on disk. Throws UserError when there is no such run, or its configuration is another.
+/// Computes step `number` (counted from 1) of the run again. It starts at the newest undamaged
+/// checkpoint before that step, or at the beginning, and takes the steps between. On the same
+/// device and with the same number of threads, all numbers are those of the run.
+///
+/// Prints one "name value" per line to `out`: step, seed, from_step, loss and its terms,
+/// gradient_norm, learning_rate, levels ("t:images" ...). If loss or gradient is NaN or infinite,
+/// it also prints bad_gradient, for each parameter whose gradient is not finite, and bad_row, for
+/// each row of the batch whose own loss or gradient is not. Changes nothing on disk. Throws
+/// UserError when there is no run in `run`, or it was started with another configuration.
 void replay_step(const RunConfig& config, const RunDir& run, at::Device device, std::int64_t number,
                  std::ostream& out);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The folder of a run: config.yaml (every value resolved), checkpoints/step-N/, metrics.jsonl,
-// tensorboard/, samples/, log.txt.
+// The folder of a run, and the files in it: config.yaml (with every value), checkpoints/step-N/,
+// metrics.jsonl, skipped_steps.jsonl, tensorboard/, samples/, log.txt.
 #pragma once
 
 #include <cstdint>
@@ -30,32 +30,33 @@ class RunDir {
 
   bool has_config() const;
 
-  /// Writes config.yaml. Creates the folder where there is none.
+  /// Writes config.yaml. Creates the folder if it does not exist.
   void save_config(const RunConfig& config) const;
 
-  /// Saves a checkpoint and removes the oldest ones beyond the newest `keep` (0 = keeps all).
+  /// Writes a checkpoint, then removes all but the newest `keep` ones (0 = removes none).
   void save(const TrainingState& checkpoint, std::int64_t keep) const;
 
   static constexpr std::int64_t kAnyStep = std::numeric_limits<std::int64_t>::max();
 
-  /// The newest checkpoint that is whole, of a step before `before`, with a warning for each
-  /// damaged one passed over. Empty when there is none at all; where any step would do, throws
-  /// UserError when there are some but none is whole.
+  /// Reads the newest undamaged checkpoint of a step before `before`. Logs a warning for each
+  /// damaged one that it tries. Returns nothing when there is none. With kAnyStep, throws UserError
+  /// when there are checkpoints but all are damaged.
   std::optional<TrainingState> newest_checkpoint(std::int64_t before = kAnyStep) const;
 
-  /// Before a run goes on from `step`: gives checkpoints of later steps, which must be damaged, a
-  /// name that no checkpoint of the run will have, with a warning; removes what a killed process
-  /// left half-written.
+  /// Call it before a run is resumed from `step`, that of its newest undamaged checkpoint. Renames
+  /// checkpoints of later steps, which are damaged, to step-N.damaged, with a warning, and removes
+  /// incomplete checkpoints that a killed process left.
   void clear_away(std::int64_t step) const;
 
  private:
   std::filesystem::path root_;
 };
 
-/// Holds a run directory for one process; the lock goes with the process, however it ends.
+/// A lock on a run directory, so that only one process trains in it. The operating system releases
+/// it when the process ends, however it ends.
 class RunLock {
  public:
-  /// Throws UserError when another process trains there.
+  /// Throws UserError when another process holds the lock.
   explicit RunLock(const RunDir& run);
   ~RunLock();
   RunLock(const RunLock&) = delete;
@@ -65,21 +66,22 @@ class RunLock {
   int descriptor_;
 };
 
-/// Keys whose values differ and which are declared not to change when a run goes on:
-/// "key: saved -> wanted".
+/// The keys whose values differ although they must not change when a run is resumed, each as
+/// "key: saved value -> wanted value".
 std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConfig& wanted);
 
-/// Throws UserError, naming them, when there are any against the configuration in `run`.
+/// Throws UserError, naming the keys, when forbidden_changes() finds any between the run's
+/// config.yaml and `wanted`.
 void require_same_run(const RunDir& run, const RunConfig& wanted);
 
-/// A trained model on disk: a run directory, of which the newest checkpoint is meant, or one of
-/// its checkpoint folders.
+/// The files of a trained model.
 struct ModelFiles {
   std::filesystem::path config;      // config.yaml
   std::filesystem::path checkpoint;  // checkpoints/step-N
 };
 
-/// Throws UserError when `path` is neither.
+/// The model in `path`: a run directory, whose newest checkpoint is taken, or a checkpoint folder
+/// in one. Throws UserError when it is neither.
 ModelFiles find_model(const std::filesystem::path& path);
 
 }  // namespace cdm

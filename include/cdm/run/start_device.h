@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Where and how this process calculates.
+// Chooses the device of this process, and makes the settings that hold for the whole process.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -8,9 +8,9 @@
 
 namespace cdm {
 
-/// The device that config.device names; `local_rank` is the GPU that auto and cuda mean. Makes the
-/// settings that hold for the whole process: TF32 as `arithmetic` says, config.operations and
-/// config.own_cuda_kernels. Throws UserError as resolve_device does.
+/// Returns the device that config.device names; "auto" and "cuda" stand for GPU number
+/// `local_rank`. Makes these settings: TF32 as `arithmetic` says, config.operations, and
+/// config.own_cuda_kernels. Throws UserError as resolve_device() does.
 at::Device start_device(const RunConfig& config, Arithmetic arithmetic, int local_rank = 0);
 
 }  // namespace cdm

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A run from its configuration to its last checkpoint: data, steps, metrics, pictures, scores.
+// Trains a run from its configuration to its last checkpoint: loads the data, takes the steps, and
+// writes metrics, checkpoints, sampled images and test scores.
 #pragma once
 
 #include <cstdint>
@@ -16,27 +17,29 @@
 
 namespace cdm {
 
-/// Fills in what the data decides: data.image_size and data.channels. Throws UserError when the
-/// data set does not suit the configuration (labels missing or out of range for model.num_classes),
-/// and when samples are asked for that cannot be drawn.
+/// `config` with data.image_size and data.channels set to those of the data set. Throws UserError
+/// when labels are missing or out of range for model.num_classes, and when train.sample_every asks
+/// for samples that cannot be drawn (check_sampling()).
 RunConfig resolve(const RunConfig& config, const Dataset& dataset);
 
 class Trainer {
  public:
-  /// Loads the data and takes up the run where its newest checkpoint left it. Throws UserError for
-  /// data that does not suit, for a run directory in use, and for a configuration that changes what
-  /// the run's training means.
+  /// Loads the data, and resumes the run at its newest checkpoint if it has one. Throws UserError
+  /// for data that do not suit the configuration, for a run directory in use, and for a
+  /// configuration that differs from the run's in keys that must not change.
   ///
-  /// One of the trainers of `group`, which must outlive it: each takes its share of every batch,
-  /// and that of rank 0 alone reads and writes the run directory.
+  /// Each process of `group`, which must outlive the trainer, has one trainer. Each takes its share
+  /// of every batch; only the one of rank 0 reads and writes the run directory.
   Trainer(const RunConfig& config, const RunDir& run, at::Device device,
           const ProcessGroup& group = ProcessGroup::alone());
 
-  /// Trains until train.iterations or train.max_minutes are reached, or a signal asks for a stop,
-  /// and saves. Steps whose loss or gradient is NaN or infinite change nothing; when there are more
-  /// of them than train.skip_bad_steps, throws std::runtime_error that names the last one. They are
-  /// noticed after each step on the CPU; on a GPU, which is not waited for, at the next log line or
-  /// checkpoint. Checkpoints written before stay.
+  /// Trains until train.iterations or train.max_minutes is reached or a signal requests a stop,
+  /// then writes a checkpoint.
+  ///
+  /// Steps whose loss or gradient is NaN or infinite are skipped. When there are more of them than
+  /// train.skip_bad_steps, throws std::runtime_error that names the step; checkpoints written
+  /// before remain. On the CPU, skipped steps are counted after each step. On a GPU, the host does
+  /// not wait for a step: they are counted at the next log line or checkpoint.
   void run();
 
   const RunConfig& config() const { return config_; }
@@ -46,26 +49,28 @@ class Trainer {
   Trainer(const RunConfig& config, const RunDir& run, at::Device device, const ProcessGroup& group,
           const Dataset& train);
 
-  /// What rank 0 does before the first step: takes the folder, and what it has.
+  /// Creates the run directory, locks it, checks that the configuration fits the run in it, and
+  /// opens its log. Called by rank 0 only.
   void open_run();
-  /// What any process asks of all: to stop, to save.
+  /// What this process requests of all processes: bits that say stop and save.
   std::int64_t requests() const;
   void take_step();
-  /// Reports steps that were skipped since the last call, and ends the run where they are more than
-  /// train.skip_bad_steps. Waits for the device.
+  /// Logs and records the steps skipped since the last call, and throws when the run has more of
+  /// them than train.skip_bad_steps. Waits for the device.
   void report_skipped_steps();
   [[noreturn]] void end_with_skipped_step(std::int64_t step) const;
   bool is_due(std::int64_t every) const;
   bool time_is_up() const;
   void log(const Progress& progress);
-  /// Does `work` without counting its time as that of training steps.
+  /// Calls `work`. Its time does not count for images_per_second.
   void pause(void (Trainer::*work)());
   void save();
   void draw_samples();
   void score_test_images();
   double seconds() const;
 
-  // Whatever may be refused comes before the folder is made.
+  // The order matters: the members whose construction may fail come first, so that a refused
+  // configuration leaves no run directory.
   RunConfig config_;
   at::Device device_;
   const ProcessGroup& group_;
@@ -76,13 +81,13 @@ class Trainer {
   std::optional<RunLock> lock_;
   std::optional<MetricsWriter> metrics_;
   RunningMeans means_;
-  std::int64_t steps_skipped_ = 0;  // of the run, as far as reported
-  double seconds_before_ = 0.0;  // of training, by earlier processes
+  std::int64_t steps_skipped_ = 0;  // in the whole run, as far as reported
+  double seconds_before_ = 0.0;     // training time before this process began
   std::optional<Progress> progress_;
-  std::int64_t saved_step_ = -1;
-  double saved_seconds_ = 0.0;    // when that was, of this process's training
-  std::int64_t logged_step_ = 0;  // the interval of the rate that is logged begins here,
-  double logged_seconds_ = 0.0;   // and then
+  std::int64_t saved_step_ = -1;  // step of the last checkpoint; -1 = none
+  double saved_seconds_ = 0.0;    // progress_'s time when this process last wrote a checkpoint
+  std::int64_t logged_step_ = 0;  // images_per_second is measured from this step
+  double logged_seconds_ = 0.0;   // and this time of progress_
 };
 
 }  // namespace cdm

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Loss and gradients of a training step, in three layers:
 //
-//   1. loss_gradients(): the loss of some rows and its gradients. A pure function.
-//   2. BatchGradients: shares a batch out among threads, micro-batches and processes, and adds up
-//      what layer 1 returns for the parts.
-//   3. BatchGradients::record_with(): layer 1 is recorded once and replayed from then on.
+//   1. loss_gradients(): the loss of some rows (images) and its gradients. A pure function.
+//   2. BatchGradients: cuts a batch into parts for threads, micro-batches and processes, calls
+//      layer 1 for each part, and sums the results.
+//   3. BatchGradients::record_with(): layer 1 is recorded once, as a CUDA graph, and then replayed.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -24,46 +25,54 @@ namespace cdm {
 
 /// A loss and its gradients.
 struct LossGradients {
-  NamedTensors terms;                 // scalars: "loss", then Objective::terms(); detached
+  NamedTensors terms;                 // detached scalars: "loss", then those of Objective::terms()
   std::vector<at::Tensor> gradients;  // of the loss, in the order of the network's parameters
 
-  /// The term of that name.
+  /// The term with that name.
   const at::Tensor& operator[](const std::string& name) const;
 };
 
-/// weight times the mean loss of `rows`, its terms (times weight), and its gradients. `weight` is a
-/// scalar tensor of the loss's type: the share of `rows` in a batch.
+/// The mean loss of `rows`, its terms and its gradients, all multiplied by `weight`: a scalar
+/// tensor of the loss's type, the number of rows divided by that of the batch.
 LossGradients loss_gradients(const Model& model, const Objective& objective,
                              const TrainingRows& rows, const at::Tensor& weight,
                              DropoutMasks* masks);
 
-/// Loss and gradients of whole batches. The model and the objective must outlive it.
+/// Loss and gradients of whole batches. The model, the objective and the process group must outlive
+/// this object.
 class BatchGradients {
  public:
-  /// No more than `micro_batch_size` rows at a time go through the network (0 = no limit). Processes
-  /// of `group`, which must outlive this object too, each take their own rows of a batch; loss and
-  /// gradients are summed over them.
+  /// A thread evaluates at most `micro_batch_size` rows at a time (0 = no limit). Each process of
+  /// `group` evaluates its own rows of a batch; loss and gradients are summed over the processes.
   BatchGradients(const Model& model, const Objective& objective, std::int64_t micro_batch_size,
                  const ProcessGroup& group);
+  BatchGradients(const BatchGradients&) = delete;
+  BatchGradients& operator=(const BatchGradients&) = delete;
 
-  /// The mean over all rows of the batch that `inputs` are rows of, with dropout masks drawn from
-  /// `dropout_seed`. Gradients are good until the next call, terms for ever.
+  /// Mean loss and gradients of the whole batch, over all processes. `inputs` are this process's
+  /// rows of it. Dropout masks are drawn from `dropout_seed`. The returned gradients are valid
+  /// until the next call; the terms remain valid.
   LossGradients operator()(const StepInputs& inputs, std::uint64_t dropout_seed);
 
-  /// Records layer 1 from now on, where rows are worked on by one thread.
+  /// From now on, layer 1 is recorded and replayed (device/recorded.h), once for each of the at
+  /// most two numbers of rows that a batch is cut into. Steps whose rows are divided among several
+  /// threads are not recorded.
   void record_with(MakeRecorder make_recorder);
 
  private:
   LossGradients of_rows(const StepInputs& rows, std::uint64_t dropout_seed, bool may_replay);
-  LossGradients replayed(const StepInputs& rows, std::uint64_t dropout_seed);
+  LossGradients replayed(Recorded& recorded, const StepInputs& rows, std::uint64_t dropout_seed);
+  /// The recording for parts of `rows` rows; null where there is none.
+  Recorded* recording_of(std::int64_t rows);
 
   const Model& model_;
   const Objective& objective_;
   std::int64_t micro_batch_size_;
-  std::vector<std::string> names_;            // of the terms
-  std::vector<std::string> drawn_names_;      // of what the objective draws, once recorded
-  std::unique_ptr<GradientBuckets> buckets_;  // null where there is one process
-  std::unique_ptr<Recorded> recorded_;        // null where nothing is recorded
+  std::vector<std::string> names_;             // of the terms
+  std::vector<std::string> drawn_names_;       // of what the objective draws; for a recording
+  std::unique_ptr<GradientBuckets> buckets_;   // null for a single process
+  MakeRecorder make_recorder_;                 // null without record_with()
+  std::map<std::int64_t, Recorded> recorded_;  // by the number of rows
 };
 
 }  // namespace cdm

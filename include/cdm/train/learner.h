@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A model in training: weights, their moving average, the optimizer, and one step of learning.
+// A model in training: its weights, their moving average, the optimizer, and the training step.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -20,22 +20,25 @@
 
 namespace cdm {
 
-/// What a step was like. Tensors are scalars on the learner's device: reading them waits for it.
+/// The numbers of one step. Tensors are scalars on the learner's device: reading them waits for the
+/// device.
 struct StepReport {
-  NamedTensors terms;        // "loss", then Objective::terms(), means over the whole batch
-  at::Tensor gradient_norm;  // before clipping
-  at::Tensor skipped;        // float32: 1 where the step changed nothing, because the loss or the
+  NamedTensors terms;        // "loss", then Objective::terms(): means over the whole batch
+  at::Tensor gradient_norm;  // norm of all gradients together, before clipping
+  at::Tensor skipped;        // float32: 1 when the step changed nothing, because the loss or the
                              // gradient norm was NaN or infinite; 0 otherwise
   double learning_rate = 0.0;
 
-  /// The term of that name.
+  /// The term with that name.
   const at::Tensor& operator[](const std::string& name) const;
 };
 
 class Learner {
  public:
-  /// One of the learners of `group`, which must outlive it. All of them take each step together,
-  /// each with its own rows of the batch, and have the same weights.
+  /// Makes the model that `config` describes, with initial weights derived from config.seed. Each
+  /// process of `group`, which must outlive the learner, has one learner. They take every step
+  /// together, each with its own rows of the batch, and keep the same weights. Throws UserError as
+  /// make_training_model() does.
   Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
           at::ScalarType type = at::kFloat, const ProcessGroup& group = ProcessGroup::alone());
   Learner(const Learner&) = delete;
@@ -43,32 +46,32 @@ class Learner {
 
   /// The number of steps taken, skipped ones included.
   std::int64_t steps_done() const { return step_; }
-  /// How many of them were skipped. Waits for the device.
+  /// The number of skipped steps among them. Waits for the device.
   std::int64_t steps_skipped() const { return skipped_.item<std::int64_t>(); }
 
-  /// One step of gradient descent. Where the loss or the norm of the gradient is not finite, the
-  /// step is counted, but weights, moments and average stay as they are. That is decided on the
-  /// device, so a GPU is not waited for.
+  /// One step of gradient descent. When the loss or the gradient norm is NaN or infinite, the step
+  /// is skipped: it is counted, but weights, Adam's moments and the moving average do not change.
+  /// The device decides this, so the host does not wait for a GPU.
   StepReport step(const StepInputs& inputs);
 
-  /// The loss of step(), and its gradients, at the present weights.
+  /// The loss and the gradients that step(inputs) would compute, at the current weights. The
+  /// gradients are valid until the next call of this function or of step().
   LossGradients loss_gradients(const StepInputs& inputs);
 
-  /// Has step() replay a recording of loss and gradients from now on (device/recorded.h). A learner
-  /// on a GPU does so by itself where the configuration says cuda_graphs, unless it is one of
-  /// several.
+  /// From now on, loss and gradients are recorded and replayed (device/recorded.h). The constructor
+  /// calls this on a GPU when config.cuda_graphs is set and there is only one process.
   void record_with(MakeRecorder make_recorder) { gradients_.record_with(std::move(make_recorder)); }
 
-  /// The model under training, and the same network with the moving average of its weights.
+  /// The model in training, and a model whose weights are the moving average of its weights.
   const Model& model() const { return model_; }
   const Model& average() const { return average_; }
   const Objective& objective() const { return *objective_; }
 
-  /// Tensors of the state are those of the learner, not copies. Waits for the device.
+  /// The training state. Its tensors are the learner's own, not copies. Waits for the device.
   TrainingState state() const;
   /// Throws UserError, naming `source`, when the state does not fit the network.
   void restore(const TrainingState& state, const std::string& source);
-  /// Gives every process of the group the training state of rank 0.
+  /// Copies the training state of rank 0 to all processes of the group, which must all call it.
   void share_state();
 
  private:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A model as a configuration describes it.
+// Makes the model that a configuration describes.
 #pragma once
 
 #include <c10/core/Device.h>
@@ -12,18 +12,17 @@
 
 namespace cdm {
 
-/// What the network must know, of a configuration whose data.channels and data.image_size are
-/// known.
+/// The shape of the network for `config`, whose data.channels and data.image_size must not be 0.
 NetworkShape network_shape(const RunConfig& config);
 
-/// A model on `device`, in the types of `precision`, with initial weights derived from `seed`. It
-/// is evaluated as suits the device (inference/evaluators.h). Throws UserError as make_network and
-/// NoiseSchedule do, and for bf16 without a UNet.
+/// A model on `device`, in the types of `precision`, with initial weights derived from `seed` and
+/// the evaluator evaluator_for(config, device). Throws UserError as make_network() and
+/// NoiseSchedule do, and for bf16 with a network that is no UNet.
 Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  const Precision& precision, std::uint64_t seed);
 
-/// The same for training: weights of `type` derived from the configuration's seed, and a bf16 body
-/// where the configuration asks for it.
+/// The same for training: weights of type `type`, initial weights derived from config.seed, and a
+/// bf16 body when config.precision is bf16.
 Model make_training_model(const RunConfig& config, const NetworkShape& shape, at::Device device,
                           at::ScalarType type);
 

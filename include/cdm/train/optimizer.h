@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// What happens to the weights in a step: learning rate, gradient clipping, Adam, moving average.
+// How a step changes the weights: learning rate, gradient clipping, Adam, moving average.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,24 +12,26 @@
 
 namespace cdm {
 
-/// Learning rate of step k = 0, 1, ...: learning_rate * min((k + 1) / warmup, 1) *
-/// decay_factor^floor(k / decay_every).
+/// The learning rate of step k = 0, 1, ...: learning_rate * min((k + 1) / warmup, 1) *
+/// decay_factor^floor(k / decay_every). warmup = 0 and decay_every = 0 leave their factor out.
 double learning_rate_at(const TrainConfig& config, std::int64_t step);
 
-/// Adam (Kingma and Ba, 2015), by ATen's fused kernel, over parameters that it changes in place.
+/// Adam (Kingma and Ba, 2015) with ATen's fused kernel. It changes the parameters in place.
 class Adam {
  public:
   Adam(const NamedTensors& parameters, const TrainConfig& config);
 
-  /// One update with gradients in the parameters' order. Where `skipped` (a float32 scalar on the
-  /// parameters' device) is 1, nothing changes, whatever the gradients are; where it is 0 or
-  /// undefined, the update is made. The device decides, so nobody waits for it.
+  /// One update with `gradients`, in the order of the parameters. `skipped` is a float32 scalar on
+  /// the parameters' device: 1 means that nothing changes, 0 (or an undefined tensor) that the
+  /// update is made. The device reads it, so the host does not wait.
   void step(const std::vector<at::Tensor>& gradients, double learning_rate,
             const at::Tensor& skipped = {});
 
-  /// First and second moments under the parameters' names, and how many updates they have seen.
+  /// The moments under the parameters' names. Their tensors are Adam's own, not copies.
   NamedTensors first_moments() const { return with_names(first_); }
   NamedTensors second_moments() const { return with_names(second_); }
+  /// Copies moments, which must have the parameters' names and order, and the number of updates
+  /// that made them.
   void load(const NamedTensors& first, const NamedTensors& second, std::int64_t updates);
 
  private:
@@ -37,26 +39,31 @@ class Adam {
 
   NamedTensors parameters_;
   std::vector<at::Tensor> values_, first_, second_;
-  at::Tensor updates_;  // how many were made: a float32 scalar on the parameters' device
+  at::Tensor updates_;  // number of updates made: a float32 scalar on the parameters' device
   double beta1_, beta2_, eps_;
 };
 
-/// 1 where the scalar `value` is NaN or infinite, else 0: a float32 scalar on its device.
+/// 1 if the scalar `value` is NaN or infinite, else 0: a float32 scalar on its device.
 at::Tensor is_not_finite(const at::Tensor& value);
 
-/// The norm of all gradients together: a scalar tensor on their device.
+/// The Euclidean norm of all gradients together: a scalar tensor on their device.
 at::Tensor gradient_norm(const std::vector<at::Tensor>& gradients);
 
-/// Scales gradients in place so that their norm, given as `norm`, is at most `limit`.
+/// Scales gradients in place so that their norm is at most `limit`. `norm` is their norm now.
 void clip_gradients(const std::vector<at::Tensor>& gradients, const at::Tensor& norm, double limit);
 
-/// Decay of the moving average after step k. Until step ema_start the average is the weights
-/// themselves (0); then it is ema_decay, warmed up as min(ema_decay, (1 + n) / (10 + n)), n steps
-/// after the start, where ema_warmup asks for that.
+/// The decay of the moving average in step k = 0, 1, ...: 0 while k < ema_start, so that the
+/// average equals the weights; then ema_decay. With ema_warmup it is min(ema_decay, (1 + n) / (10 +
+/// n)), n = k - ema_start.
 double ema_decay_at(const TrainConfig& config, std::int64_t step);
 
-/// average = decay * average + (1 - decay) * weights, in place; nothing where `skipped` is 1, as for
-/// Adam::step.
+/// values += share * (targets - values), in place, tensor by tensor. `share` is a scalar tensor of
+/// their type on their device, so that the device can decide on it.
+void move_towards(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& targets,
+                  const at::Tensor& share);
+
+/// average = decay * average + (1 - decay) * weights, in place. When `skipped` is 1, as in
+/// Adam::step(), nothing changes.
 void update_average(const NamedTensors& average, const NamedTensors& weights, double decay,
                     const at::Tensor& skipped = {});
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Everything that training needs to go on where it stopped: what a checkpoint holds.
+// All that training needs to continue where it stopped. A checkpoint holds it.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 namespace cdm {
 
 struct TrainingState {
-  std::int64_t step = 0;     // training steps taken, the skipped ones included
-  std::int64_t skipped = 0;  // steps whose loss or gradient was not finite; they changed no weight
-  double seconds = 0.0;      // training time so far, summed over every process that trained the run
+  std::int64_t step = 0;     // training steps taken, skipped ones included
+  std::int64_t skipped = 0;  // steps skipped because their loss or gradient was NaN or infinite
+  double seconds = 0.0;      // wall-clock training time so far, over all restarts of the run
   NamedTensors model;        // weights, under the authors' names
   NamedTensors ema;          // exponential moving average of the weights, same names
   NamedTensors exp_avg;      // Adam's first moments, same names

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Weights that come without a configuration of ours, and the network they belong to.
+// Fits weights that come without a configuration of this project to a configured network.
 #pragma once
 
 #include <string>
@@ -10,15 +10,17 @@
 
 namespace cdm {
 
-/// `config` with what the weights alone know: model.head_channels of a UNet, where it is 0 and not
-/// the default width, and data.channels where it is 0. No weight depends on data.image_size: where
-/// it is 0, it is that of data.kind. Throws UserError, naming `source` and the key, when another
-/// diffusion.steps or model.num_classes is needed, and when no image size is known.
+/// `config` with values that are found in the weights: data.channels if it is 0, and, for a UNet,
+/// model.head_channels if it is 0 and the weights have another width than that stands for. The
+/// weights do not depend on data.image_size: if it is 0, it becomes the size of data.kind's images.
+///
+/// Throws UserError, naming `source` and the key, when the weights need another diffusion.steps or
+/// model.num_classes, and when data.image_size is 0 and data.kind has images of any size.
 RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
                          const std::string& source);
 
-/// The same state in float32, and in the order of the configured network's parameters. Throws
-/// UserError, naming `source`, unless names and shapes are the network's.
+/// The state with its tensors in float32 and in the order of the configured network's parameters.
+/// Throws UserError, naming `source`, unless names and shapes are those of the network.
 TrainingState fit_to_network(const RunConfig& config, const TrainingState& checkpoint,
                              const std::string& source);
 

@@ -4,8 +4,8 @@
 //   ce_weight CE(t, f(x_t)) + mse_weight MSE(eps, eps_theta(x_t, t))
 //
 // CE is the cross entropy of the noise level over all K levels, in nats. eps_theta is the denoiser
-// that Theorem 3.1 reads off the network's input gradient, so the gradient of the MSE is taken by
-// double backpropagation. The MSE is per pixel; with mse_weight = 0 it is not computed.
+// that Theorem 3.1 computes from the network's input gradient, so the gradient of the MSE needs
+// double backpropagation. The MSE is the mean over pixels; with mse_weight = 0 it is not computed.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/mse_loss.h>

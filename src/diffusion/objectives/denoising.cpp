@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The objective of plain denoisers (Ho et al., 2020, their L_simple): mse_weight times the mean
-// squared error per pixel of the noise that the network predicts. Levels are those that hold both
-// image and noise, neither the first nor the last.
+// The objective of plain denoisers (L_simple of Ho et al., 2020): mse_weight times the mean squared
+// error per pixel of the noise that the network predicts. Levels are drawn from those that hold
+// both image and noise: all but the first and the last.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/mse_loss.h>
 

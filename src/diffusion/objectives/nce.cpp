@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Noise-contrastive estimation (Gutmann and Hyvarinen, 2010): ce_weight times the cross entropy of
-// two classes, data (level 0) against noise (the reference level), by the two logits of these
-// levels alone. It is the CDM objective with T = 0.
+// Noise-contrastive estimation (Gutmann and Hyvarinen, 2010): ce_weight times the cross entropy, in
+// nats, of two classes, data (level 0) and pure noise (the reference level), computed from the
+// logits of these two levels. It equals the CDM objective with T = 0 and mse_weight = 0.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/stack.h>

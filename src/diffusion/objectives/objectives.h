@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The objectives, one file each, and what they share.
+// The functions that make the objectives of this folder, and helpers that several of them use.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -15,12 +15,12 @@ std::unique_ptr<Objective> make_nce_objective(const LossConfig& config);
 std::unique_ptr<Objective> make_tre_objective(const LossConfig& config);
 std::unique_ptr<Objective> make_denoising_objective(const LossConfig& config);
 
-/// The noisy images x_t of rows with drawn levels "t" and "noise".
+/// The noisy images x_t [B, C, H, W], detached, of rows whose objective drew "t" and "noise".
 inline at::Tensor noisy_images(const Model& model, const TrainingRows& rows) {
   return model.schedule().add_noise(rows.x0, rows["t"], rows["noise"]).detach();
 }
 
-/// The share of decisions (bool [B]) that are right: a float scalar.
+/// The fraction of true elements in `right` (bool [B]): a float32 scalar.
 inline at::Tensor accuracy_of(const at::Tensor& right) { return right.to(at::kFloat).mean(); }
 
 }  // namespace cdm

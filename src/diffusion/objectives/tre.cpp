@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Telescoping density-ratio estimation (Rhodes et al., 2020): ce_weight times the mean over
-// neighbouring levels k, k+1 of the logistic loss (in nats) that tells them apart by f[k] - f[k+1].
+// Telescoping density-ratio estimation (Rhodes et al., 2020): ce_weight times the mean, over pairs
+// of neighbouring levels k and k+1 ("bridges"), of the logistic loss (in nats) of the decision
+// between the two, whose logit is f[k] - f[k+1].
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/softplus.h>
 
@@ -27,16 +28,17 @@ class TreObjective final : public Objective {
     const at::Tensor& t = rows["t"];
     const at::Tensor f = model.network()(noisy_images(model, rows), t, rows.labels, masks);
     const std::int64_t bridges = f.size(1) - 1;
-    // log p_k / p_{k+1} of every bridge k.
+    // log p_k(x) / p_{k+1}(x) of every bridge k: [B, bridges].
     const at::Tensor ratios = f.narrow(1, 0, bridges) - f.narrow(1, 1, bridges);
     const auto ratio_of = [&](const at::Tensor& k) {
       return ratios.gather(1, k.clamp(0, bridges - 1).unsqueeze(1)).squeeze(1);
     };
     const at::Tensor has_upper = t.lt(bridges).to(f.scalar_type());
     const at::Tensor has_lower = t.gt(0).to(f.scalar_type());
-    const at::Tensor upper = ratio_of(t);         // should be large: x is of the lower level
-    const at::Tensor lower = ratio_of(t.sub(1));  // should be small: x is of the upper level
-    // Levels are drawn with equal probability 1 / (bridges + 1), and each bridge needs two of them.
+    const at::Tensor upper = ratio_of(t);         // t against t+1: should be large
+    const at::Tensor lower = ratio_of(t.sub(1));  // t-1 against t: should be small
+    // Each of the bridges + 1 levels is equally likely, and a bridge gets the images of two levels:
+    // a share 2 / (bridges + 1) of them. The scale makes this the mean over bridges.
     const double scale = static_cast<double>(bridges + 1) / static_cast<double>(2 * bridges);
     const at::Tensor loss =
         (at::softplus(-upper) * has_upper + at::softplus(lower) * has_lower).mean() * scale;

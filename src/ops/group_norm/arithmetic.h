@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: MIT
-// The arithmetic of group normalisation, alone or followed by SiLU, one element at a time: value,
+// The arithmetic of group normalisation with or without SiLU, for one element at a time: value,
 // gradient, and gradient of the gradient. Shared by the CPU's loops and the CUDA kernels.
 //
-// Notation, for one group of m = HW * C / groups elements: xhat = (x - mean) rstd,
-// u = gamma xhat + beta, y = silu(u) or u. Normalisation has the self-adjoint Jacobian
-//   P z = rstd (z - mean(z) - xhat mean(z xhat)),
-// so with du = grad_y dy/du and a = gamma du the input gradient is grad_x = P a.
+// Notation, for one group of m = HW * C / groups elements: rstd = 1 / sqrt(variance + eps),
+// xhat = (x - mean) rstd, u = gamma xhat + beta, y = silu(u) or u. The Jacobian of xhat with
+// respect to x is the symmetric matrix
+//   P z = rstd (z - mean(z) - xhat mean(z xhat)).
+// So with du = grad_y dy/du and a = gamma du, the input gradient is grad_x = P a.
 //
-// For the gradient of S = sum(v P a) = sum(a w), w = P v:
-//   to a: w.   to gamma and beta, and to x through u: by the chain rule, with e = gamma w.
-//   to x through P: -P(rstd (v mean(a xhat) + a mean(v xhat))) - rstd xhat S / m.
-// v_gamma and v_beta add v_gamma xhat + v_beta to e, and du v_gamma to the derivative by xhat.
+// The second derivative is the gradient of S = sum(v grad_x) = sum(v P a) = sum(a w) with w = P v:
+//   with respect to a: w;
+//   with respect to gamma, to beta, and to x through u: by the chain rule, with e = gamma w;
+//   with respect to x through P: -P(rstd (v mean(a xhat) + a mean(v xhat))) - rstd xhat S / m.
+// Cotangents v_gamma and v_beta of grad_gamma and grad_beta add v_gamma xhat + v_beta to e, and
+// du v_gamma to the derivative with respect to xhat.
 #pragma once
 
 #include <cmath>
@@ -25,9 +28,11 @@ struct NormShape {
   bool silu;
 };
 
-// Arrays of one image or of a batch, with T elements and S sums. x, y, ... are [HW, C], channels
-// side by side; mean and rstd are [groups]; gamma, beta and sums are [C]. In a batch all but gamma
-// and beta, and v_gamma and v_beta, have an image's share for each image.
+// The structs below point to the arrays of one image or of a batch. T is the type of elements, S
+// the type of statistics and sums. For one image, x, y and all other elements are [HW, C]
+// (channels_last), mean and rstd are [groups], gamma, beta and sums over pixels are [C]. Arrays of
+// a batch have one such part per image, except gamma, beta, v_gamma and v_beta, which all images
+// share.
 
 template <class T, class S = T>
 struct NormInput {
@@ -38,7 +43,7 @@ struct NormInput {
   S* rstd;
 };
 
-/// grad_x of an image; its share of grad_gamma and grad_beta.
+/// Reads grad_y. Writes grad_x, and each image's part of grad_gamma and grad_beta.
 template <class T, class S = T>
 struct NormBackward {
   const T* grad_y;
@@ -47,8 +52,9 @@ struct NormBackward {
   S* grad_beta;
 };
 
-/// The gradient of sum(v grad_x) + sum(v_gamma grad_gamma) + sum(v_beta grad_beta) with respect to
-/// grad_y, x, gamma and beta.
+/// Reads grad_y and v, v_gamma, v_beta. Writes to_grad_y, to_x, to_gamma and to_beta, the gradient
+/// of sum(v grad_x) + sum(v_gamma grad_gamma) + sum(v_beta grad_beta) with respect to grad_y, x,
+/// gamma and beta.
 template <class T, class S = T>
 struct NormDoubleBackward {
   const T* grad_y;
@@ -66,8 +72,9 @@ CDM_INLINE double exponential(double x) { return std::exp(x); }
 #ifdef __CUDACC__
 CDM_INLINE float exponential(float x) { return ::expf(x); }
 #else
-/// exp(x) to 2 units in the last place, without branches or calls, so that loops around it become
-/// vector code: x = k ln 2 + r, and a polynomial of degree 6 in r.
+/// exp(x) with an error of at most 2 units in the last place. There are no branches or calls, so
+/// that the compiler vectorises loops around it. x = k ln 2 + r; exp(r) is a polynomial of
+/// degree 6.
 CDM_INLINE float exponential(float x) {
   constexpr float kShift = 12582912.0F;  // 1.5 * 2^23: adding it rounds to an integer
   x = x < -87.0F ? -87.0F : x;
@@ -91,7 +98,8 @@ CDM_INLINE S sigmoid(S u) {
   return S(1) / (S(1) + exponential(-u));
 }
 
-/// What follows the normalisation, and its first two derivatives. Each takes s = sigmoid(u), too.
+/// What follows the normalisation: value, first derivative (slope) and second derivative
+/// (curvature) at u. All take s = gate(u), so that the sigmoid is computed once.
 struct Silu {
   template <class S>
   static CDM_INLINE S gate(S u) {
@@ -130,7 +138,7 @@ struct Identity {
   }
 };
 
-/// What a channel has in common: its group's statistics, its own gamma and beta.
+/// The numbers that all elements of a channel share.
 template <class S>
 struct NormChannel {
   S mean, rstd, gamma, beta;
@@ -139,28 +147,29 @@ struct NormChannel {
   CDM_INLINE S u(S xhat) const { return xhat * gamma + beta; }
 };
 
-/// P a, with a = gamma du.
+/// An element of P a, where a = gamma du.
 template <class S>
 CDM_INLINE S norm_grad_x(const NormChannel<S>& c, S xhat, S du, S mean_a, S mean_a_xhat) {
   return c.rstd * (du * c.gamma - mean_a - xhat * mean_a_xhat);
 }
 
-/// Means over a group for the second gradient.
+/// Means over a group that the second derivative needs.
 template <class S>
 struct NormMeans {
   S a, a_xhat, v, v_xhat, v_a;
 };
 
-/// What one element gives. `r` is the derivative by xhat, but for P's last term.
+/// What one element adds to the second derivative. `r` is the derivative with respect to xhat
+/// without the term S / m, which norm_to_x() adds.
 template <class S>
 struct DoubleBackwardTerms {
   S to_grad_y, to_gamma, to_beta, r;
 };
 
 template <class Activation, class S>
-CDM_INLINE DoubleBackwardTerms<S> double_backward_terms(const NormChannel<S>& c, const NormMeans<S>& mean,
-                                                S xhat, S gate, S grad_y, S v, S v_gamma,
-                                                S v_beta) {
+CDM_INLINE DoubleBackwardTerms<S> double_backward_terms(const NormChannel<S>& c,
+                                                        const NormMeans<S>& mean, S xhat, S gate,
+                                                        S grad_y, S v, S v_gamma, S v_beta) {
   const S u = c.u(xhat);
   const S slope = Activation::slope(u, gate);
   const S du = grad_y * slope;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// bfloat16 in memory, float in arithmetic, on both processors; and the same interface for the
-// types that need no conversion.
+// Loads and stores of bfloat16 numbers, which are float in arithmetic, for the CPU and the GPU.
+// float and double have the same functions, so that templates can use any of the three.
 #pragma once
 
 #include <cstdint>

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// What one block of threads does of group normalisation. `Block` is the block of a GPU
-// (kernels.cu), or one played by the host's threads (tests/model/test_group_norm_block.cpp): it has
-//   index() of the block, thread() in it, sync() of all its threads,
-//   shared(), memory of the block: kNormSums numbers for each of its threads.
+// The part of group normalisation that one block of threads computes. `Block` is a block of a GPU
+// (kernels.cu), or one imitated by threads of the CPU (tests/model/test_group_norm_block.cpp):
+//   index()   number of the block
+//   thread()  number of this thread in the block
+//   sync()    waits for all threads of the block
+//   shared()  memory of the block: kNormSums numbers per thread
 #pragma once
 
 #include "ops/group_norm/launch.h"
@@ -107,8 +109,8 @@ class NormBlock {
     const S v_beta = load(out.v_beta + channel_);
     const auto terms_of = [&](std::int64_t i, S xhat) CDM_ALWAYS {
       return ops::double_backward_terms<Activation>(c, mean, xhat, Activation::gate(c.u(xhat)),
-                                                load(out.grad_y + i), load(out.v + i), v_gamma,
-                                                v_beta);
+                                                    load(out.grad_y + i), load(out.v + i), v_gamma,
+                                                    v_beta);
     };
     S to_parameters[2] = {S(0), S(0)};
     S mean_r[2] = {S(0), S(0)};
@@ -126,7 +128,7 @@ class NormBlock {
     keep(out.to_beta, to_parameters[1]);
     sum_over_rows(mean_r);
     mean_over_group(mean_r);
-    // The terms once more: keeping them would take as much memory traffic.
+    // Computes the terms again. Storing them would take as much memory traffic.
     each_element([&](std::int64_t i) {
       const S xhat = c.xhat(load(in.x + i));
       store(out.to_x + i, ops::norm_to_x(c, mean, xhat, terms_of(i, xhat).r, mean_r[0], mean_r[1]));
@@ -134,14 +136,15 @@ class NormBlock {
   }
 
  private:
-  /// Calls body(index into the batch) for every pixel that is this thread's.
+  /// Calls body(index into the batch's elements) for every pixel of this thread.
   template <class Body>
   CDM_INLINE void each_element(const Body& body) const {
     const std::int64_t first = image_ * pixels_ * C_ + channel_;
     for (std::int64_t p = row_; p < pixels_; p += rows_) body(first + p * C_);
   }
 
-  /// From each thread's sums to those of its channel, in the same order whatever the timing.
+  /// Replaces each thread's sums by the sums of its channel. The order of additions is fixed, so
+  /// that results do not depend on timing.
   template <int K>
   CDM_INLINE void sum_over_rows(S (&sums)[K]) const {
     S* const shared = block_.shared();
@@ -154,7 +157,7 @@ class NormBlock {
     block_.sync();
   }
 
-  /// From each channel's sums to the mean over the elements of its group.
+  /// Replaces each channel's sums by the means over the elements of its group.
   template <int K>
   CDM_INLINE void mean_over_group(S (&sums)[K]) const {
     S* const shared = block_.shared();
@@ -171,7 +174,7 @@ class NormBlock {
     block_.sync();
   }
 
-  /// A sum of this image and channel, by one of the threads that know it.
+  /// Stores a sum of this image and channel. One of the threads that have it does so.
   CDM_INLINE void keep(S* sums, S value) const {
     if (row_ == 0) sums[image_ * C_ + channel_] = value;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Group normalisation, alone or with SiLU, as one twice-differentiable op. Only x and two numbers
-// per group are kept for the gradients; everything between is computed again, which costs less than
-// reading it.
+// Group normalisation with or without SiLU as one twice-differentiable operation. For the
+// gradients, only x, gamma, beta and two numbers per group (mean and rstd) are kept. What lies
+// between is computed again, which takes less time than storing and reading it.
 #include <torch/csrc/autograd/custom_function.h>
 
 #include "ops/fused.h"
@@ -16,8 +16,8 @@ using torch::autograd::variable_list;
 
 const char* name(bool silu) { return silu ? "group_norm_silu" : "group_norm"; }
 
-/// group_norm_double_backward as an op, so that whoever differentiates its results is told, instead
-/// of getting a zero.
+/// group_norm_double_backward() as an autograd Function, so that differentiating its results is an
+/// error. Without this, autograd would take the third derivative for zero.
 struct DoubleBackward : Function<DoubleBackward> {
   static variable_list forward(AutogradContext* context, const at::Tensor& grad_y,
                                const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
@@ -36,7 +36,7 @@ struct DoubleBackward : Function<DoubleBackward> {
   }
 };
 
-/// The gradients (of x, gamma, beta) as a function of grad_y, x, gamma and beta.
+/// The gradients with respect to x, gamma and beta, as a function of grad_y, x, gamma and beta.
 struct Backward : Function<Backward> {
   static variable_list forward(AutogradContext* context, const at::Tensor& grad_y,
                                const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,

@@ -8,8 +8,8 @@ namespace cdm::cuda {
 namespace {
 
 using ops::NormBackward;
-using ops::NormInput;
 using ops::NormDoubleBackward;
+using ops::NormInput;
 
 template <class S>
 struct DeviceBlock {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Launchers of kernels.cu: group normalisation of a whole batch on a GPU. Plain C++: no CUDA or
-// LibTorch header is needed to call them. Formulas are in arithmetic.h.
+// Launches the kernels of kernels.cu: group normalisation of a whole batch on a GPU. Plain C++, so
+// that no CUDA or LibTorch header is needed to call them. Formulas are in arithmetic.h.
 #pragma once
 
 #include <cstdint>
@@ -10,25 +10,27 @@
 
 namespace cdm::cuda {
 
-/// How a batch is shared out: every block of threads has one image's channels of some whole groups.
-/// Thread (row, channel) of a block looks at that channel of every rows-th pixel.
+/// How a batch is divided among blocks of threads. A block has the channels of one or more whole
+/// groups of one image. Thread (row, channel) of a block works on that channel of every rows-th
+/// pixel, beginning with pixel `row`.
 struct NormLayout {
   std::int64_t batch;
   ops::NormShape shape;
-  int channels;  // of a block
-  int rows;
+  int channels;  // per block
+  int rows;      // per block
 
   std::int64_t blocks() const { return batch * (shape.channels / channels); }
   int threads() const { return rows * channels; }
 };
 
-/// A group's channels are one block's: wider groups have no kernel.
+/// The most channels that a group may have. A group must fit into one block of threads.
 constexpr std::int64_t kMaxGroupWidth = 512;
 
-/// Blocks of `threads` threads or a little fewer; of more where a group has more channels.
+/// A layout with at most `threads` threads per block; more when a group has more channels than
+/// that.
 inline NormLayout norm_layout(std::int64_t batch, ops::NormShape shape,
                               std::int64_t threads = 256) {
-  constexpr std::int64_t kChannels = 32;  // of 4 bytes: what a warp reads at once
+  constexpr std::int64_t kChannels = 32;  // the threads of a warp then read neighbouring elements
   const std::int64_t width = shape.channels / shape.groups;
   std::int64_t groups = kChannels / width;
   if (groups < 1) groups = 1;
@@ -38,10 +40,11 @@ inline NormLayout norm_layout(std::int64_t batch, ops::NormShape shape,
   return {batch, shape, static_cast<int>(channels), static_cast<int>(rows)};
 }
 
-// All arrays are device memory, of T = float, double or Bfloat16; `stream` is a cudaStream_t of the
-// current device. They throw std::runtime_error when the launch fails, or in a build without CUDA.
+// T is float, double or Bfloat16. All arrays are memory of the current device, and `stream` is a
+// cudaStream_t of it. Each function throws std::runtime_error when the launch fails, or in a build
+// without CUDA.
 
-/// y, mean and rstd.
+/// Writes y, in.mean and in.rstd.
 template <class T>
 void norm_forward(const NormLayout& layout, const ops::NormInput<T, Sum<T>>& in, double eps, T* y,
                   void* stream);
@@ -52,7 +55,7 @@ template <class T>
 void norm_double_backward(const NormLayout& layout, const ops::NormInput<T, Sum<T>>& in,
                           const ops::NormDoubleBackward<T, Sum<T>>& out, void* stream);
 
-// Makes the three of one type, where they are defined.
+// Instantiates the three functions for one type, after their definition.
 #define CDM_NORM_LAUNCHERS(T)                                                                    \
   template void norm_forward<T>(const NormLayout&, const ops::NormInput<T, Sum<T>>&, double, T*, \
                                 void*);                                                          \

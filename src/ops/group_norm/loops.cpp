@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-// The same loops compiled for several generations of x86, the right one chosen when the program
-// starts. Sanitizers cannot run before that choice is made, so they get the plain version.
+// Compiles a function for several generations of x86; the right one is chosen when the program
+// starts. That choice runs before a sanitizer is ready, so builds with it have one version only.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && \
     !defined(__SANITIZE_ADDRESS__)
 #define CDM_VECTOR_CLONES \
@@ -13,8 +13,8 @@
 #else
 #define CDM_VECTOR_CLONES
 #endif
-// A loop over channels whose arrays do not overlap. There are too many of them for the compiler to
-// find that out while running, and without it the loop is not made vector code.
+// A loop over channels. `ivdep` tells the compiler that the arrays in it do not overlap. There are
+// too many arrays for a check at run time, and otherwise the loop would not be vectorised.
 #if defined(__GNUC__) && !defined(__clang__)
 #define CDM_EACH_CHANNEL _Pragma("GCC ivdep") for (std::int64_t c = 0; c < C; ++c)
 #else
@@ -32,15 +32,15 @@ struct Scratch {
   CDM_INLINE T* operator[](std::int64_t i) const { return base + i * channels; }
 };
 
-/// Spreads per-group numbers over the channels of each group.
+/// Copies the number of each group to all channels of the group.
 template <class T>
 CDM_INLINE void spread(NormShape s, const T* per_group, T* per_channel) {
   const std::int64_t width = s.channels / s.groups;
   for (std::int64_t c = 0; c < s.channels; ++c) per_channel[c] = per_group[c / width];
 }
 
-/// Replaces per-channel sums by their group's mean over its m elements, on every channel; each
-/// channel is weighted by weight[c] first where a weight is given.
+/// Replaces the sum of each channel by the mean over all elements of its group. If `weight` is not
+/// null, the sum of channel c is multiplied by weight[c] first.
 template <class T>
 CDM_INLINE void to_group_means(NormShape s, const T* weight, T* sums) {
   const std::int64_t width = s.channels / s.groups;
@@ -227,7 +227,7 @@ CDM_INLINE void double_backward(NormShape s, const NormInput<T>& in, T* scratch,
 
 }  // namespace
 
-// Both activations in one function, so that it has as many clones as are needed once.
+// One function for both activations, so that there is one set of clones, not two.
 #define CDM_NORM_ENTRIES(T, CLONES)                                                         \
   CLONES void norm_forward(NormShape shape, const NormInput<T>& in, double eps, T* scratch, \
                            T* y) {                                                          \

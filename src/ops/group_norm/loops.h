@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Group normalisation on the CPU, alone or followed by SiLU, one image at a time.
+// Group normalisation with or without SiLU on the CPU, for one image at a time. Formulas and arrays
+// are described in arithmetic.h.
 #pragma once
 
 #include <cstdint>
@@ -8,10 +9,10 @@
 
 namespace cdm::ops {
 
-/// Where a pass keeps per-channel numbers: kScratchArrays arrays of C.
+/// `scratch` is memory for kScratchArrays arrays of C numbers, whatever their contents.
 constexpr std::int64_t kScratchArrays = 12;
 
-/// y, mean and rstd of one image.
+/// Writes y, in.mean and in.rstd.
 void norm_forward(NormShape shape, const NormInput<float>& in, double eps, float* scratch,
                   float* y);
 void norm_forward(NormShape shape, const NormInput<double>& in, double eps, double* scratch,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The launchers of launch.h in a build without CUDA.
+// Replaces kernels.cu in a build without CUDA.
 #include <stdexcept>
 
 #include "ops/group_norm/launch.h"

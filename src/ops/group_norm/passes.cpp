@@ -18,7 +18,7 @@ at::Tensor channels_last(const at::Tensor& x) {
   return x.contiguous(at::MemoryFormat::ChannelsLast);
 }
 
-/// For the statistics and sums of a batch like x.
+/// Options of tensors for the statistics and sums of a batch like x.
 at::TensorOptions sums_like(const at::Tensor& x) {
   return x.options().dtype(x.scalar_type() == at::kDouble ? at::kDouble : at::kFloat);
 }
@@ -27,7 +27,7 @@ NormShape shape_of(const NormCall& call) {
   return {call.x.size(2) * call.x.size(3), call.x.size(1), call.mean.size(1), call.silu};
 }
 
-/// The call with its tensors laid out for the kernels.
+/// The call with its tensors in the layout that loops and kernels expect.
 NormCall laid_out(const NormCall& call) {
   return {channels_last(call.x),
           call.gamma.contiguous(),
@@ -48,7 +48,7 @@ NormInput<T, S> input_of(const NormCall& call) {
           data<S>(call.rstd)};
 }
 
-/// Calls body(T{}, n, scratch) for every image, in the call's type and on all threads.
+/// Calls body(T{}, n, scratch) for every image n, on all threads. T is the type of the call's x.
 template <class Body>
 void for_each_image(const NormCall& call, const Body& body) {
   const auto run = [&]<class T>(T) {
@@ -64,7 +64,7 @@ void for_each_image(const NormCall& call, const Body& body) {
   }
 }
 
-/// The n-th image's part of a batch's arrays.
+/// The part of a batch's arrays that belongs to image n.
 template <class T>
 NormInput<T> image_of(const NormInput<T>& all, NormShape s, std::int64_t n) {
   return {all.x + n * s.pixels * s.channels, all.gamma, all.beta, all.mean + n * s.groups,
@@ -91,7 +91,8 @@ NormDoubleBackward<T> image_of(const NormDoubleBackward<T>& all, NormShape s, st
           all.to_beta + n * s.channels};
 }
 
-/// Calls body(T{}, layout, stream) in the call's type, for a launch on its GPU.
+/// Calls body(T{}, layout, stream), which launches a kernel, with the GPU of x as current device. T
+/// is the type of x.
 template <class Body>
 void on_gpu(const NormCall& call, const Body& body) {
   const cuda::OnDevice on_device(call.x.device());
@@ -108,8 +109,9 @@ void on_gpu(const NormCall& call, const Body& body) {
 
 }  // namespace
 
-ForwardResult group_norm_forward(const at::Tensor& x, const at::Tensor& gamma, const at::Tensor& beta,
-                     std::int64_t groups, double eps, bool silu) {
+ForwardResult group_norm_forward(const at::Tensor& x, const at::Tensor& gamma,
+                                 const at::Tensor& beta, std::int64_t groups, double eps,
+                                 bool silu) {
   const auto statistics = [&] { return at::empty({x.size(0), groups}, sums_like(x)); };
   const NormCall call = laid_out({x, gamma, beta, statistics(), statistics(), silu});
   const at::Tensor y = at::empty_like(call.x);
@@ -154,8 +156,8 @@ BackwardResult group_norm_backward(const NormCall& any, const at::Tensor& grad_y
 }
 
 DoubleBackwardResult group_norm_double_backward(const NormCall& any, const at::Tensor& grad_y,
-                                         const at::Tensor& v_x, const at::Tensor& v_gamma,
-                                         const at::Tensor& v_beta) {
+                                                const at::Tensor& v_x, const at::Tensor& v_gamma,
+                                                const at::Tensor& v_beta) {
   const NormCall call = laid_out(any);
   const NormShape shape = shape_of(call);
   const at::Tensor gy = channels_last(grad_y);

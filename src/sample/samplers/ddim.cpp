@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // DDIM (Song et al., 2021, arXiv 2010.02502, equations 12 and 16):
 //   x_s = signal_s x_0 + sqrt(sigma_s^2 - v) eps + sqrt(v) z
-// with v = eta^2 times the variance of ddpm. eta = 1 is ddpm.
+// with standard normal z, and v = eta^2 times the variance of ddpm's step. eta = 1 is ddpm.
 //
-// With eta = 0 it is a step of Euler's method along the probability flow
-// dx = x_0 d signal + eps d sigma, and so serves under the name euler as well. For flow matching it
-// is x_t + (s - t) v, with the velocity v = (eps - x_t) / (T - t).
+// With eta = 0 it is a step of Euler's method on the probability flow dx = x_0 d signal +
+// eps d sigma. The sampler named euler is this one with eta = 0. For flow matching the step is
+// x_t + (s - t) v, with the velocity v = (eps - x_t) / (T - t).
 #include "sample/samplers/samplers.h"
 #include "sample/samplers/steps.h"
 

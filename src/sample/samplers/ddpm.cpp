@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 // Ancestral sampling (Ho et al., 2020, arXiv 2006.11239, equations 6 and 7): draws x_s from
-// q(x_s | x_t, x_0), with the model's prediction in place of x_0. The equations hold for levels
-// further apart than one, too. With r = signal_t / signal_s and v = sigma_t^2 - r^2 sigma_s^2,
+// q(x_s | x_t, x_0), with the model's prediction in place of x_0. The equations also hold where t
+// and s are not neighbours. With r = signal_t / signal_s and v = sigma_t^2 - r^2 sigma_s^2,
 //   mean      (signal_s v / sigma_t^2) x_0 + (r sigma_s^2 / sigma_t^2) x_t
 //   variance  sigma_s^2 v / sigma_t^2
-// At level 0 both terms with sigma_s vanish and x_0 is left.
+// At level 0, sigma_s is 0, and the step returns x_0.
 #include "sample/samplers/samplers.h"
 #include "sample/samplers/steps.h"
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// DPM-Solver of second order (Lu et al., 2022, arXiv 2206.00927, section 3.2) as a multistep
-// method: the derivative eps' of eps by lambda = log(signal / sigma) in the expansion there is
-// approximated by the change of eps in the step before over that of lambda. With
-// h = lambda_s - lambda_t,
+// DPM-Solver of second order (Lu et al., 2022, arXiv 2206.00927, section 3.2), as a multistep
+// method. With lambda = log(signal / sigma) and h = lambda_s - lambda_t,
 //   x_s = (signal_s / signal_t) x_t - sigma_s (e^h - 1) eps - sigma_s (e^h - 1 - h) eps'
-// The first step, which has none before it, is of first order (DPM-Solver-1 there); the last one,
-// where h is infinite, returns x_0.
+// The derivative eps' of eps with respect to lambda is approximated by a difference: the change of
+// eps since the previous step, divided by the change of lambda. The first step has no previous one
+// and is of first order (DPM-Solver-1). In the last step h is infinite; it returns x_0.
 #include <optional>
 
 #include "sample/samplers/samplers.h"
@@ -30,7 +29,7 @@ class DpmSolver2 final : public Sampler {
   }
 
  private:
-  /// The step before.
+  /// What the next step needs of this one.
   struct Before {
     at::Tensor eps;
     double h;

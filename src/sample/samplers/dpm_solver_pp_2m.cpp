@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// DPM-Solver++(2M) (Lu et al., 2022, arXiv 2211.01095, algorithm 2): multistep, of second order, in
-// x_0. With h = lambda_s - lambda_t, lambda = log(signal / sigma), and the step before marked ',
+// DPM-Solver++(2M) (Lu et al., 2022, arXiv 2211.01095, algorithm 2): a multistep method of second
+// order in the prediction of x_0. With lambda = log(signal / sigma), h = lambda_s - lambda_t, and
+// h' and x_0' those of the previous step,
 //   x_s = (sigma_s / sigma_t) x_t - signal_s (e^-h - 1) (x_0 + (h / 2h') (x_0 - x_0'))
-// The first step, which has none before it, is of first order; the last one, where h is infinite,
+// The first step has no previous one and is of first order. In the last step h is infinite; it
 // returns x_0.
 #include <optional>
 
@@ -35,7 +36,7 @@ class DpmSolverPp2m final : public Sampler {
   }
 
  private:
-  /// The step before.
+  /// What the next step needs of this one.
   struct Before {
     at::Tensor x0;
     double h;

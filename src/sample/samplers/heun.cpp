@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Heun's method along the probability flow dx = x_0 d signal + eps d sigma, of second order: the
-// trapezoidal rule, whose right end is where a step of first order leads (Karras et al., 2022,
-// arXiv 2206.00364, algorithm 1, which has another variable). The last step is of first order,
-// because the model is not asked at level 0.
+// Heun's method, of second order, on the probability flow dx = x_0 d signal + eps d sigma (Karras
+// et al., 2022, arXiv 2206.00364, algorithm 1, in another parametrisation). It is the trapezoidal
+// rule: the model is evaluated at x_t and where a first-order step leads, and the two derivatives
+// are averaged. The last step is of first order, because the model has no prediction at level 0.
 #include "sample/samplers/samplers.h"
 #include "sample/samplers/steps.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Makes each sampler of this folder. make_sampler() chooses among them.
+// The functions that make the samplers of this folder. make_sampler() chooses among them.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 namespace cdm {
 
 std::unique_ptr<Sampler> make_ddpm_sampler();
-std::unique_ptr<Sampler> make_ddim_sampler(double eta);  // with eta = 0, euler as well
+std::unique_ptr<Sampler> make_ddim_sampler(double eta);  // eta = 0 also serves as euler
 std::unique_ptr<Sampler> make_heun_sampler();
 std::unique_ptr<Sampler> make_dpm_solver_2_sampler();
 std::unique_ptr<Sampler> make_dpm_solver_pp_2m_sampler();

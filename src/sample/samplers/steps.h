@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Formulas that several samplers use, for a step from level t to s < t.
+// Formulas that several samplers use, for a step from level t to level s < t.
 #pragma once
 
 #include <ATen/TensorOperators.h>
@@ -10,16 +10,17 @@
 
 namespace cdm {
 
-/// The variance of q(x_s | x_t, x_0), beta_tilde of neighbouring levels (Ho et al., 2020, equation
-/// 7). With r = signal_t / signal_s, it is sigma_s^2 (sigma_t^2 - r^2 sigma_s^2) / sigma_t^2.
+/// The variance of q(x_s | x_t, x_0): sigma_s^2 (sigma_t^2 - r^2 sigma_s^2) / sigma_t^2 with
+/// r = signal_t / signal_s. For neighbouring levels it is beta_tilde of Ho et al. (2020), equation
+/// 7.
 inline double posterior_variance(const Level& t, const Level& s) {
   const double ratio = t.signal / s.signal;
   const double added = t.sigma * t.sigma - std::pow(ratio * s.sigma, 2);
   return std::pow(s.sigma / t.sigma, 2) * added;
 }
 
-/// x_s = signal_s x_0 + sigma_s eps: the step of first order along the probability flow. At level 0
-/// it is the prediction of x_0.
+/// The first-order step on the probability flow: x_s = signal_s x_0 + sigma_s eps, with the
+/// prediction `at_t`. For s = 0 it is the prediction of x_0.
 inline at::Tensor first_order_step(const Denoised& at_t, const Level& s) {
   if (s.t == 0) return at_t.x0;
   return s.signal * at_t.x0 + s.sigma * at_t.eps;

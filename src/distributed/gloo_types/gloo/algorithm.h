@@ -1,3 +1,3 @@
 // SPDX-License-Identifier: MIT
-// Empty: torch's ProcessGroupGloo.hpp includes it and needs nothing of it. See context.h.
+// Empty: LibTorch's ProcessGroupGloo.hpp includes this file but uses nothing of it. See context.h.
 #pragma once

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// What torch's ProcessGroupGloo.hpp names of the library Gloo, whose headers its wheel leaves out.
-// The header holds these types by pointer only, and libtorch_cpu has all of their code, so that
-// their layout does not matter here; nothing of this project makes or reads one.
+// The types of the library Gloo that LibTorch's ProcessGroupGloo.hpp names. PyTorch's wheel lacks
+// Gloo's headers. These declarations suffice: ProcessGroupGloo.hpp uses the types by pointer only,
+// their code is in libtorch_cpu, and nothing here makes or reads an object of them.
 #pragma once
 
 #include <chrono>

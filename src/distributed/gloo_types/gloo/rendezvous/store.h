@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// See ../context.h. What torch's header overrides must be there to override.
+// See ../context.h. These are the functions that ProcessGroupGloo.hpp overrides.
 #pragma once
 
 #include <chrono>
