@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cdm/config/config.h"
 #include "cdm/core/tensors.h"
@@ -20,6 +21,14 @@
 #include "cdm/train/step_inputs.h"
 
 namespace cdm::test {
+
+/// All enumerators of a kind, for tests of what every one of them must do.
+template <class Kind>
+std::vector<Kind> all_kinds() {
+  std::vector<Kind> kinds;
+  for (const auto& [kind, name] : KindNames<Kind>::all) kinds.push_back(kind);
+  return kinds;
+}
 
 inline at::TensorOptions real64() { return at::TensorOptions().dtype(at::kDouble); }
 

@@ -42,12 +42,12 @@ Condition kind_is(const std::string& key, std::vector<Kind> kinds,
 Condition for_toy(std::vector<ToyKind> kinds) {
   return kind_is<ToyKind>("data.toy", std::move(kinds), [](auto& c) { return c.data.toy; });
 }
-Condition for_schedule(ScheduleKind kind) {
-  return kind_is<ScheduleKind>("diffusion.schedule", {kind},
+Condition for_schedule(std::vector<ScheduleKind> kinds) {
+  return kind_is<ScheduleKind>("diffusion.schedule", std::move(kinds),
                                [](auto& c) { return c.diffusion.schedule; });
 }
-Condition for_network(NetworkKind kind) {
-  return kind_is<NetworkKind>("model.kind", {kind}, [](auto& c) { return c.model.kind; });
+Condition for_network(std::vector<NetworkKind> kinds) {
+  return kind_is<NetworkKind>("model.kind", std::move(kinds), [](auto& c) { return c.model.kind; });
 }
 Condition for_prediction(Prediction kind) {
   return kind_is<Prediction>("model.predicts", {kind}, [](auto& c) { return c.model.predicts; });
@@ -55,8 +55,9 @@ Condition for_prediction(Prediction kind) {
 Condition for_objective(std::vector<ObjectiveKind> kinds) {
   return kind_is<ObjectiveKind>("loss.kind", std::move(kinds), [](auto& c) { return c.loss.kind; });
 }
-Condition for_sampler(SamplerKind kind) {
-  return kind_is<SamplerKind>("sample.sampler", {kind}, [](auto& c) { return c.sample.sampler; });
+Condition for_sampler(std::vector<SamplerKind> kinds) {
+  return kind_is<SamplerKind>("sample.sampler", std::move(kinds),
+                              [](auto& c) { return c.sample.sampler; });
 }
 Condition for_toy_data() {
   return kind_is<DataKind>("data.kind", {DataKind::toy}, [](auto& c) { return c.data.kind; });
@@ -147,10 +148,10 @@ void declare_diffusion(std::vector<Key>& table) {
   diffusion
       .key("beta_start", &DiffusionConfig::beta_start, 1e-4, range(0, 1),
            "beta of level 1, above 0")
-      .only(for_schedule(ScheduleKind::linear));
+      .only(for_schedule({ScheduleKind::linear}));
   diffusion
       .key("beta_end", &DiffusionConfig::beta_end, 0.02, range(0, 1), "beta of level T, below 1")
-      .only(for_schedule(ScheduleKind::linear));
+      .only(for_schedule({ScheduleKind::linear}));
 }
 
 void declare_model(std::vector<Key>& table) {
@@ -165,28 +166,28 @@ void declare_model(std::vector<Key>& table) {
   model
       .key("channel_mult", &ModelConfig::channel_mult, {1, 2, 2, 2}, non_empty_list(1, 1024),
            "width of each resolution as a multiple of model.channels")
-      .only(for_network(NetworkKind::unet));
+      .only(for_network({NetworkKind::unet}));
   model.key("res_blocks", &ModelConfig::res_blocks, 2, range(1, 64),
             "unet: residual blocks per resolution; mlp: number of hidden layers");
   model
       .key("attention_resolutions", &ModelConfig::attention_resolutions, {16}, range(1, 4096),
            "image sizes in pixels at which attention follows each residual block")
-      .only(for_network(NetworkKind::unet));
+      .only(for_network({NetworkKind::unet}));
   model
       .key("dropout", &ModelConfig::dropout, 0.1, range(0, 0.999),
            "probability that an element in a residual block is set to zero in training")
-      .only(for_network(NetworkKind::unet));
+      .only(for_network({NetworkKind::unet}));
   model
       .key("head_channels", &ModelConfig::head_channels, 0, range(0, 65536),
            "number of features that are pooled before the last layer; 0 = twice the width of the "
            "finest resolution (in the paper: 512 for CIFAR-10, 1024 for CelebA)")
-      .only(for_network(NetworkKind::unet))
+      .only(for_network({NetworkKind::unet}))
       .only(for_prediction(Prediction::logits));
   model
       .key("fourier_features", &ModelConfig::fourier_features, 0, range(0, 16),
            "n: sin(2^k pi x) and cos(2^k pi x), k = 0..n-1, of each pixel x are added to the input "
            "of the network, which helps it to learn densities with sharp edges; 0 = none")
-      .only(for_network(NetworkKind::mlp));
+      .only(for_network({NetworkKind::mlp}));
   model.key("num_classes", &ModelConfig::num_classes, 0, range(0, 1000000),
             "number of classes of a class-conditional model (a null class is added); 0 = "
             "unconditional");
@@ -307,7 +308,7 @@ void declare_sample(std::vector<Key>& table) {
   sample
       .key("eta", &SampleConfig::eta, 0.0, range(0, 1),
            "noise added in each step: 0 = none, 1 = as much as ddpm adds")
-      .only(for_sampler(SamplerKind::ddim))
+      .only(for_sampler({SamplerKind::ddim}))
       .may_change();
   sample
       .key("steps", &SampleConfig::steps, 50, range(1, 100000),

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "cdm/core/error.h"
+#include "cdm/core/text.h"
 #include "cdm/inference/evaluators.h"
 
 namespace cdm {
@@ -18,8 +19,9 @@ Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device 
   std::shared_ptr<Network> network = make_network(config.model, shape, seed);
   network->to(device, precision.type);
   if (precision.body != precision.type) {
-    if (config.model.kind == NetworkKind::mlp) {
-      throw UserError("precision bf16: is for the body of a UNet, and model.kind = mlp has none");
+    if (config.model.kind != NetworkKind::unet) {
+      throw UserError(concat("precision bf16: is for the body of a UNet, and model.kind = ",
+                             name_of(config.model.kind), " has none"));
     }
     network->set_body_type(precision.body);
   }

@@ -64,9 +64,9 @@ std::vector<Written> every_kind() {
     all.push_back({{"model.predicts", name}});
     if (name == "noise") all.back()["loss.kind"] = "denoising";
   }
-  for (const std::string& name : names_of<ObjectiveKind>()) {
-    all.push_back({{"loss.kind", name}});
-    if (name == "denoising") all.back()["model.predicts"] = "noise";
+  for (const auto& [kind, name] : KindNames<ObjectiveKind>::all) {
+    all.push_back({{"loss.kind", std::string(name)}});
+    if (prediction_for(kind) == Prediction::noise) all.back()["model.predicts"] = "noise";
   }
   for (const std::string& name : names_of<SamplerKind>()) {
     all.push_back({{"sample.sampler", name}});
@@ -232,15 +232,12 @@ class IgnoredKeys : public Keys {
 
   /// A run of a moment; nothing when the test has no data of that kind.
   std::optional<RunConfig> small_run(const Written& kind) const {
-    Written keys = {{"model.channels", "8"},       {"model.res_blocks", "1"},
-                    {"model.kind", "mlp"},         {"data.kind", "npz"},
-                    {"data.image_size", "8"},      {"data.channels", "1"},
-                    {"diffusion.steps", "6"},      {"data.horizontal_flip", "false"},
-                    {"train.iterations", "2"},     {"train.batch_size", "4"},
-                    {"train.warmup", "0"},         {"train.ema_start", "0"},
-                    {"train.sample_every", "2"},   {"train.sample_count", "2"},
-                    {"sample.steps", "3"},         {"train.log_every", "1"},
-                    {"train.learning_rate", "0.1"}};
+    Written keys = {
+        {"model.kind", "mlp"},     {"data.kind", "npz"},        {"data.image_size", "8"},
+        {"data.channels", "1"},    {"diffusion.steps", "6"},    {"data.horizontal_flip", "false"},
+        {"train.iterations", "2"}, {"train.batch_size", "4"},   {"train.warmup", "0"},
+        {"train.ema_start", "0"},  {"train.sample_every", "2"}, {"train.sample_count", "2"},
+        {"sample.steps", "3"},     {"train.log_every", "1"},    {"train.learning_rate", "0.1"}};
     for (const auto& [name, value] : kind) keys[name] = value;
     if (keys["model.predicts"].empty()) keys["model.predicts"] = "logits";
     if (keys["model.kind"] == "unet") {
@@ -250,6 +247,8 @@ class IgnoredKeys : public Keys {
     if (keys["data.kind"] == "toy") keys["data.toy_images"] = "20";
     if (keys["data.kind"] != "toy" && keys["data.kind"] != "npz") return std::nullopt;
     RunConfig config = load(keys);
+    config.model.channels = 8;  // also where the network ignores them
+    config.model.res_blocks = 1;
     config.data.path = config.data.test_path = (folder_ / "a.npz").string();
     if (config.model.predicts == Prediction::logits) config.train.nll_every = 2;
     return config;

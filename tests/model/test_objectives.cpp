@@ -107,15 +107,8 @@ TEST_P(AnyObjective, ReportsTheTermsThatItNames) {
   EXPECT_EQ(loss.total.dim(), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, AnyObjective,
-                         testing::Values(ObjectiveKind::cdm, ObjectiveKind::nce, ObjectiveKind::tre,
-                                         ObjectiveKind::denoising),
+INSTANTIATE_TEST_SUITE_P(Kinds, AnyObjective, testing::ValuesIn(test::all_kinds<ObjectiveKind>()),
                          [](const auto& info) { return name_of(info.param); });
-
-TEST(Objectives, AreAllUnderTheContract) {
-  // A new kind is to be added to the test above.
-  EXPECT_EQ(KindNames<ObjectiveKind>::all.size(), 4U);
-}
 
 TEST(Objectives, ALossThatMixesRowsIsFoundOut) {
   // What IsAMeanOverIndependentRows compares, of a loss with the batch's own mean in it.
@@ -123,7 +116,8 @@ TEST(Objectives, ALossThatMixesRowsIsFoundOut) {
     return (rows - rows.mean()).square().mean().item<double>();
   };
   const at::Tensor rows = numbers(1, {6});
-  const double parts = (2.0 * mixing(rows.narrow(0, 0, 2)) + 4.0 * mixing(rows.narrow(0, 2, 4))) / 6.0;
+  const double parts =
+      (2.0 * mixing(rows.narrow(0, 0, 2)) + 4.0 * mixing(rows.narrow(0, 2, 4))) / 6.0;
   EXPECT_GT(std::abs(parts - mixing(rows)), 1e-3);
 }
 
@@ -139,8 +133,10 @@ std::set<std::int64_t> drawn_levels(const RunConfig& config) {
 }
 
 TEST(Levels, AreThoseThatTheObjectiveNeeds) {
-  EXPECT_EQ(drawn_levels(config_of(ObjectiveKind::cdm, 3)), (std::set<std::int64_t>{0, 1, 2, 3, 4}));
-  EXPECT_EQ(drawn_levels(config_of(ObjectiveKind::tre, 3)), (std::set<std::int64_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(drawn_levels(config_of(ObjectiveKind::cdm, 3)),
+            (std::set<std::int64_t>{0, 1, 2, 3, 4}));
+  EXPECT_EQ(drawn_levels(config_of(ObjectiveKind::tre, 3)),
+            (std::set<std::int64_t>{0, 1, 2, 3, 4}));
   EXPECT_EQ(drawn_levels(config_of(ObjectiveKind::nce, 3)), (std::set<std::int64_t>{0, 4}));
   RunConfig config = config_of(ObjectiveKind::denoising, 3);
   EXPECT_EQ(drawn_levels(config), (std::set<std::int64_t>{1, 2, 3}));
@@ -162,18 +158,18 @@ TEST(Cdm, LeavesOutTheDenoiserWhereItsWeightIsZero) {
   EXPECT_THAT(make_objective(config.loss)->terms(), testing::ElementsAre("ce", "accuracy"));
   EXPECT_DOUBLE_EQ(term(ce_only.terms, "ce"), term(both.terms, "ce"));
   EXPECT_DOUBLE_EQ(ce_only.total.item<double>(), 0.5 * term(both.terms, "ce"));
-  EXPECT_NEAR(both.total.item<double>(),
-              0.5 * term(both.terms, "ce") + term(both.terms, "mse"), 1e-12);
-  const at::Tensor eps = model.predict_noise(model.schedule().add_noise(x0, rows["t"], rows["noise"]),
-                                             rows["t"]);
+  EXPECT_NEAR(both.total.item<double>(), 0.5 * term(both.terms, "ce") + term(both.terms, "mse"),
+              1e-12);
+  const at::Tensor eps =
+      model.predict_noise(model.schedule().add_noise(x0, rows["t"], rows["noise"]), rows["t"]);
   EXPECT_NEAR(term(both.terms, "mse"), at::mse_loss(eps, rows["noise"]).item<double>(), 1e-12);
 }
 
 TEST(Nce, IsTheCrossEntropyOfTwoLevels) {
   RunConfig config = config_of(ObjectiveKind::cdm, 0);
   const Model two_levels = test::small_model(config);
-  const TrainingRows rows = training_rows(numbers(1, {4, 1, 8, 8}), levels_of({0, 1, 1, 0}),
-                                          numbers(2, {4, 1, 8, 8}));
+  const TrainingRows rows =
+      training_rows(numbers(1, {4, 1, 8, 8}), levels_of({0, 1, 1, 0}), numbers(2, {4, 1, 8, 8}));
   config.loss.mse_weight = 0.0;
   const Loss cdm = loss_of(config, two_levels, rows);
   const Loss nce = loss_of(config_of(ObjectiveKind::nce, 0), two_levels, rows);
@@ -240,8 +236,8 @@ TEST(Denoising, MinimisesTheErrorOfTheNoise) {
 
 // ---- derivatives ----
 
-// The gradient of the CDM loss by parameters holds second derivatives of the network. It is compared
-// with differences of the loss, whose value holds first derivatives only; these in turn
+// The gradient of the CDM loss by parameters holds second derivatives of the network. It is
+// compared with differences of the loss, whose value holds first derivatives only; these in turn
 // Density.ScoreIsTheGradientOfTheLogDensity has compared with differences of the logits.
 using GradientCase = std::tuple<ObjectiveKind, NetworkKind, std::int64_t>;
 class LossGradient : public testing::TestWithParam<GradientCase> {};
@@ -253,14 +249,12 @@ TEST_P(LossGradient, AgreesWithFiniteDifferences) {
   config.loss.ce_weight = 0.1;
   const Model model = test::small_model(config);
   const at::Tensor labels = classes > 0 ? levels_of({0, 1, 2}) : at::Tensor();
-  const TrainingRows rows = training_rows(numbers(6, {3, 1, 8, 8}), levels_of({1, 10, 19}),
-                                          numbers(7, {3, 1, 8, 8}), labels);
+  const StepInputs rows = test::step_inputs(config, 0, numbers(6, {3, 1, 8, 8}), labels);
   const auto loss = [&] { return loss_of(config, model, rows).total; };
 
   const NamedTensors& parameters = model.network().parameters();
   model.network().set_requires_grad(true);
-  const std::vector<at::Tensor> gradients =
-      torch::autograd::grad({loss()}, values_of(parameters));
+  const std::vector<at::Tensor> gradients = torch::autograd::grad({loss()}, values_of(parameters));
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const at::Tensor& parameter = parameters[i].second;
     const at::Tensor direction = numbers(8, parameter.sizes());

@@ -48,12 +48,6 @@ SampleConfig config_of(SamplerKind sampler, std::int64_t steps, double eta = 0.0
   return config;
 }
 
-std::vector<SamplerKind> all_samplers() {
-  std::vector<SamplerKind> kinds;
-  for (const auto& [kind, name] : KindNames<SamplerKind>::all) kinds.push_back(kind);
-  return kinds;
-}
-
 /// Images are N(0, I): every level is N(0, I) too, F = 0, and the best noise prediction is
 /// sqrt(1 - abar_t) x_t.
 Model standard_normal_model() {
@@ -132,7 +126,7 @@ class Probe final : public Sampler {
 
 TEST(Sampler, AnImageDoesNotDependOnItsBatch) {
   const Model model = narrow_model(Prediction::logits);
-  for (const SamplerKind kind : all_samplers()) {
+  for (const SamplerKind kind : test::all_kinds<SamplerKind>()) {
     const auto run = [&](std::int64_t first, std::int64_t count) {
       const at::Tensor like = at::zeros({count, 1, 2, 2}, at::kDouble);
       return sample(model, config_of(kind, 5, 0.5), start_noise(1, first, like), {}, {1, first});
@@ -168,8 +162,8 @@ TEST(Sampler, NoKindIsAnotherOne) {
            [&](const SampleStep& step) { x.push_back(step.x); });
     return x.at(1);
   };
-  for (const SamplerKind a : all_samplers()) {
-    for (const SamplerKind b : all_samplers()) {
+  for (const SamplerKind a : test::all_kinds<SamplerKind>()) {
+    for (const SamplerKind b : test::all_kinds<SamplerKind>()) {
       if (a == b) continue;
       EXPECT_GT(test::relative_error(two_steps(a, 0.5), two_steps(b, 0.5)), 1e-4)
           << name_of(a) << " and " << name_of(b);
@@ -181,7 +175,7 @@ TEST(Sampler, NoKindIsAnotherOne) {
 // By what a run asks for, counted here.
 TEST(Sampler, TraitsSayWhatARunAsksFor) {
   const at::Tensor x_T = test::numbers(1, {2, 1, 2, 2});
-  for (const SamplerKind kind : all_samplers()) {
+  for (const SamplerKind kind : test::all_kinds<SamplerKind>()) {
     for (const double eta : {0.0, 0.5}) {
       SCOPED_TRACE(name_of(kind));
       const SampleConfig config = config_of(kind, 7, eta);

@@ -92,8 +92,7 @@ INSTANTIATE_TEST_SUITE_P(
     Methods, Flow,
     testing::Combine(testing::Values(SamplerKind::ddim, SamplerKind::euler, SamplerKind::heun,
                                      SamplerKind::dpm_solver_2, SamplerKind::dpm_solver_pp_2m),
-                     testing::Values(ScheduleKind::linear, ScheduleKind::cosine,
-                                     ScheduleKind::uniform, ScheduleKind::flow_matching)));
+                     testing::ValuesIn(test::all_kinds<ScheduleKind>())));
 
 // A Gaussian stays one under ancestral sampling, too: its variance follows a recursion, and with
 // all levels visited ends near that of the data.
@@ -114,11 +113,9 @@ TEST_P(Ancestral, HasTheMeanAndVarianceOfTheData) {
   EXPECT_NEAR(x0.std().item<double>(), kWidth, 0.02 * kWidth + 5.0 * kWidth / std::sqrt(2 * count));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Methods, Ancestral,
-    testing::Combine(testing::Values(SamplerKind::ddpm, SamplerKind::ddim),
-                     testing::Values(ScheduleKind::linear, ScheduleKind::cosine,
-                                     ScheduleKind::uniform, ScheduleKind::flow_matching)));
+INSTANTIATE_TEST_SUITE_P(Methods, Ancestral,
+                         testing::Combine(testing::Values(SamplerKind::ddpm, SamplerKind::ddim),
+                                          testing::ValuesIn(test::all_kinds<ScheduleKind>())));
 
 TEST(Sampler, DdimWithEtaOneIsDdpm) {
   const Model model = model_of(ScheduleKind::cosine, 100);

@@ -124,9 +124,8 @@ TEST_P(EverySchedule, AddsTheNoiseOfEachImagesLevel) {
                      "in float32");
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, EverySchedule,
-                         testing::Values(ScheduleKind::linear, ScheduleKind::cosine,
-                                         ScheduleKind::uniform, ScheduleKind::flow_matching));
+INSTANTIATE_TEST_SUITE_P(Kinds, EverySchedule, testing::ValuesIn(test::all_kinds<ScheduleKind>()),
+                         [](const auto& info) { return name_of(info.param); });
 
 }  // namespace
 }  // namespace cdm
