@@ -73,7 +73,7 @@ LogProbAndScore Density::log_prob_and_score(const at::Tensor& x, const at::Tenso
 at::Tensor Density::log_prob_all_levels(const at::Tensor& x, const at::Tensor& labels,
                                         double guidance) const {
   const at::Tensor f = logits(x, labels, guidance).to(at::kDouble);
-  return standard_normal_log_density(x).unsqueeze(1) + f - f.narrow(1, f.size(1) - 1, 1);
+  return standard_normal_log_density(x.detach()).unsqueeze(1) + f - f.narrow(1, f.size(1) - 1, 1);
 }
 
 at::Tensor Density::log_posterior(const at::Tensor& x, const at::Tensor& labels) const {
