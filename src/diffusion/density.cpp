@@ -59,7 +59,8 @@ Tensors Density::log_ratio_and_gradient(const at::Tensor& x, const at::Tensor& t
 
 at::Tensor Density::log_prob(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                              double guidance) const {
-  return standard_normal_log_density(x) - log_ratio(logits(x, labels, guidance).to(at::kDouble), t);
+  return standard_normal_log_density(x.detach()) -
+         log_ratio(logits(x, labels, guidance).to(at::kDouble), t);
 }
 
 LogProbAndScore Density::log_prob_and_score(const at::Tensor& x, const at::Tensor& t,
