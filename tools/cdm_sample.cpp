@@ -81,6 +81,9 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::LoadedModel& lo
                                      ": is only for --sampler ddim; the sampler is ",
                                      cdm::name_of(sampling.sampler)));
   }
+  if (!(sampling.eta >= 0.0 && sampling.eta <= 1.0)) {  // NaN, which CLI11's range lets pass
+    throw cdm::UserError(cdm::concat("--eta ", sampling.eta, ": must be a number in 0..1"));
+  }
   if (!(sampling.guidance >= 0.0 && sampling.guidance <= kLargestGuidance)) {  // also for NaN
     throw cdm::UserError(cdm::concat("--guidance ", sampling.guidance, ": must be a number in 0..",
                                      kLargestGuidance));

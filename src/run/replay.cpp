@@ -101,6 +101,10 @@ void replay_step(const RunConfig& config, const RunDir& run, at::Device device, 
   if (!run.has_config()) {
     throw UserError(concat("--replay-step: there is no run in ", run.root().string()));
   }
+  if (number > config.train.iterations) {
+    throw UserError(concat("--replay-step ", number, ": must be in 1..", config.train.iterations,
+                           ", the steps of the run (train.iterations)"));
+  }
   const Dataset train = load_dataset(config.data, Split::train);
   const RunConfig resolved = resolve(config, train);
   require_same_run(run, resolved);

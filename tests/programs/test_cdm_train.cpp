@@ -334,6 +334,10 @@ TEST(CdmTrain, TakesAStepAgain) {
       tiny.run("cdm-train", {"unet.yaml", "--run-dir", "nowhere", "--replay-step", "1"});
   EXPECT_EQ(none.exit_code, 2);
   EXPECT_THAT(none.err, mentions("--replay-step", "nowhere"));
+  const test::Finished beyond =
+      tiny.run("cdm-train", {"unet.yaml", "--run-dir", "run", "--replay-step", "21"});
+  EXPECT_EQ(beyond.exit_code, 2) << "the run has 20 steps";
+  EXPECT_THAT(beyond.err, mentions("--replay-step 21", "1..20"));
 }
 
 TEST(CdmTrain, SavesAfterMinutes) {

@@ -42,6 +42,7 @@ TEST_F(WrongUse, OfCdmSample) {
        {with({"-n", "3", "--init-noise", "two.npy"}), {"two.npy", "[2, 1, 8, 8]", "[3, 1, 8, 8]"}},
        {with({"-n", "2", "--step-noise", "two.npy"}), {"--step-noise", "ddim"}},
        {with({"--eta", "1.5"}), {"--eta", "1.5"}},
+       {with({"--eta", "nan"}), {"--eta nan", "0..1"}},
        {with({"--sampler", "heun", "--eta", "0.5"}), {"--eta 0.5", "ddim", "heun"}},
        {with({"--set", "sample.sampler=heun", "--eta", "0"}), {"--eta 0", "ddim", "heun"}},
        {with({"--set", "model.dropout=0.5"}), {"model.dropout", "0.5", "unet", "mlp"}},

@@ -30,7 +30,8 @@ void write_skipped_step(const std::filesystem::path& file, const RunConfig& conf
 /// gradient_norm, learning_rate, levels ("t:images" ...). If loss or gradient is NaN or infinite,
 /// it also prints bad_gradient, for each parameter whose gradient is not finite, and bad_row, for
 /// each row of the batch whose own loss or gradient is not. Changes nothing on disk. Throws
-/// UserError when there is no run in `run`, or it was started with another configuration.
+/// UserError when there is no run in `run`, when it was started with another configuration, and for
+/// a step beyond train.iterations.
 void replay_step(const RunConfig& config, const RunDir& run, at::Device device, std::int64_t number,
                  std::ostream& out);
 
