@@ -40,8 +40,8 @@ TEST(ScoreImages, IsTheLogDensityOfTheScaledImages) {
     ScoreOptions options;
     options.level = level;
     const at::Tensor scores = score_images(model, options, images, {}).log_prob;
-    const at::Tensor expected =
-        model.density().log_prob(to_unit_range(images, at::kDouble), at::full({5}, level, at::kLong));
+    const at::Tensor expected = model.density().log_prob(to_unit_range(images, at::kDouble),
+                                                         at::full({5}, level, at::kLong));
     EXPECT_EQ(scores.scalar_type(), at::kDouble);
     expect_close(scores, expected, 1e-13, "scores");
   }
@@ -57,10 +57,9 @@ TEST(ScoreImages, DoesNotDependOnTheBatchSizeAndTellsItsProgress) {
     const at::Tensor whole = score_images(model, options, images, {}).log_prob;
     options.batch_size = 3;
     std::vector<std::int64_t> done;
-    const at::Tensor pieces =
-        score_images(model, options, images, {}, [&](std::int64_t count) {
-          done.push_back(count);
-        }).log_prob;
+    const at::Tensor pieces = score_images(model, options, images, {}, [&](std::int64_t count) {
+                                done.push_back(count);
+                              }).log_prob;
     expect_close(pieces, whole, 1e-13, "scores");
     EXPECT_THAT(done, testing::ElementsAre(3, 6, 7));
   }

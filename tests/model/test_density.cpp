@@ -40,8 +40,8 @@ class GaussianNetwork final : public Network {
 
   /// log p_t(x) of one class, [B].
   at::Tensor exact(const at::Tensor& x, std::int64_t t, std::int64_t label) const {
-    const double variance = std::pow(schedule_.signal(t) * kWidth, 2) +
-                            std::pow(schedule_.sigma(t), 2);
+    const double variance =
+        std::pow(schedule_.signal(t) * kWidth, 2) + std::pow(schedule_.sigma(t), 2);
     const at::Tensor away = x.flatten(1) - schedule_.signal(t) * mean(label);
     return away.square().sum(1).mul(-0.5 / variance) -
            0.5 * 4.0 * std::log(2.0 * std::numbers::pi * variance);
@@ -89,8 +89,8 @@ TEST(Density, IsExactForAnExactClassifier) {
     const auto [log_prob, score] = exact.model.density().log_prob_and_score(exact.x, levels);
     test::expect_close(log_prob, expected, 1e-12, "log p beside its gradient");
     const double signal = exact.schedule.signal(t);
-    const double variance = std::pow(signal * GaussianNetwork::kWidth, 2) +
-                            std::pow(exact.schedule.sigma(t), 2);
+    const double variance =
+        std::pow(signal * GaussianNetwork::kWidth, 2) + std::pow(exact.schedule.sigma(t), 2);
     test::expect_close(score, (signal * GaussianNetwork::mean(0) - exact.x) / variance, 1e-12,
                        "score");
   }
@@ -112,10 +112,9 @@ TEST(Density, OfAGuidedModelIsTheOneThatItsSamplerFollows) {
   }
   const at::Tensor log_prob = density.log_prob(exact.x, t, labels, kGuidance);
   test::expect_close(log_prob, at::stack(expected), 1e-12, "guided log p");
-  test::expect_close(density.log_prob_all_levels(exact.x, labels, kGuidance)
-                         .gather(1, t.unsqueeze(1))
-                         .squeeze(1),
-                     log_prob, 1e-12, "of all levels");
+  test::expect_close(
+      density.log_prob_all_levels(exact.x, labels, kGuidance).gather(1, t.unsqueeze(1)).squeeze(1),
+      log_prob, 1e-12, "of all levels");
   const auto [beside, score] = density.log_prob_and_score(exact.x, t, labels, kGuidance);
   test::expect_close(beside, log_prob, 1e-12, "beside its gradient");
   for (std::uint64_t direction = 10; direction < 13; ++direction) {

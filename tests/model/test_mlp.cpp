@@ -57,7 +57,8 @@ at::Tensor by_hand(const Mlp& net, const at::Tensor& images, std::int64_t octave
     h = at::linear(h, weights.at(layer + ".weight"), weights.at(layer + ".bias"));
     h = h * at::sigmoid(h);
   }
-  return at::linear(h, weights.at("linear_layer.weight"), weights.at("linear_layer.bias")).cumsum(1);
+  return at::linear(h, weights.at("linear_layer.weight"), weights.at("linear_layer.bias"))
+      .cumsum(1);
 }
 
 /// d/dx of the sum of squares of d/dx of the sum of squares: takes a second derivative.

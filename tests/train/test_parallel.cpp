@@ -190,7 +190,8 @@ TEST(Parallel, TrainsInSinglePrecision) {
 }
 
 TEST(Parallel, ModelsGiveTheSameNumbers) {
-  const Model model = test::small_model(test::small_config(20, 3)).with_evaluator(parallel_evaluator());
+  const Model model =
+      test::small_model(test::small_config(20, 3)).with_evaluator(parallel_evaluator());
   const at::Tensor x = test::numbers(1, {7, 1, 8, 8});
   const at::Tensor t = integers({1, Purpose::level, 0}, 7, 22);
   const at::Tensor labels = integers({1, Purpose::level, 1}, 7, 3);
