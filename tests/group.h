@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <functional>
@@ -27,19 +28,26 @@ constexpr std::array<int, 1> kGroupSizes = {2};
 constexpr std::array<int, 2> kGroupSizes = {2, 4};
 #endif
 
-/// A port that no program listens on now.
+/// A port that no program uses now. It lies below the range from which the kernel takes ports for
+/// outgoing connections, and each process begins its search elsewhere, so that no other test takes
+/// the port before it is used.
 inline std::uint16_t free_port() {
-  const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = {};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof address;
-  auto* const any = reinterpret_cast<sockaddr*>(&address);
-  if (::bind(descriptor, any, length) != 0 || ::getsockname(descriptor, any, &length) != 0) {
-    throw std::runtime_error("no free port");
+  constexpr unsigned kFirst = 20000;
+  constexpr unsigned kCount = 12000;
+  static std::atomic<unsigned> next = static_cast<unsigned>(::getpid()) * 17U;
+  for (unsigned tried = 0; tried < kCount; ++tried) {
+    const auto port = static_cast<std::uint16_t>(kFirst + next++ % kCount);
+    const int descriptor = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_ANY);
+    address.sin_port = htons(port);
+    const bool is_free =
+        ::bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+    ::close(descriptor);
+    if (is_free) return port;
   }
-  ::close(descriptor);
-  return ntohs(address.sin_port);
+  throw std::runtime_error("no free port");
 }
 
 /// Calls `work` in `size` threads, each a rank of one group. An exception in one fails the test.
