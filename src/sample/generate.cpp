@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "cdm/core/for_each_batch.h"
+
 namespace cdm {
 
 at::Tensor classes_of_images(const std::vector<std::int64_t>& classes, std::int64_t first,
@@ -27,9 +29,7 @@ void generate(const Model& model, const SampleConfig& config, const GenerateOpti
   const auto size_of_batch = [&](std::int64_t first) {
     return std::min(options.batch_size, options.count - first);
   };
-  for (std::int64_t first = group.rank() * options.batch_size; first < options.count;
-       first += group.size() * options.batch_size) {
-    const std::int64_t count = size_of_batch(first);
+  const auto draw_batch = [&](std::int64_t first, std::int64_t count) {
     const std::int64_t number = options.first_image + first;
     const at::Tensor like =
         at::empty({count, shape.channels, shape.image_size, shape.image_size}, network);
@@ -50,7 +50,7 @@ void generate(const Model& model, const SampleConfig& config, const GenerateOpti
         });
     if (!group.is_first()) {
       group.send(images.to(at::kCPU), 0);
-      continue;
+      return;
     }
     take(images);
     // The next batches come from the other processes.
@@ -63,7 +63,8 @@ void generate(const Model& model, const SampleConfig& config, const GenerateOpti
       group.receive(received, rank);
       take(received);
     }
-  }
+  };
+  for_each_batch(options.count, options.batch_size, draw_batch, group.rank(), group.size());
 }
 
 }  // namespace cdm
