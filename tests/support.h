@@ -108,8 +108,8 @@ inline TrainingRows training_rows(const at::Tensor& x0, const at::Tensor& t,
 
 /// The value of the term with that name.
 inline double term(const NamedTensors& terms, const std::string& name) {
-  for (const auto& [key, value] : terms) {
-    if (key == name) return value.item<double>();
+  if (const at::Tensor value = find_tensor(terms, name); value.defined()) {
+    return value.item<double>();
   }
   ADD_FAILURE() << "there is no term " << name;
   return 1e300;

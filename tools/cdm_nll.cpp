@@ -10,6 +10,7 @@
 #include "cdm/core/file.h"
 #include "cdm/core/log.h"
 #include "cdm/core/progress.h"
+#include "cdm/core/tensors.h"
 #include "cdm/core/text.h"
 #include "cdm/device/memory_advice.h"
 #include "cdm/eval/nll.h"
@@ -118,7 +119,7 @@ void score(Options& options) {
       },
       [&](std::int64_t images) {
         cdm::score_images(model, options.score, dataset.images.narrow(0, 0, images),
-                          labels.defined() ? labels.narrow(0, 0, images) : labels);
+                          cdm::rows_of(labels, 0, images));
       });
   if (!group.is_first()) return;
   cdm::log_info(cdm::concat("scored ", dataset.size(), " images in ",

@@ -37,12 +37,8 @@ Density::Density(std::shared_ptr<const Network> network, NoiseSchedule schedule,
       evaluate_(std::move(evaluate)) {}
 
 at::Tensor Density::logits(const at::Tensor& x, const at::Tensor& labels, double guidance) const {
-  const RowFunction function = [network = network_](const Tensors& in) -> Tensors {
-    const c10::NoGradGuard no_grad;
-    return {(*network)(in[0], in[1], in[2])};
-  };
-  return with_guidance(*network_, *evaluate_, Question::logits, function, x, {}, labels,
-                       guidance)[0];
+  return with_guidance(*network_, *evaluate_, Question::logits, prediction_of(network_), x, {},
+                       labels, guidance)[0];
 }
 
 Tensors Density::log_ratio_and_gradient(const at::Tensor& x, const at::Tensor& t,

@@ -1,15 +1,27 @@
 // SPDX-License-Identifier: MIT
-// Classifier-free guidance (Ho and Salimans, 2022) of any function of a network.
+// Row functions of a network, and classifier-free guidance (Ho and Salimans, 2022) of them.
 #pragma once
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full_like.h>
+#include <c10/core/GradMode.h>
+
+#include <memory>
+#include <utility>
 
 #include "cdm/diffusion/row_function.h"
 #include "cdm/model/network.h"
 
 namespace cdm {
+
+/// The network's prediction for {x, t, labels}, without an autograd graph.
+inline RowFunction prediction_of(std::shared_ptr<const Network> network) {
+  return [network = std::move(network)](const Tensors& in) -> Tensors {
+    const c10::NoGradGuard no_grad;
+    return {(*network)(in[0], in[1], in[2])};
+  };
+}
 
 /// function({x, t, labels}), where t may be undefined. With guidance w, each result r becomes
 /// (1 + w) r(labels) - w r(null class); both are computed in one batch of twice the size. There is

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/diffusion/model.h"
 
-#include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
 #include <utility>
@@ -42,14 +41,9 @@ at::Tensor Model::predict_noise(const at::Tensor& x, const at::Tensor& t, const 
   switch (network_->predicts()) {
     case Prediction::logits:
       return density_->noise(x, t, labels, guidance);
-    case Prediction::noise: {
-      const RowFunction function = [network = network_](const Tensors& in) -> Tensors {
-        const c10::NoGradGuard no_grad;
-        return {(*network)(in[0], in[1], in[2])};
-      };
-      return with_guidance(*network_, *evaluate_, Question::noise, function, x, t, labels,
-                           guidance)[0];
-    }
+    case Prediction::noise:
+      return with_guidance(*network_, *evaluate_, Question::noise, prediction_of(network_), x, t,
+                           labels, guidance)[0];
   }
   TORCH_CHECK(false, "a network predicts logits or noise");
 }

@@ -30,13 +30,6 @@ at::Tensor RowDraws::uniform(Purpose purpose) const {
                       first_row_);
 }
 
-const at::Tensor& TrainingRows::operator[](const std::string& name) const {
-  for (const auto& [key, tensor] : drawn) {
-    if (key == name) return tensor;
-  }
-  TORCH_CHECK(false, "the objective drew nothing named ", name);
-}
-
 std::unique_ptr<Objective> make_objective(const LossConfig& config) {
   switch (config.kind) {
     case ObjectiveKind::cdm:

@@ -11,6 +11,7 @@
 #include <numeric>
 
 #include "cdm/core/for_each_batch.h"
+#include "cdm/core/tensors.h"
 #include "cdm/data/batches.h"
 #include "cdm/device/random.h"
 
@@ -139,7 +140,7 @@ std::vector<DenoisingError> denoising_errors(const Model& model,
     double sum = 0.0;
     for_each_batch(total, options.batch_size, [&](std::int64_t first, std::int64_t batch) {
       const at::Tensor x0 = images.narrow(0, first, batch);
-      const at::Tensor classes = labels.defined() ? labels.narrow(0, first, batch) : at::Tensor();
+      const at::Tensor classes = rows_of(labels, first, batch);
       const at::Tensor t = at::full({batch}, level, x0.options().dtype(at::kLong));
       const at::Tensor noise = evaluation_noise(options.seed, first, x0);
       const at::Tensor eps = model.predict_noise(schedule.add_noise(x0, t, noise), t, classes);

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "cdm/core/tensors.h"
 #include "cdm/device/parallel.h"
 
 namespace cdm {
@@ -23,7 +24,7 @@ class ParallelEvaluator final : public RowEvaluator {
     for_each_piece(pieces, x.device(), [&](std::int64_t /*worker*/, std::size_t i) {
       Tensors rows;
       for (const at::Tensor& input : inputs) {
-        rows.push_back(input.defined() ? input.narrow(0, pieces[i].first, pieces[i].count) : input);
+        rows.push_back(rows_of(input, pieces[i].first, pieces[i].count));
       }
       results[i] = function(rows);
     });

@@ -15,6 +15,7 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/log.h"
+#include "cdm/core/tensors.h"
 #include "cdm/core/text.h"
 #include "cdm/data/batches.h"
 #include "cdm/data/dataset.h"
@@ -27,12 +28,7 @@ namespace cdm {
 namespace {
 
 /// The levels "t" among the tensors that an objective drew; undefined when it draws no levels.
-at::Tensor levels_of(const NamedTensors& drawn) {
-  for (const auto& [name, tensor] : drawn) {
-    if (name == "t") return tensor;
-  }
-  return {};
-}
+at::Tensor levels_of(const NamedTensors& drawn) { return find_tensor(drawn, "t"); }
 
 /// Level -> number of rows at that level.
 std::map<std::int64_t, std::int64_t> count_levels(const at::Tensor& t) {

@@ -33,13 +33,6 @@ void add(LossGradients& sum, LossGradients other) {
 
 }  // namespace
 
-const at::Tensor& LossGradients::operator[](const std::string& name) const {
-  for (const auto& [key, term] : terms) {
-    if (key == name) return term;
-  }
-  TORCH_CHECK(false, "the loss has no term ", name);
-}
-
 LossGradients loss_gradients(const Model& model, const Objective& objective,
                              const TrainingRows& rows, const at::Tensor& weight,
                              DropoutMasks* masks) {

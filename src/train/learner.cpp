@@ -22,13 +22,6 @@ Model with_gradients(Model model) {
 
 }  // namespace
 
-const at::Tensor& StepReport::operator[](const std::string& name) const {
-  for (const auto& [key, term] : terms) {
-    if (key == name) return term;
-  }
-  TORCH_CHECK(false, "the loss has no term ", name);
-}
-
 Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  at::ScalarType type, const ProcessGroup& group)
     : config_(config),

@@ -8,9 +8,7 @@
 namespace cdm {
 
 StepInputs rows_of(const StepInputs& inputs, const RowRange& range) {
-  const auto rows = [&](const at::Tensor& all) {
-    return all.defined() ? all.narrow(0, range.first, range.count) : all;
-  };
+  const auto rows = [&](const at::Tensor& all) { return rows_of(all, range.first, range.count); };
   StepInputs part;
   part.x0 = rows(inputs.x0);
   part.labels = rows(inputs.labels);

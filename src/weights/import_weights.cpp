@@ -3,10 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <algorithm>
 #include <cstdint>
 
 #include "cdm/core/error.h"
+#include "cdm/core/tensors.h"
 #include "cdm/core/text.h"
 #include "cdm/train/make_model.h"
 
@@ -15,9 +15,8 @@ namespace {
 
 /// The weight with that name and number of dimensions; undefined when there is none.
 at::Tensor find(const NamedTensors& weights, const std::string& name, std::int64_t dimensions) {
-  const auto found = std::find_if(weights.begin(), weights.end(),
-                                  [&](const auto& entry) { return entry.first == name; });
-  return found != weights.end() && found->second.dim() == dimensions ? found->second : at::Tensor();
+  const at::Tensor found = find_tensor(weights, name);
+  return found.defined() && found.dim() == dimensions ? found : at::Tensor();
 }
 
 /// Width and height, in pixels, of a data set whose images all have one size; 0 for others.

@@ -9,6 +9,7 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/for_each_batch.h"
+#include "cdm/core/tensors.h"
 #include "cdm/core/text.h"
 #include "cdm/diffusion/model.h"
 #include "cdm/eval/levels.h"
@@ -51,8 +52,7 @@ at::Tensor all_log_probs(const Model& model, const LevelOptions& options, const 
   const std::int64_t total = inputs.images.size(0);
   for_each_batch(total, options.batch_size, [&](std::int64_t first, std::int64_t count) {
     const at::Tensor x0 = inputs.images.narrow(0, first, count);
-    const at::Tensor labels =
-        inputs.labels.defined() ? inputs.labels.narrow(0, first, count) : at::Tensor();
+    const at::Tensor labels = rows_of(inputs.labels, first, count);
     const at::Tensor t = at::full({count}, s, x0.options().dtype(at::kLong));
     const at::Tensor x_t =
         model.schedule().add_noise(x0, t, evaluation_noise(options.seed, first, x0));

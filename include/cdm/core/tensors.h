@@ -3,8 +3,11 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -18,6 +21,26 @@ inline std::vector<at::Tensor> values_of(const NamedTensors& tensors) {
   values.reserve(tensors.size());
   for (const auto& [name, tensor] : tensors) values.push_back(tensor);
   return values;
+}
+
+/// The tensor with that name; undefined when there is none.
+inline at::Tensor find_tensor(const NamedTensors& tensors, std::string_view name) {
+  for (const auto& [key, tensor] : tensors) {
+    if (key == name) return tensor;
+  }
+  return {};
+}
+
+/// The tensor with that name. It is a programming error when there is none (c10::Error).
+inline at::Tensor tensor_named(const NamedTensors& tensors, std::string_view name) {
+  at::Tensor found = find_tensor(tensors, name);
+  TORCH_CHECK(found.defined(), "there is no tensor named ", name);
+  return found;
+}
+
+/// Rows first .. first + count - 1 of a batch. An undefined tensor remains undefined.
+inline at::Tensor rows_of(const at::Tensor& batch, std::int64_t first, std::int64_t count) {
+  return batch.defined() ? batch.narrow(0, first, count) : batch;
 }
 
 }  // namespace cdm

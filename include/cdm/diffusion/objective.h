@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cdm/config/config.h"
@@ -54,7 +55,7 @@ struct TrainingRows {
   NamedTensors drawn;  // what Objective::draw() returned for these rows; dimension 0 is B in each
 
   /// The drawn tensor with that name.
-  const at::Tensor& operator[](const std::string& name) const;
+  at::Tensor operator[](std::string_view name) const { return tensor_named(drawn, name); }
 };
 
 /// A loss and its terms.

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "cdm/device/parallel.h"
@@ -29,7 +31,7 @@ struct LossGradients {
   std::vector<at::Tensor> gradients;  // of the loss, in the order of the network's parameters
 
   /// The term with that name.
-  const at::Tensor& operator[](const std::string& name) const;
+  at::Tensor operator[](std::string_view name) const { return tensor_named(terms, name); }
 };
 
 /// The mean loss of `rows`, its terms and its gradients, all multiplied by `weight`: a scalar

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "cdm/config/config.h"
 #include "cdm/device/recorded.h"
@@ -30,7 +31,7 @@ struct StepReport {
   double learning_rate = 0.0;
 
   /// The term with that name.
-  const at::Tensor& operator[](const std::string& name) const;
+  at::Tensor operator[](std::string_view name) const { return tensor_named(terms, name); }
 };
 
 class Learner {
