@@ -19,7 +19,7 @@ namespace {
 std::int64_t visited_level(std::int64_t T, std::int64_t count, Spacing spacing, std::int64_t i) {
   switch (spacing) {
     case Spacing::leading:
-      return 1 + i * (T / count);
+      return 1 + i * T / count;
     case Spacing::trailing: {
       const double stride = static_cast<double>(T) / static_cast<double>(count);
       return std::llround(static_cast<double>(i + 1) * stride);
@@ -67,6 +67,23 @@ void check_sampling(const NoiseSchedule& schedule, Prediction predicts,
   check_levels(schedule, config);
   check_density(*make_sampler(config), predicts,
                 concat("sample.sampler = ", name_of(config.sampler)));
+}
+
+std::string warning_of_start(const NoiseSchedule& schedule, const SampleConfig& config) {
+  constexpr double kMostImage = 0.05;
+  const auto image_at = [&](std::int64_t t) {
+    return std::pow(schedule.signal(t) / schedule.sigma(t), 2);
+  };
+  const std::int64_t T = schedule.steps();
+  const std::int64_t first = sampling_levels(T, config.steps, config.spacing).front();
+  if (image_at(first) <= kMostImage) return "";
+  return concat("sampling starts from pure noise at level ", first, " of ", T,
+                ", where the image still has ", fixed(image_at(first), 2),
+                " times the variance of the noise, so images come out wrong: ",
+                image_at(T) > kMostImage
+                    ? "the schedule ends too early; give more diffusion.steps or a larger "
+                      "diffusion.beta_end"
+                    : "give more sampling steps, or sample.spacing = trailing");
 }
 
 std::int64_t evaluations_per_image(const SampleConfig& config) {

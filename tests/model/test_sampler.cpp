@@ -17,6 +17,7 @@
 #include "cdm/core/error.h"
 #include "cdm/sample/sample.h"
 #include "gaussian_model.h"
+#include "messages.h"
 #include "support.h"
 
 namespace cdm {
@@ -35,9 +36,44 @@ TEST(SamplingLevels, FollowTheirSpacing) {
   EXPECT_THAT(sampling_levels(9, 1, Spacing::linspace), ElementsAre(9));
 }
 
+TEST(SamplingLevels, SpreadOverAllLevelsForAnyNumberOfSteps) {
+  for (const Spacing spacing : test::all_kinds<Spacing>()) {
+    for (const std::int64_t T : {7, 99, 200}) {
+      for (std::int64_t count = 2; count <= T; ++count) {
+        SCOPED_TRACE(testing::Message() << name_of(spacing) << ", " << count << " of " << T);
+        const std::vector<std::int64_t> levels = sampling_levels(T, count, spacing);
+        const std::int64_t most =
+            (T + count - 1) / (count - (spacing == Spacing::linspace ? 1 : 0));
+        EXPECT_GE(levels.front(), T - most);
+        EXPECT_LE(levels.back(), 1 + most);
+        for (std::size_t i = 1; i < levels.size(); ++i) {
+          EXPECT_GT(levels[i - 1], levels[i]);
+          EXPECT_LE(levels[i - 1] - levels[i], most);
+        }
+      }
+    }
+  }
+}
+
 TEST(SamplingLevels, RefuseMoreStepsThanLevels) {
   EXPECT_THROW(sampling_levels(100, 101, Spacing::leading), UserError);
   EXPECT_THROW(sampling_levels(100, 0, Spacing::leading), UserError);
+}
+
+TEST(WarningOfStart, NamesTheLevelAndTheRemedy) {
+  const auto warning = [](std::int64_t T, double beta_end, std::int64_t steps, Spacing spacing) {
+    RunConfig config;
+    config.diffusion.steps = T;
+    config.diffusion.beta_end = beta_end;
+    config.sample.steps = steps;
+    config.sample.spacing = spacing;
+    return warning_of_start(NoiseSchedule(config.diffusion), config.sample);
+  };
+  EXPECT_EQ(warning(1000, 0.02, 50, Spacing::leading), "");
+  EXPECT_EQ(warning(1000, 0.02, 1, Spacing::trailing), "");
+  EXPECT_THAT(warning(1000, 0.02, 2, Spacing::leading), test::mentions("501 of 1000", "trailing"));
+  // 100 of a thousand steps' betas leave most of the image.
+  EXPECT_THAT(warning(100, 0.02, 100, Spacing::trailing), test::mentions("100 of 100", "beta_end"));
 }
 
 SampleConfig config_of(SamplerKind sampler, std::int64_t steps, double eta = 0.0) {

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "cdm/config/config.h"
@@ -26,7 +27,9 @@ struct SampleStep {
 using StepCallback = std::function<void(const SampleStep&)>;
 
 /// The `count` levels in 1..T that sampling visits, from the noisiest to the cleanest:
-///   leading:  1, 1+k, 1+2k, ... with k = T / count rounded down, as in the authors' code
+///   leading:  1, 1+k, 1+2k, ... with k = T / count, rounded down to a level. Where count divides
+///   T,
+///             these are the levels of the authors' code
 ///   trailing: T, T-k, T-2k, ... with k = T / count, rounded to the nearest level
 ///   linspace: evenly spaced from 1 to T, rounded to the nearest level; T when count is 1
 /// Throws UserError unless 1 <= count <= T.
@@ -36,6 +39,12 @@ std::vector<std::int64_t> sampling_levels(std::int64_t T, std::int64_t count, Sp
 /// schedule.steps(), a schedule without levels between data and noise, or a sampler that needs a
 /// density with a network that predicts noise.
 void check_sampling(const NoiseSchedule& schedule, Prediction predicts, const SampleConfig& config);
+
+/// A warning for the user when sampling starts at a level that still holds an image, that is, when
+/// (signal / sigma)^2 is above 0.05 at the first of the levels in sampling_levels(); otherwise
+/// empty. Sampling starts from pure noise. The model has never seen pure noise at such a level, so
+/// the images come out wrong. Too few steps are a reason, or a noise schedule that ends too early.
+std::string warning_of_start(const NoiseSchedule& schedule, const SampleConfig& config);
 
 /// The number of network evaluations per image with these settings. With guidance, each of them is
 /// twice the work.
