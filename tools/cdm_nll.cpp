@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
 
@@ -12,6 +13,7 @@
 #include "cdm/core/progress.h"
 #include "cdm/core/tensors.h"
 #include "cdm/core/text.h"
+#include "cdm/core/version.h"
 #include "cdm/device/memory_advice.h"
 #include "cdm/eval/nll.h"
 #include "cdm/run/load_model.h"
@@ -46,6 +48,42 @@ void write_scores(const std::string& file, const cdm::Scores& scores, const at::
       out << "\n";
     }
   });
+}
+
+nlohmann::ordered_json mean_as_json(const cdm::MeanEstimate& mean) {
+  nlohmann::ordered_json json = {{"mean", mean.mean}};
+  if (std::isfinite(mean.standard_error)) {  // it is NaN for a single image
+    json["standard_error"] = mean.standard_error;
+    json["interval_95"] = {mean.low, mean.high};
+  }
+  return json;
+}
+
+/// Writes to FILE.csv.json, beside the scores FILE.csv, what they are scores of and how they were
+/// computed. changed_keys are the keys of the run's configuration that --set has changed.
+void write_settings(const Options& options, const cdm::LoadedModel& loaded,
+                    const cdm::Dataset& dataset, const nlohmann::ordered_json& means) {
+  const bool is_conditional = loaded.config.model.num_classes > 0;
+  nlohmann::ordered_json settings = {
+      {"checkpoint", loaded.files.checkpoint.string()},
+      {"weights", options.model.average ? "ema" : "model"},
+      {"data", dataset.description},
+      {"images", dataset.size()},
+      {"conversion", dataset.conversion},
+      {"scored_with", !is_conditional            ? "no classes"
+                      : dataset.labels.defined() ? "labels"
+                                                 : "null class"},
+      {"class_names", dataset.class_names},
+      {"level", options.score.level},
+      {"dequantize", cdm::name_of(options.score.dequantization)},
+      {"draws", options.score.draws},
+      {"seed", options.score.seed},
+      {"means", means},
+      {"changed_keys", loaded.changed},
+      {"version", cdm::version_text()},
+  };
+  cdm::write_atomically(options.out + ".json",
+                        [&](std::ostream& out) { out << settings.dump(2) << '\n'; });
 }
 
 void print_mean(const char* name, const cdm::MeanEstimate& mean, int digits) {
@@ -95,11 +133,11 @@ void score(Options& options) {
     throw cdm::UserError(cdm::concat("--level ", options.score.level, ": must be in 0..",
                                      model.schedule().levels() - 1, ", the model's levels"));
   }
-  const cdm::Dataset dataset = cdm::load_chosen_dataset(options.data, loaded.config);
+  const cdm::Dataset dataset = cdm::load_chosen_dataset(options.data, loaded);
   if (options.score.dequantization == cdm::Dequantization::uniform) {
     require_pixels(dataset, "--dequantize uniform");
   }
-  const at::Tensor labels = cdm::labels_for(model.network(), dataset);
+  const at::Tensor labels = cdm::labels_for(loaded, dataset);
   cdm::Dataset train;  // for --gaussian
   if (options.gaussian) {
     require_pixels(dataset, "--gaussian");
@@ -128,8 +166,6 @@ void score(Options& options) {
   const double offset = cdm::bits_offset(dataset, options.score.dequantization);
   const at::Tensor bits = cdm::bits_per_dim(scores.log_prob, dimensions, offset);
   const bool has_draws = options.score.draws > 1;
-  if (!options.out.empty()) write_scores(options.out, scores, bits, dataset.labels, has_draws);
-
   const bool raw = options.score.dequantization == cdm::Dequantization::none;
   std::cout << "data " << dataset.description << "\n"
             << "images " << dataset.size() << "\n"
@@ -143,19 +179,27 @@ void score(Options& options) {
   } else {
     std::cout << " (no pixels: a density per unit of x)\n";
   }
+  nlohmann::ordered_json means;
+  const auto report = [&](const char* name, const at::Tensor& values, int digits) {
+    const cdm::MeanEstimate mean = cdm::estimate_mean(values);
+    print_mean(name, mean, digits);
+    means[name] = mean_as_json(mean);
+  };
   if (options.gaussian) {
-    print_mean("gaussian_bits_per_dim",
-               cdm::estimate_mean(cdm::gaussian_bits_per_dim(train.images, dataset.images,
-                                                             options.score.dequantization)),
-               4);
+    report("gaussian_bits_per_dim",
+           cdm::gaussian_bits_per_dim(train.images, dataset.images, options.score.dequantization),
+           4);
   }
-  print_mean("log_prob_nats", cdm::estimate_mean(scores.log_prob), 3);
+  report("log_prob_nats", scores.log_prob, 3);
   if (has_draws) {
-    print_mean(
-        "importance_weighted_bits_per_dim",
-        cdm::estimate_mean(cdm::bits_per_dim(scores.importance_weighted, dimensions, offset)), 4);
+    report("importance_weighted_bits_per_dim",
+           cdm::bits_per_dim(scores.importance_weighted, dimensions, offset), 4);
   }
-  print_mean("bits_per_dim", cdm::estimate_mean(bits), 4);
+  report("bits_per_dim", bits, 4);
+  if (!options.out.empty()) {
+    write_scores(options.out, scores, bits, dataset.labels, has_draws);
+    write_settings(options, loaded, dataset, means);
+  }
 }
 
 }  // namespace
@@ -173,7 +217,7 @@ int main(int argc, char** argv) {
     cdm::add_data_options(app, options.data);
     app.add_option("--out", options.out,
                    "FILE.csv: a line per image, index,log_prob_nats,bits_per_dim[,label]"
-                   "[,importance_weighted_nats]");
+                   "[,importance_weighted_nats]; and FILE.csv.json: what was scored, and how");
     app.add_option("--level", options.score.level,
                    "noise level t of the density p_t; 0 = the density of the data; the images get "
                    "no noise");

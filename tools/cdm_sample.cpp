@@ -45,7 +45,7 @@ struct Options {
   std::string out, grid, raw, trajectory, init_noise, step_noise;
   std::optional<cdm::SamplerKind> sampler;
   std::optional<cdm::Spacing> spacing;
-  std::vector<std::int64_t> classes;
+  std::vector<std::string> classes;
   std::optional<std::int64_t> steps, zoom;
   std::optional<double> guidance, eta;
 };
@@ -263,7 +263,9 @@ class Trajectory {
   at::Tensor x_t_, x0_;
 };
 
-/// Writes the settings that the images were drawn with to FILE.npz.json, beside FILE.npz.
+/// Writes the settings that the images were drawn with to FILE.npz.json, beside FILE.npz. There,
+/// class_names are the names of all classes of the model, and changed_keys the keys of the run's
+/// configuration that --set has changed.
 void write_settings(const Options& options, const cdm::LoadedModel& loaded,
                     const cdm::SampleConfig& sampling) {
   nlohmann::ordered_json settings = {
@@ -278,6 +280,8 @@ void write_settings(const Options& options, const cdm::LoadedModel& loaded,
       {"first_image", options.generate.first_image},
       {"count", options.generate.count},
       {"classes", options.generate.classes},
+      {"class_names", loaded.config.model.class_names},
+      {"changed_keys", loaded.changed},
       {"version", cdm::version_text()},
   };
   if (sampling.sampler != cdm::SamplerKind::ddim) settings.erase("eta");
@@ -297,8 +301,8 @@ void draw(Options& options) {
   const cdm::NetworkShape& shape = network.shape();
   const cdm::SampleConfig sampling = sampling_of(options, loaded);
   cdm::GenerateOptions& generate = options.generate;
-  generate.classes = options.classes;
-  cdm::check_classes(generate.classes, network, sampling.guidance, options.guidance.has_value());
+  generate.classes =
+      cdm::chosen_classes(options.classes, loaded, sampling.guidance, options.guidance.has_value());
   if (generate.first_image + generate.count > kImagesOfASeed) {
     throw cdm::UserError(cdm::concat("--first-image ", generate.first_image, ": a seed has ",
                                      kImagesOfASeed, " images, too few for ", generate.count,
@@ -313,6 +317,10 @@ void draw(Options& options) {
   std::optional<Trajectory> trajectory;
   if (!options.trajectory.empty()) {
     trajectory.emplace(options, loaded.model.schedule(), sampling, shape);
+  }
+  if (group.is_first()) {
+    const std::string doubt = cdm::warning_of_start(loaded.model.schedule(), sampling);
+    if (!doubt.empty()) cdm::log_warning(doubt);
   }
   std::optional<Outputs> outputs;
   if (group.is_first()) outputs.emplace(options, network);
@@ -390,10 +398,7 @@ int main(int argc, char** argv) {
         ->check(CLI::Range(0.0, 1.0));
     app.add_option("--guidance", options.guidance,
                    "w of classifier-free guidance, 0 = none; default: the configuration's");
-    app.add_option("--class", options.classes,
-                   "class, or several that are used in turn (0,1,3); default: no class")
-        ->delimiter(',')
-        ->allow_extra_args(false);
+    cdm::add_class_option(app, options.classes);
     app.add_option("--seed", generate.seed,
                    "seed of the noise; image i of a seed does not depend on -n or --batch")
         ->check(cdm::seed_range());

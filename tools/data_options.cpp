@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "data_options.h"
 
+#include <utility>
+
 #include "cdm/core/error.h"
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
+#include "cdm/data/classes.h"
 #include "cdm/data/subset.h"
 
 namespace cdm {
@@ -17,16 +20,36 @@ void add_data_options(CLI::App& app, DataOptions& options) {
   app.add_option("--limit", options.limit,
                  "number of images to use, spread evenly over the data set; 0 = all")
       ->check(CLI::Range(0, 1 << 30));
+  app.add_flag("--resize", options.resize,
+               "resize pictures of another size, and convert pictures of another colour, to the "
+               "model's; without it they are an error, because densities of resized pictures are "
+               "not those of the originals");
 }
 
-Dataset load_chosen_dataset(const DataOptions& options, const RunConfig& config) {
+Dataset load_chosen_dataset(const DataOptions& options, const LoadedModel& loaded) {
+  const RunConfig& config = loaded.config;
   DataConfig data = config.data;
+  bool is_other = false;  // whether the data are not the run's own
+  for (const char* const key : {"data.kind", "data.path", "data.test_path"}) {
+    is_other = is_other || loaded.changed.contains(key);
+  }
   if (!options.data.empty()) {
+    is_other = true;
     data = detect_dataset(options.data);
     data.image_size = config.data.image_size;
     data.channels = config.data.channels;
   }
-  return spread_subset(load_dataset(data, parse_split(options.split)), options.limit);
+  Dataset dataset =
+      with_classes(load_dataset(data, parse_split(options.split)), config.model.class_names);
+  if (is_other && !dataset.conversion.empty()) {
+    const std::string what = concat(dataset.description, ": ", dataset.conversion);
+    if (!options.resize) {
+      throw UserError(concat(what, "; the model's images are ", data.channels, " x ",
+                             data.image_size, " x ", data.image_size, "; --resize allows this"));
+    }
+    log_info(what);
+  }
+  return spread_subset(std::move(dataset), options.limit);
 }
 
 DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size) {
@@ -36,16 +59,22 @@ DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_si
   return data;
 }
 
-at::Tensor labels_for(const Network& network, const Dataset& dataset) {
-  if (!network.is_conditional()) return {};
+at::Tensor labels_for(const LoadedModel& loaded, const Dataset& dataset) {
+  const std::int64_t classes = loaded.config.model.num_classes;
+  if (classes == 0) return {};
   if (!dataset.labels.defined()) {
+    if (loaded.config.loss.label_dropout == 0.0) {
+      throw UserError(concat(dataset.description,
+                             ": has no labels, and the model needs them: it was trained with "
+                             "loss.label_dropout = 0, so that its null class was never trained"));
+    }
     log_warning(concat(dataset.description, " has no labels: scored as the null class"));
     return {};
   }
   const auto largest = dataset.labels.max().item<std::int64_t>();
-  if (largest >= network.num_classes()) {
-    throw UserError(concat(dataset.description, ": has label ", largest, "; the model knows 0..",
-                           network.num_classes() - 1));
+  if (largest >= classes) {
+    throw UserError(
+        concat(dataset.description, ": has label ", largest, "; the model knows 0..", classes - 1));
   }
   return dataset.labels;
 }

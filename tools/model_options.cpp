@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "model_options.h"
 
+#include <algorithm>
+
 #include "cdm/core/error.h"
+#include "cdm/core/log.h"
 #include "cdm/core/text.h"
+#include "cdm/data/classes.h"
 #include "program.h"
 
 namespace cdm {
@@ -27,23 +31,44 @@ void add_weights_options(CLI::App& app, LoadOptions& options) {
       ->allow_extra_args(false);
 }
 
-void check_classes(const std::vector<std::int64_t>& classes, const Network& network,
-                   double guidance, bool is_option) {
-  if (!network.is_conditional() && !classes.empty()) {
+void add_class_option(CLI::App& app, std::vector<std::string>& classes) {
+  app.add_option("--class", classes,
+                 "class, by name or number, or several that are used in turn (cat,dog or 0,1,3); "
+                 "default: no class")
+      ->delimiter(',')
+      ->allow_extra_args(false);
+}
+
+std::vector<std::int64_t> chosen_classes(const std::vector<std::string>& words,
+                                         const LoadedModel& loaded, double guidance,
+                                         bool is_option) {
+  const ModelConfig& model = loaded.config.model;
+  const bool is_conditional = model.num_classes > 0;
+  const std::string guided = concat(is_option ? "--guidance " : "sample.guidance = ", guidance);
+  const char* const untrained =
+      "the run was trained with loss.label_dropout = 0, so that its null class was never trained";
+  if (!is_conditional && !words.empty()) {
     throw UserError("--class: the model is unconditional (model.num_classes = 0)");
   }
-  if (classes.empty() && guidance > 0.0) {
-    throw UserError(concat(is_option ? "--guidance " : "sample.guidance = ", guidance,
-                           network.is_conditional()
-                               ? ": needs --class"
-                               : ": the model is unconditional (model.num_classes = 0)"));
+  if (words.empty() && guidance > 0.0) {
+    throw UserError(concat(guided, is_conditional
+                                       ? ": needs --class"
+                                       : ": the model is unconditional (model.num_classes = 0)"));
   }
-  for (const std::int64_t label : classes) {
-    if (label < 0 || label >= network.num_classes()) {
-      throw UserError(concat("--class ", label, ": must be in 0..", network.num_classes() - 1,
-                             ", the model's classes"));
+  if (is_conditional && loaded.config.loss.label_dropout == 0.0) {
+    if (words.empty()) throw UserError(concat("--class: is needed; ", untrained));
+    if (guidance > 0.0) throw UserError(concat(guided, ": must be 0; ", untrained));
+  }
+  std::vector<std::int64_t> classes;
+  for (const std::string& word : words) {
+    const std::int64_t number =
+        class_number("--class ", word, model.num_classes, model.class_names);
+    if (std::count(model.untrained_classes.begin(), model.untrained_classes.end(), number) > 0) {
+      log_warning(concat("--class ", word, ": the training data had no images of this class"));
     }
+    classes.push_back(number);
   }
+  return classes;
 }
 
 }  // namespace cdm

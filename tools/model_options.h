@@ -4,9 +4,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <string>
 #include <vector>
 
-#include "cdm/model/network.h"
 #include "cdm/run/load_model.h"
 
 namespace cdm {
@@ -17,10 +17,15 @@ void add_model_options(CLI::App& app, LoadOptions& options);
 /// Adds --device, --precision, --weights and --set, which fill `options` in.
 void add_weights_options(CLI::App& app, LoadOptions& options);
 
-/// Throws UserError unless the network can be sampled with these classes (of --class) and this
+/// Adds --class, which takes names or numbers of classes, separated by commas.
+void add_class_option(CLI::App& app, std::vector<std::string>& classes);
+
+/// The numbers of the classes that `words` name, the values of --class. Warns of a class that had
+/// no training images. Throws UserError unless the model can be sampled with these classes and this
 /// guidance. `is_option` says for the message whether the guidance comes from --guidance or from
 /// the configuration.
-void check_classes(const std::vector<std::int64_t>& classes, const Network& network,
-                   double guidance, bool is_option);
+std::vector<std::int64_t> chosen_classes(const std::vector<std::string>& words,
+                                         const LoadedModel& loaded, double guidance,
+                                         bool is_option);
 
 }  // namespace cdm

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <iterator>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -75,6 +77,14 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
     if (config.loss.mse_weight == 0.0) {
       fail("loss.mse_weight", "must be above 0 for loss.kind = denoising, which has no other term");
     }
+  }
+  const std::vector<std::string>& names = config.model.class_names;
+  if (!names.empty() && std::ssize(names) != config.model.num_classes) {
+    fail("model.class_names", concat("must name all ", config.model.num_classes,
+                                     " classes of model.num_classes, not ", names.size()));
+  }
+  if (std::set<std::string>(names.begin(), names.end()).size() != names.size()) {
+    fail("model.class_names", "must name each class differently");
   }
   if (config.data.channels == 2) fail("data.channels", "must be 0, 1 or 3");
   if (!is_device(config.device)) fail("device", "must be auto, cpu, cuda or cuda:N");

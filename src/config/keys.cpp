@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The one declaration of every configuration key: name, field, default, legal values and help.
 // only() says which kinds a key applies to when it is not all of them; may_change() says that a
-// resumed run may have another value.
+// resumed run may have another value; may_set_afterwards() says that programs which load a trained
+// model read the key and may be told another value.
 #include "config/keys.h"
 
 #include <c10/util/Exception.h>
@@ -59,6 +60,10 @@ Condition for_sampler(std::vector<SamplerKind> kinds) {
   return kind_is<SamplerKind>("sample.sampler", std::move(kinds),
                               [](auto& c) { return c.sample.sampler; });
 }
+Condition for_classes() {
+  return {"model.num_classes", "model.num_classes above 0",
+          [](const RunConfig& c) { return c.model.num_classes > 0; }};
+}
 Condition for_toy_data() {
   return kind_is<DataKind>("data.kind", {DataKind::toy}, [](auto& c) { return c.data.kind; });
 }
@@ -78,40 +83,49 @@ void declare_top_level(std::vector<Key>& table) {
   top.key("seed", &RunConfig::seed, 0, range(0, kMaxSeed), "seed of all random numbers of the run");
   top.key("device", &RunConfig::device, "auto", anything(),
           "auto | cpu | cuda | cuda:N; auto = the first GPU if there is one, else the CPU")
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   top.key("precision", &RunConfig::precision, Arithmetic::fp32, one_of({"fp32", "tf32", "bf16"}),
           "arithmetic; bf16 applies to the body of a UNet only: weights and losses stay fp32")
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   top.key("operations", &RunConfig::operations, Operations::fused, anything(),
           "fused = this project's own implementations of network operations, with first and second "
           "derivatives | plain = ATen's operations: slower, with derivatives of any order")
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   top.key("collectives", &RunConfig::collectives, Collectives::automatic, anything(),
           "how several processes sum gradients on GPUs: auto = by NCCL if all processes can use "
           "it, else by Gloo | gloo = through host memory; needed for several processes on one GPU")
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   top.key("own_cuda_kernels", &RunConfig::own_cuda_kernels, false, anything(),
           "use this project's own CUDA kernels instead of ATen's operations where there are any")
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   top.key("cuda_graphs", &RunConfig::cuda_graphs, false, anything(),
           "on a GPU, record training and sampling steps as CUDA graphs and replay them")
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
 }
 
 void declare_data(std::vector<Key>& table) {
   Section<DataConfig> data(table, "data", &RunConfig::data);
   data.key("kind", &DataConfig::kind, DataKind::fashion_mnist, anything(),
-           "format of the data set; toy = data drawn from a known density, see data.toy");
+           "format of the data set; toy = data drawn from a known density, see data.toy")
+      .may_set_afterwards();
   data.key("path", &DataConfig::path, "", anything(),
            "directory or .npz file; relative paths start at the folder of the configuration file; "
            "empty = where the system installs the data set")
       .only(for_data_from_files())
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   data.key("test_path", &DataConfig::test_path, "", anything(),
            "directory or .npz file of the test split, where it cannot be found through data.path "
            "(npz, and image folders without train/ and test/)")
       .only(for_stored_data())
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   data.key("image_size", &DataConfig::image_size, 0, range(0, 4096),
            "width and height of the images in pixels; 0 = as in the data set (celeba: 64); images "
            "of image_folder and celeba are resized to it");
@@ -191,6 +205,17 @@ void declare_model(std::vector<Key>& table) {
   model.key("num_classes", &ModelConfig::num_classes, 0, range(0, 1000000),
             "number of classes of a class-conditional model (a null class is added); 0 = "
             "unconditional");
+  model
+      .key("class_names", &ModelConfig::class_names, {}, anything(),
+           "names of the classes, in the order of their numbers 0, 1, ...; data sets that name "
+           "their classes must have these; empty = in the order of the training data, if they name "
+           "their classes; cdm-train writes them")
+      .only(for_classes());
+  model
+      .key("untrained_classes", &ModelConfig::untrained_classes, {}, range(0, 1000000),
+           "numbers of classes without training images, which samples and scores should not be "
+           "asked for; cdm-train finds and writes them")
+      .only(for_classes());
 }
 
 void declare_loss(std::vector<Key>& table) {
@@ -304,27 +329,33 @@ void declare_train(std::vector<Key>& table) {
 void declare_sample(std::vector<Key>& table) {
   Section<SampleConfig> sample(table, "sample", &RunConfig::sample);
   sample.key("sampler", &SampleConfig::sampler, SamplerKind::ddim, anything(), "sampling method")
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   sample
       .key("eta", &SampleConfig::eta, 0.0, range(0, 1),
            "noise added in each step: 0 = none, 1 = as much as ddpm adds")
       .only(for_sampler({SamplerKind::ddim}))
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   sample
       .key("steps", &SampleConfig::steps, 50, range(1, 100000),
            "sampling steps per image, at most diffusion.steps; each evaluates the network once "
            "(heun: twice, but in the last step)")
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
   sample
       .key("spacing", &SampleConfig::spacing, Spacing::leading, anything(),
            "which levels the steps visit, with k = diffusion.steps / sample.steps: leading = 1, "
-           "1+k, 1+2k, ... | trailing = T, T-k, T-2k, ... | linspace = evenly spaced from 1 to T")
-      .may_change();
+           "1+k, 1+2k, ... | trailing = T, T-k, T-2k, ... | linspace = evenly spaced from 1 to T; "
+           "levels are whole numbers, so they are rounded where k is not one")
+      .may_change()
+      .may_set_afterwards();
   sample
       .key("guidance", &SampleConfig::guidance, 0.0, range(0, 1000),
            "class-conditional models: w of classifier-free guidance, (1 + w) conditional - w "
            "unconditional; 0 = no guidance")
-      .may_change();
+      .may_change()
+      .may_set_afterwards();
 }
 
 std::vector<Key> declared_keys() {

@@ -44,6 +44,7 @@ struct Key {
   std::string legal;    // what a value must be, in words: "an integer in 0..10"
   std::string help;
   Resume resume = Resume::fixed;
+  bool set_afterwards = false;  // whether --set of cdm-sample, cdm-nll and cdm-eval may set it
   std::vector<Condition> conditions = {};  // all must hold; empty: the key always has a meaning
 
   std::function<void(RunConfig&)> set_default;
@@ -66,6 +67,12 @@ struct Key {
   }
   Key& may_change() {
     resume = Resume::may_change;
+    return *this;
+  }
+  /// The key says where data are, or how a trained model is computed or sampled. Programs that load
+  /// a trained model read it, and their --set may set it.
+  Key& may_set_afterwards() {
+    set_afterwards = true;
     return *this;
   }
 };

@@ -72,6 +72,19 @@ void apply_overrides(const WrittenKeys& overriding, RunConfig& config) {
   }
 }
 
+/// Throws UserError when an override sets a key that says what was trained, or that only training
+/// reads.
+void require_settable_afterwards(const WrittenKeys& overriding) {
+  for (const Key& key : config_keys()) {
+    const Written* const written = find(overriding, key);
+    if (written == nullptr || key.set_afterwards) continue;
+    refuse(key, *written,
+           key.resume == Resume::fixed
+               ? "says what was trained, so it cannot be changed after training"
+               : "is read by cdm-train only");
+  }
+}
+
 void make_absolute(std::string& path, const std::filesystem::path& base) {
   if (path.empty()) return;
   path = (base / path).lexically_normal().string();
@@ -79,10 +92,11 @@ void make_absolute(std::string& path, const std::filesystem::path& base) {
 
 }  // namespace
 
-RunConfig load_config(const std::filesystem::path& file,
-                      const std::vector<std::string>& overrides) {
+RunConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
+                      Stage stage) {
   WrittenKeys written = read_yaml(file);
   const WrittenKeys overriding = read_overrides(overrides);
+  if (stage == Stage::after_training) require_settable_afterwards(overriding);
   RunConfig config = read_file_part(written, overriding);
   apply_overrides(overriding, config);
   const std::filesystem::path file_folder =

@@ -48,6 +48,23 @@ bool read_number(const YAML::Node& node, Number& field) {
   return error == std::errc() && end == last && !text.starts_with("+-");
 }
 
+template <class Element>
+std::string list_to_text(const std::vector<Element>& value) {
+  std::vector<std::string> parts;
+  for (const Element& element : value) parts.push_back(to_text(element));
+  return concat("[", join(parts, ", "), "]");
+}
+
+template <class Element>
+bool read_list(const YAML::Node& node, std::vector<Element>& field) {
+  if (!node.IsSequence()) return false;
+  field.assign(node.size(), {});
+  for (std::size_t i = 0; i < node.size(); ++i) {
+    if (!read(node[i], field[i])) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::string to_text(const std::string& value) {
@@ -79,11 +96,8 @@ std::string to_text(double value) {
   return text;
 }
 
-std::string to_text(const std::vector<std::int64_t>& value) {
-  std::vector<std::string> parts;
-  for (const std::int64_t element : value) parts.push_back(to_text(element));
-  return concat("[", join(parts, ", "), "]");
-}
+std::string to_text(const std::vector<std::int64_t>& value) { return list_to_text(value); }
+std::string to_text(const std::vector<std::string>& value) { return list_to_text(value); }
 
 bool read(const YAML::Node& node, std::string& field) {
   if (node.IsNull()) {
@@ -110,12 +124,10 @@ bool read(const YAML::Node& node, double& field) {
 }
 
 bool read(const YAML::Node& node, std::vector<std::int64_t>& field) {
-  if (!node.IsSequence()) return false;
-  field.assign(node.size(), 0);
-  for (std::size_t i = 0; i < node.size(); ++i) {
-    if (!read(node[i], field[i])) return false;
-  }
-  return true;
+  return read_list(node, field);
+}
+bool read(const YAML::Node& node, std::vector<std::string>& field) {
+  return read_list(node, field);
 }
 
 bool is_legal(const std::string& value, const Legal& legal) {
@@ -139,6 +151,10 @@ bool is_legal(const std::vector<std::int64_t>& values, const Legal& legal) {
                      [&](std::int64_t value) { return is_legal(value, legal); });
 }
 
+bool is_legal(const std::vector<std::string>& values, const Legal& /*legal*/) {
+  return std::none_of(values.begin(), values.end(), [](const auto& text) { return text.empty(); });
+}
+
 std::string describe(const std::string& /*field*/, const Legal& legal) {
   return legal.choices.empty() ? "text" : concat("one of ", join(legal.choices, ", "));
 }
@@ -149,6 +165,9 @@ std::string describe(std::int64_t /*field*/, const Legal& legal) {
 std::string describe(double /*field*/, const Legal& legal) { return "a number" + interval(legal); }
 std::string describe(const std::vector<std::int64_t>& /*field*/, const Legal& legal) {
   return concat("a ", legal.may_be_empty ? "" : "non-empty ", "list of integers", interval(legal));
+}
+std::string describe(const std::vector<std::string>& /*field*/, const Legal& /*legal*/) {
+  return "a list of names, none of them empty";
 }
 
 }  // namespace cdm

@@ -29,6 +29,16 @@ std::map<std::string, std::string> flatten(const RunConfig& config) {
   return out;
 }
 
+std::map<std::string, std::string> changed_keys(const RunConfig& before, const RunConfig& after) {
+  const std::map<std::string, std::string> old = flatten(before);
+  std::map<std::string, std::string> changed;
+  for (const auto& [key, value] : flatten(after)) {
+    const auto found = old.find(key);
+    if (found == old.end() || found->second != value) changed[key] = value;
+  }
+  return changed;
+}
+
 std::string config_help() {
   const RunConfig defaults;
   std::string out;
@@ -41,7 +51,8 @@ std::string config_help() {
     const std::string only_for = key.only_for();
     out += concat(key.section.empty() ? "" : "  ", key.name, ": ", key.text(defaults), "\n      ",
                   key.help, " (", key.legal, only_for.empty() ? "" : "; only for ", only_for,
-                  key.resume == Resume::may_change ? "; may change on resume" : "", ")\n");
+                  key.resume == Resume::may_change ? "; may change on resume" : "",
+                  key.set_afterwards ? "; may be set after training" : "", ")\n");
   }
   return out;
 }
@@ -56,20 +67,24 @@ std::string config_reference_markdown() {
       "*Only for* names the kinds that a key applies to. Giving the key for another kind is an "
       "error. When\n`--set` chooses another kind than the file, keys of the file that do not apply "
       "to it get their\ndefaults.\n\n"
-      "*Resume* says whether a resumed run may have another value of the key.\n";
+      "*Resume* says whether a resumed run may have another value of the key. *Later* says whether "
+      "`--set` of\n`cdm-sample`, `cdm-nll` and `cdm-eval` may set the key. The other keys say what "
+      "was trained and how;\nchanging them after training would change what the weights mean, so "
+      "it "
+      "is an error.\n";
   std::string open_section = "none";
   for (const Key& key : config_keys()) {
     if (key.section != open_section) {
       out += concat("\n## ", key.section.empty() ? "Top level" : key.section,
-                    "\n\n| key | default | legal | only for | resume | meaning |\n"
-                    "| --- | --- | --- | --- | --- | --- |\n");
+                    "\n\n| key | default | legal | only for | resume | later | meaning |\n"
+                    "| --- | --- | --- | --- | --- | --- | --- |\n");
       open_section = key.section;
     }
     std::string meaning;
     for (const char c : key.help) meaning += c == '|' ? "\\|" : std::string(1, c);
     out += concat("| `", key.name, "` | `", key.text(defaults), "` | ", key.legal, " | ",
                   key.only_for(), " | ", key.resume == Resume::may_change ? "may change" : "fixed",
-                  " | ", meaning, " |\n");
+                  " | ", key.set_afterwards ? "may be set" : "", " | ", meaning, " |\n");
   }
   return out;
 }

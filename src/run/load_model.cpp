@@ -21,7 +21,8 @@ const Density& LoadedModel::density() const {
 
 LoadedModel load_model(const LoadOptions& options) {
   const ModelFiles files = find_model(options.path);
-  RunConfig config = load_config(files.config, options.overrides);
+  RunConfig config = load_config(files.config, options.overrides, Stage::after_training);
+  const auto changed = changed_keys(load_config(files.config), config);
   if (!options.device.empty()) config.device = options.device;
   const Arithmetic arithmetic = options.precision.value_or(config.precision);
   if (config.data.image_size == 0 || config.data.channels == 0) {
@@ -32,7 +33,7 @@ LoadedModel load_model(const LoadOptions& options) {
   const at::Device device = start_device(config, arithmetic, options.local_rank);
   Model model = make_model(config, network_shape(config), device, precision_of(arithmetic), 0);
   model.network().load(read_weights(files.checkpoint, options.average), files.checkpoint.string());
-  return {config, files, std::move(model)};
+  return {config, files, std::move(model), changed};
 }
 
 }  // namespace cdm

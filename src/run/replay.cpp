@@ -101,8 +101,9 @@ void replay_step(const RunConfig& config, const RunDir& run, at::Device device, 
     throw UserError(concat("--replay-step ", number, ": must be in 1..", config.train.iterations,
                            ", the steps of the run (train.iterations)"));
   }
-  const Dataset train = load_dataset(config.data, Split::train);
-  const RunConfig resolved = resolve(config, train);
+  const RunConfig known = with_classes_of(run, config);
+  const Dataset train = load_training_images(known);
+  const RunConfig resolved = resolve(known, train);
   require_same_run(run, resolved);
   Learner learner(resolved, network_shape(resolved), device);
   if (const std::optional<TrainingState> state = run.newest_checkpoint(number)) {

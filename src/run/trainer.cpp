@@ -14,6 +14,7 @@
 #include "cdm/core/error.h"
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
+#include "cdm/data/classes.h"
 #include "cdm/data/subset.h"
 #include "cdm/device/device.h"
 #include "cdm/device/memory_advice.h"
@@ -42,9 +43,23 @@ std::string what_is_wrong(std::int64_t step) {
 std::optional<Dataset> test_images(const RunConfig& config) {
   if (config.train.nll_every == 0 || config.model.predicts == Prediction::noise)
     return std::nullopt;
-  Dataset test = spread_subset(load_dataset(config.data, Split::test), config.train.nll_images);
+  Dataset test = spread_subset(load_classes(config, Split::test), config.train.nll_images);
   resolve(config, test);  // checks that the labels suit the model
   return test;
+}
+
+void log_classes(const ModelConfig& model) {
+  if (model.num_classes > 0 && !model.class_names.empty()) {
+    log_info(concat("classes: ", list_classes(model.class_names)));
+  }
+  if (!model.untrained_classes.empty()) {
+    std::vector<std::string> numbers;
+    for (const std::int64_t number : model.untrained_classes) {
+      numbers.push_back(std::to_string(number));
+    }
+    log_warning(concat("model.num_classes = ", model.num_classes,
+                       ": there are no training images of class ", join(numbers, ", ")));
+  }
 }
 
 std::string metrics_line(const Metrics& metrics) {
@@ -78,12 +93,31 @@ RunConfig resolve(const RunConfig& config, const Dataset& dataset) {
                            ", so at least ", dataset.labels.max().item<std::int64_t>() + 1,
                            " classes are needed"));
   }
+  if (classes > 0) {
+    if (resolved.model.class_names.empty()) resolved.model.class_names = dataset.class_names;
+    resolved.model.untrained_classes = classes_without_images(dataset, classes);
+  }
   return resolved;
+}
+
+RunConfig with_classes_of(const RunDir& run, RunConfig config) {
+  if (config.model.num_classes > 0 && config.model.class_names.empty() && run.has_config()) {
+    config.model.class_names = load_config(run.config()).model.class_names;
+  }
+  return config;
+}
+
+Dataset load_training_images(const RunConfig& config) {
+  const std::vector<std::string>& names = config.model.class_names;
+  Dataset dataset = load_dataset(config.data, Split::train);
+  if (!names.empty()) require_same_classes(dataset, names, "model.class_names");
+  return with_classes(std::move(dataset), names);
 }
 
 Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                  const ProcessGroup& group)
-    : Trainer(config, run, device, group, load_dataset(config.data, Split::train)) {}
+    : Trainer(with_classes_of(run, config), run, device, group,
+              load_training_images(with_classes_of(run, config))) {}
 
 Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                  const ProcessGroup& group, const Dataset& train)
@@ -105,10 +139,15 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
     log_info(concat("training on ", train.description, ", ", train.size(), " images of ",
                     config_.data.channels, " x ", config_.data.image_size, " x ",
                     config_.data.image_size));
+    log_classes(config_.model);
     log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",
                     learner_.model().schedule().levels(), " noise levels, on ", device_.str(),
                     " in ", name_of(config_.precision),
                     group.is_alone() ? "" : concat(", in ", group.size(), " processes")));
+    if (config_.train.sample_every > 0) {
+      const std::string doubt = warning_of_start(learner_.model().schedule(), config_.sample);
+      if (!doubt.empty()) log_warning(doubt);
+    }
     if (const std::optional<TrainingState> checkpoint = run_.newest_checkpoint()) {
       learner_.restore(*checkpoint, run_.checkpoints().string());
       seconds_before_ = checkpoint->seconds;

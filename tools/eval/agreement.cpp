@@ -7,10 +7,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "cdm/core/error.h"
+#include "cdm/core/file.h"
+#include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "cdm/data/batches.h"
+#include "cdm/data/classes.h"
 #include "cdm/data/subset.h"
 #include "cdm/eval/neighbours.h"
 #include "cdm/eval/plot.h"
@@ -37,6 +41,34 @@ at::Tensor rows(const Dataset& dataset) {
   return to_unit_range(dataset.images, at::kFloat).flatten(1);
 }
 
+/// The class names of the model that drew `samples`, from the file FILE.npz.json that cdm-sample
+/// writes; empty when the model has none. Without that file, classes can be compared only by their
+/// numbers, and a warning says so.
+std::vector<std::string> class_names_of(const std::string& samples) {
+  const std::string file = samples + ".json";
+  if (!std::filesystem::exists(file)) {
+    log_warning(concat(file, ": not found, so the classes of ", samples,
+                       " are compared by their numbers, not by their names"));
+    return {};
+  }
+  try {
+    return nlohmann::json::parse(read_file(file)).value("class_names", std::vector<std::string>());
+  } catch (const nlohmann::json::exception&) {
+    throw UserError(concat(file, ": is not the JSON that cdm-sample writes"));
+  }
+}
+
+/// The class names of all samples. Throws UserError when two files have different ones.
+std::vector<std::string> common_class_names(const std::vector<std::string>& files) {
+  std::vector<std::string> names = class_names_of(files.front());
+  for (const std::string& file : files) {
+    if (class_names_of(file) != names) {
+      throw UserError(concat(file, ": its classes are not those of ", files.front()));
+    }
+  }
+  return names;
+}
+
 /// Real images: those that the judge knows, and others that show how often the judge is right.
 struct Real {
   Dataset known, unknown;
@@ -45,9 +77,10 @@ struct Real {
 
 /// The train and test splits. When both are the same images, some of them, evenly spread, are held
 /// out to be `unknown`. `judged` is the number of unknown images.
-Real real_images(const DataConfig& config, std::int64_t judged) {
-  const Dataset train = labelled(config, Split::train);
-  const Dataset test = labelled(config, Split::test);
+Real real_images(const DataConfig& config, std::int64_t judged,
+                 const std::vector<std::string>& class_names) {
+  const Dataset train = with_classes(labelled(config, Split::train), class_names);
+  const Dataset test = with_classes(labelled(config, Split::test), class_names);
   if (!at::equal(train.images, test.images)) {
     return {train, spread_subset(test, judged), "real test images"};
   }
@@ -72,8 +105,10 @@ void run(const Options& options) {
     config.path = file;
     samples.push_back(labelled(config, Split::train));
   }
-  const auto [train, unknown, name_of_unknown] = real_images(
-      detect_dataset_of_size(options.data, samples.front().image_size()), options.judged);
+  const auto [train, unknown, name_of_unknown] =
+      real_images(detect_dataset_of_size(options.data, samples.front().image_size()),
+                  options.judged, common_class_names(options.samples));
+  if (!train.conversion.empty()) log_warning(concat(train.description, ": ", train.conversion));
   const at::Tensor known = rows(train);
   const std::int64_t k = std::min(options.neighbours, train.size());
   Table table({"images", "count", "share_agreeing", "standard_error"});

@@ -138,7 +138,7 @@ ModelInputs inputs_for(const LoadedModel& loaded, const Dataset& dataset) {
   inputs.images = to_model_scale(dataset.images.to(weights.device()),
                                  c10::typeMetaToScalarType(weights.dtype()),
                                  loaded.config.data.dequantize, {0, Purpose::dequantize});
-  inputs.labels = labels_for(network, dataset);
+  inputs.labels = labels_for(loaded, dataset);
   if (inputs.labels.defined()) inputs.labels = inputs.labels.to(weights.device());
   return inputs;
 }

@@ -71,7 +71,7 @@ void run(const Options& options) {
     const auto& [name, loaded] = named;
     const NoiseSchedule& schedule = loaded.model.schedule();
     const std::vector<std::int64_t> noise_levels = noise_levels_of(options, named);
-    const Dataset dataset = load_chosen_dataset(options.data, loaded.config);
+    const Dataset dataset = load_chosen_dataset(options.data, loaded);
     const std::int64_t curves = dataset.size() * static_cast<std::int64_t>(noise_levels.size());
     if (curves > kMostCurves) {
       throw UserError(concat("--limit: ", dataset.size(), " images at ", noise_levels.size(),

@@ -86,7 +86,7 @@ void run(const Options& options) {
   Table table({"run", "level", "steps", "sigma", "mse_noise", "mse_image", "psnr_db"});
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
     const auto& [name, loaded] = named;
-    const Dataset dataset = load_chosen_dataset(options.data, loaded.config);
+    const Dataset dataset = load_chosen_dataset(options.data, loaded);
     const auto [images, labels] = inputs_for(loaded, dataset);
     const NoiseSchedule& schedule = loaded.model.schedule();
     const std::vector<std::int64_t> levels = spread_levels(schedule, options.count);
@@ -103,7 +103,7 @@ void run(const Options& options) {
   });
   report(table, folder / "denoise");
   plot(folder / "denoise", "denoise");
-  write_strip(options, models, load_chosen_dataset(options.data, models.front().loaded.config),
+  write_strip(options, models, load_chosen_dataset(options.data, models.front().loaded),
               folder / "denoise-images.png");
 }
 

@@ -36,7 +36,7 @@ struct Options {
   std::string resize = "network";
   std::int64_t resize_to = 299;
   GenerateOptions generate;
-  std::vector<std::int64_t> classes;
+  std::vector<std::string> classes;
   std::int64_t subsets = 100, subset_size = 1000, neighbours = 3, manifold = 10000;
 };
 
@@ -105,7 +105,12 @@ std::optional<Dataset> real_images(const Options& options, const std::optional<L
   if (std::filesystem::is_regular_file(options.reference) && holds_moments(options.reference)) {
     return std::nullopt;
   }
-  return load_pixels(detect_dataset_of_size(options.reference, size), split);
+  Dataset real = load_pixels(detect_dataset_of_size(options.reference, size), split);
+  if (!real.conversion.empty()) {
+    log_warning(concat(real.description, ": ", real.conversion,
+                       "; distances to resized images depend on how they are resized"));
+  }
+  return real;
 }
 
 void check_sizes(const Dataset& real, std::int64_t image_size, const std::string& of_what) {
@@ -138,12 +143,15 @@ void run(const Options& options) {
   require_folder_of(options.save_reference);
   std::optional<LoadedModel> model;
   std::optional<Dataset> samples;
+  std::vector<std::int64_t> classes;
   if (options.samples.empty()) {
     model = load_model(options.model);
     check_sampling(model->model.schedule(), model->model.network().predicts(),
                    model->config.sample);
-    check_classes(options.classes, model->model.network(), model->config.sample.guidance,
-                  /*is_option=*/false);
+    classes = chosen_classes(options.classes, *model, model->config.sample.guidance,
+                             /*is_option=*/false);
+    const std::string doubt = warning_of_start(model->model.schedule(), model->config.sample);
+    if (!doubt.empty()) log_warning(doubt);
   } else {
     DataConfig config = RunConfig().data;
     config.kind = DataKind::npz;
@@ -184,7 +192,7 @@ void run(const Options& options) {
   if (model) {
     source = model->files.checkpoint.string();
     GenerateOptions generate = options.generate;
-    generate.classes = options.classes;
+    generate.classes = classes;
     const SampleConfig& sampling = model->config.sample;
     Progress progress("sampling", generate.count * sampling.steps, "image steps");
     std::int64_t done = 0;
@@ -267,12 +275,7 @@ void declare(CLI::App& command, Options& options) {
   options.generate.count = 10000;
   command.add_option("-n,--count", options.generate.count, "number of images to draw")
       ->check(CLI::Range(2, 100000000));
-  command
-      .add_option("--class", options.classes,
-                  "class of the drawn images, or several that are used in turn (0,1,3); default: "
-                  "no class")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+  add_class_option(command, options.classes);
   command
       .add_option("--seed", options.generate.seed,
                   "seed of the drawn images, and of the random choice of images")

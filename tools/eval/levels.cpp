@@ -83,8 +83,8 @@ void run(const Options& options) {
                "bits_per_dim_standard_error", "calibration_error"});
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
     const auto& [name, loaded] = named;
-    const Dataset dataset = load_chosen_dataset(options.data, loaded.config);
-    const at::Tensor labels = labels_for(loaded.model.network(), dataset);
+    const Dataset dataset = load_chosen_dataset(options.data, loaded);
+    const at::Tensor labels = labels_for(loaded, dataset);
     Progress progress(name, dataset.size() * options.levels.repeats, "images");
     LevelOptions levels = options.levels;
     levels.dequantization = loaded.config.data.dequantize;

@@ -46,8 +46,10 @@ struct ModelConfig {
   std::vector<std::int64_t> attention_resolutions;  // unet: image sizes that get attention
   double dropout = 0.0;            // unet: probability that an element is set to zero
   std::int64_t head_channels = 0;  // unet: features pooled for the head; 0 = 2 x the finest width
-  std::int64_t fourier_features = 0;  // mlp: frequencies of Fourier features per pixel; 0 = none
-  std::int64_t num_classes = 0;       // classes in the data; 0 = unconditional
+  std::int64_t fourier_features = 0;     // mlp: frequencies of Fourier features per pixel; 0 = none
+  std::int64_t num_classes = 0;          // classes in the data; 0 = unconditional
+  std::vector<std::string> class_names;  // class i is named class_names[i]; empty = by number only
+  std::vector<std::int64_t> untrained_classes;  // classes that had no training images
 };
 
 struct LossConfig {
@@ -110,6 +112,12 @@ struct RunConfig {
   SampleConfig sample;
 };
 
+/// What a configuration is read for.
+enum class Stage {
+  training,        // overrides may set any key
+  after_training,  // the model is trained: overrides may set only keys that may_set_afterwards()
+};
+
 /// Starts from the defaults, reads `file`, then applies `overrides` ("section.key=value"; the last
 /// one for a key wins). Relative data paths are made absolute: those in the file start at the
 /// file's folder, those in overrides at the working directory.
@@ -118,9 +126,11 @@ struct RunConfig {
 /// type, a value out of range, values that contradict each other, or a key that does not apply to
 /// the chosen kinds. Keys in the file must apply to the kinds that the file chooses, overrides to
 /// the kinds that result in the end. When an override chooses another kind, a key of the file that
-/// no longer applies gets its default.
+/// no longer applies gets its default. After training, overrides of keys that say what was trained,
+/// or that only training reads, are errors too.
 RunConfig load_config(const std::filesystem::path& file,
-                      const std::vector<std::string>& overrides = {});
+                      const std::vector<std::string>& overrides = {},
+                      Stage stage = Stage::training);
 
 /// Every key that applies to the kinds of `config`, as YAML with one "section:" per section.
 /// load_config of that text gives `config` back.
@@ -128,6 +138,9 @@ std::string to_yaml(const RunConfig& config);
 
 /// The same keys as a map from "section.key" to the value as YAML text.
 std::map<std::string, std::string> flatten(const RunConfig& config);
+
+/// The keys whose values differ from those in `before`, with the values of `after` as YAML text.
+std::map<std::string, std::string> changed_keys(const RunConfig& before, const RunConfig& after);
 
 /// What --help-config prints: each key with its default, help, legal values, and the kinds that it
 /// applies to.

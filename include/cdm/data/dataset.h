@@ -19,6 +19,8 @@ struct Dataset {
   at::Tensor images;        // [N, C, H, W], uint8 or float32, C = 1 or 3, on the CPU, contiguous
   at::Tensor labels;        // int64 [N], classes from 0, on the CPU; undefined if there are none
   std::vector<std::string> class_names;  // empty if the data set does not name its classes
+  std::string conversion;  // how pictures were changed to fit the size and channels asked for;
+                           // empty if they were not
 
   std::int64_t size() const { return images.size(0); }
   std::int64_t channels() const { return images.size(1); }

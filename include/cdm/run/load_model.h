@@ -2,6 +2,7 @@
 // Loads a trained model for sampling and scoring.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -25,6 +26,7 @@ struct LoadedModel {
   RunConfig config;
   ModelFiles files;
   Model model;
+  std::map<std::string, std::string> changed;  // keys set by options.overrides, with their values
 
   /// The model's density. Throws UserError, naming the checkpoint, for a plain denoiser.
   const Density& density() const;

@@ -19,8 +19,18 @@ namespace cdm {
 
 /// `config` with data.image_size and data.channels set to those of the data set. Throws UserError
 /// when labels are missing or out of range for model.num_classes, and when train.sample_every asks
-/// for samples that cannot be drawn (check_sampling()).
+/// for samples that cannot be drawn (check_sampling()). For a class-conditional model it also sets
+/// model.untrained_classes, and model.class_names if they are empty and the data name their
+/// classes.
 RunConfig resolve(const RunConfig& config, const Dataset& dataset);
+
+/// `config` with the model.class_names of the run in `run`, if it has been started and `config`
+/// does not give any. A class then keeps its number when the run is resumed.
+RunConfig with_classes_of(const RunDir& run, RunConfig config);
+
+/// The training split, with labels numbered as model.class_names says. Throws UserError, naming the
+/// classes, when the data name their classes and these are not those of model.class_names.
+Dataset load_training_images(const RunConfig& config);
 
 class Trainer {
  public:
