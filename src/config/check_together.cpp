@@ -51,7 +51,8 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
     }
     fail(end, concat("must not be below ", start, " = ", to_text(config.diffusion.beta_start)));
   }
-  const std::size_t halvings = config.model.channel_mult.size() - 1;
+  const std::size_t resolutions = config.model.channel_mult.size();  // 0 = as many as suit
+  const std::size_t halvings = resolutions > 0 ? resolutions - 1 : 0;
   if (config.model.kind == NetworkKind::unet && config.data.image_size > 0 &&
       (halvings > 12 || config.data.image_size % (std::int64_t{1} << halvings) != 0)) {
     fail("data.image_size", concat("cannot be halved ", halvings, " times, as the ", halvings + 1,
@@ -74,6 +75,20 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
     }
     if (config.loss.mse_weight == 0.0) {
       fail("loss.mse_weight", "must be above 0 for loss.kind = denoising, which has no other term");
+    }
+  }
+  if (config.loss.kind == ObjectiveKind::nce && levels_between(config.diffusion) > 0) {
+    fail("diffusion.steps",
+         concat("must be ", config.diffusion.schedule == ScheduleKind::flow_matching ? 1 : 0,
+                " for loss.kind = nce, which learns the first and the last noise level only"));
+  }
+  if (config.sample.guidance > 0.0) {
+    const char* const key = "sample.guidance";
+    if (config.model.num_classes == 0) {
+      fail(key, "must be 0 for model.num_classes = 0, which has no classes to guide to");
+    }
+    if (config.loss.label_dropout == 0.0) {
+      fail(key, "must be 0 for loss.label_dropout = 0, with which the null class is not trained");
     }
   }
   if (config.data.channels == 2) fail("data.channels", "must be 0, 1 or 3");
