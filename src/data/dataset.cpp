@@ -3,6 +3,8 @@
 
 #include <ATen/TensorOperators.h>
 
+#include <system_error>
+
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "data/sources.h"
@@ -27,18 +29,30 @@ const std::vector<std::string>& digit_names() {
 
 std::string name_of(Split split) { return split == Split::train ? "train" : "test"; }
 
+/// The key with its value, after the place where it was written: "a.yaml:3: data.path = /x".
+std::string written_at(const DataConfig& config, const std::string& key, const std::string& value) {
+  const auto place = config.places.find(key);
+  return concat(place == config.places.end() ? "" : place->second + ": ", key, " = ", value);
+}
+
 /// The file or folder that holds the split.
 std::filesystem::path path_of(const DataConfig& config, Split split) {
-  if (split == Split::test && !config.test_path.empty()) return config.test_path;
-  if (!config.path.empty()) return config.path;
+  const bool has_own = split == Split::test && !config.test_path.empty();
+  const std::string& path = has_own ? config.test_path : config.path;
+  if (!path.empty()) {
+    std::error_code error;
+    if (std::filesystem::exists(path, error)) return path;
+    throw UserError(concat(written_at(config, has_own ? "data.test_path" : "data.path", path), ": ",
+                           error ? error.message() : "not found"));
+  }
   if (config.kind == DataKind::fashion_mnist) {
     if (std::filesystem::is_directory(kFashionMnist)) return kFashionMnist;
     throw UserError(concat("data.path is empty and ", kFashionMnist,
                            " is not there: install the package dataset-fashion-mnist, or set "
                            "data.path to a folder with its IDX files"));
   }
-  throw UserError(
-      concat("data.path is empty: data.kind = ", name_of(config.kind), " needs a path"));
+  throw UserError(concat(written_at(config, "data.kind", name_of(config.kind)),
+                         ": needs a path, and data.path is empty"));
 }
 
 void check_images(const Dataset& dataset, const DataConfig& config, const std::string& path) {
@@ -112,7 +126,6 @@ Dataset load_dataset(const DataConfig& config, Split split) {
     return dataset;
   }
   const std::filesystem::path path = path_of(config, split);
-  if (!std::filesystem::exists(path)) throw UserError(concat(path.string(), ": not found"));
   Dataset dataset = read_dataset(config, path, split);
   check_images(dataset, config, path.string());
   dataset.description =
