@@ -27,24 +27,19 @@ const std::vector<std::string>& digit_names() {
   return names;
 }
 
-std::string name_of(Split split) { return split == Split::train ? "train" : "test"; }
-
 /// The key with its value, after the place where it was written: "a.yaml:3: data.path = /x".
 std::string written_at(const DataConfig& config, const std::string& key, const std::string& value) {
   const auto place = config.places.find(key);
   return concat(place == config.places.end() ? "" : place->second + ": ", key, " = ", value);
 }
 
+std::string name_of(Split split) { return split == Split::train ? "train" : "test"; }
+
 /// The file or folder that holds the split.
 std::filesystem::path path_of(const DataConfig& config, Split split) {
   const bool has_own = split == Split::test && !config.test_path.empty();
-  const std::string& path = has_own ? config.test_path : config.path;
-  if (!path.empty()) {
-    std::error_code error;
-    if (std::filesystem::exists(path, error)) return path;
-    throw UserError(concat(written_at(config, has_own ? "data.test_path" : "data.path", path), ": ",
-                           error ? error.message() : "not found"));
-  }
+  if (has_own) return existing_path(config, "data.test_path");
+  if (!config.path.empty()) return existing_path(config, "data.path");
   if (config.kind == DataKind::fashion_mnist) {
     if (std::filesystem::is_directory(kFashionMnist)) return kFashionMnist;
     throw UserError(concat("data.path is empty and ", kFashionMnist,
@@ -117,6 +112,14 @@ Split parse_split(const std::string& name) {
   if (name == "train") return Split::train;
   if (name == "test") return Split::test;
   throw UserError(concat("split = ", name, ": must be train or test"));
+}
+
+std::filesystem::path existing_path(const DataConfig& config, const std::string& key) {
+  const std::string& path = key == "data.path" ? config.path : config.test_path;
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return path;
+  throw UserError(
+      concat(written_at(config, key, path), ": ", error ? error.message() : "not found"));
 }
 
 Dataset load_dataset(const DataConfig& config, Split split) {
