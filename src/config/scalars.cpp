@@ -139,12 +139,10 @@ bool has_foreign_tag(const YAML::Node& node) {
                       [&](std::string_view known) { return tag == concat(kYamlTag, known); });
 }
 
-std::string hint_about(const YAML::Node& node) {
-  if (node.IsSequence()) {
-    for (const YAML::Node& element : node) {
-      if (const std::string hint = hint_about(element); !hint.empty()) return hint;
-    }
-  }
+namespace {
+
+/// The hint about a node that is no list.
+std::string hint_about_one(const YAML::Node& node) {
   if (has_foreign_tag(node)) {
     return concat("; the tag ", printable(node.Tag()), " means nothing here");
   }
@@ -159,6 +157,16 @@ std::string hint_about(const YAML::Node& node) {
            "out";
   }
   if (is_base_60(text)) return "; with colons it is a number to the base 60 in YAML 1.1";
+  return "";
+}
+
+}  // namespace
+
+std::string hint_about(const YAML::Node& node) {
+  if (!node.IsSequence()) return hint_about_one(node);
+  for (const YAML::Node& element : node) {
+    if (const std::string hint = hint_about_one(element); !hint.empty()) return hint;
+  }
   return "";
 }
 

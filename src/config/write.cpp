@@ -69,10 +69,11 @@ Values are read as people who know YAML 1.1 mean them, in the file and after `--
 
 - **One document**: a second one in the same file is refused.
 
-Paths (`data.path`, `data.test_path`): `~`, `$NAME` and `${NAME}` are expanded, and `$$` is a `$`. A
-relative path begins at the folder of the file, as that was named on the command line; if nothing is
-there, at the folder that the file lies in once links are followed. After `--set` it begins at the
-working directory. A run's `config.yaml` holds the absolute path.
+Paths (`data.path`, `data.test_path`): `~/x`, `$NAME` and `${NAME}` are expanded, and `$$` is a `$`. (The
+home folder itself is written `"~"`, because `~` without quotes is null.) A relative path begins at the
+folder of the file, as that was named on the command line; if nothing is there, at the folder that the
+file lies in once links are followed. After `--set` it begins at the working directory. A run's
+`config.yaml` holds the absolute path.
 )";
 
 /// The default as a cell of a table: a value in the type of code, words as they are.

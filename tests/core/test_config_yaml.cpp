@@ -126,6 +126,7 @@ TEST_F(ConfigYaml, NumbersThatMayBeMisreadAreRefused) {
               AllOf(StartsWith("--set train.max_minutes=1:30: train.max_minutes = 1:30: must be"),
                     HasSubstr("base 60")));
   EXPECT_THAT(refusal("model: {attention_resolutions: [8, 010]}"), HasSubstr("leading zero"));
+  EXPECT_THAT(refusal("model: {attention_resolutions: &a [*a]}"), HasSubstr("must be a list"));
   EXPECT_THAT(refusal("seed: \"64\""), HasSubstr("in quotes it is text"));
   EXPECT_THAT(refusal("seed: !!str 64"), HasSubstr("in quotes it is text"));
   EXPECT_THAT(refusal("seed: !env SEED"), HasSubstr("the tag !env means nothing here"));
