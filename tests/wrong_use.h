@@ -52,6 +52,8 @@ class WrongUse : public testing::Test {
     write_text(tiny / "typed.yaml", "\n\ntrain: {iterations: many}\n");
     write_text(tiny / "ranged.yaml", "diffusion: {steps: -1}\n");
     write_text(tiny / "twice.yaml", "seed: 1\nseed: 2\n");
+    write_text(tiny / "two.yaml", "seed: 1\n---\nsed: 2\n");
+    write_text(tiny / "merge.yaml", "x-a: &a {batch_sise: 8}\ntrain: {<<: *a}\n");
     write_text(tiny / "lines.yaml", "\"a\\nb\": 1\n");
     write_text(tiny / "binary.yaml", std::string("\x7f"
                                                  "ELF\0\1\2",

@@ -10,8 +10,7 @@
 #include "cdm/core/error.h"
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
-#include "cdm/data/dataset.h"
-#include "cdm/model/network.h"
+#include "cdm/run/prepare.h"
 #include "cdm/run/replay.h"
 #include "cdm/run/start_device.h"
 #include "cdm/run/trainer.h"
@@ -27,13 +26,22 @@ struct Options {
   bool dry_run = false, help_config = false, markdown = false;
 };
 
-void dry_run(const cdm::RunConfig& config) {
-  const cdm::Dataset train = cdm::load_dataset(config.data, cdm::Split::train);
-  const cdm::RunConfig resolved = cdm::resolve(config, train);
-  const auto network = cdm::make_network(resolved.model, cdm::network_shape(resolved), 0);
-  std::cout << cdm::to_yaml(resolved);
-  cdm::log_info(cdm::concat(train.description, ": ", train.size(), " images"));
-  cdm::log_info(cdm::concat("network of ", network->parameter_count(), " parameters"));
+/// Does all that a training does before its first step, but for the optimizer's state, and leaves
+/// nothing on disk.
+void dry_run(const cdm::RunConfig& config, const cdm::RunDir& run, at::Device device,
+             const cdm::ProcessGroup& group) {
+  const cdm::PreparedTraining start = cdm::prepare_training(config, run, group);
+  const cdm::Model model =
+      cdm::make_training_model(start.config, cdm::network_shape(start.config), device, at::kFloat);
+  if (!group.is_first()) return;
+  std::cout << cdm::to_yaml(start.config);
+  cdm::log_info(cdm::concat(start.train.description, ": ", start.train.size(), " images"));
+  if (start.test) {
+    cdm::log_info(cdm::concat(start.test->description, ": ", start.test->size(),
+                              " images to score during training"));
+  }
+  cdm::log_info(cdm::concat("network of ", model.network().parameter_count(), " parameters, on ",
+                            device.str()));
 }
 
 void train(const Options& options) {
@@ -51,12 +59,12 @@ void train(const Options& options) {
   }
   cdm::RunConfig config = cdm::load_config(file, options.set);
   if (!options.device.empty()) config.device = options.device;
-  if (options.dry_run) return dry_run(config);
   const cdm::ProcessGroup group = cdm::join_group(config.collectives);
   const at::Device device = cdm::start_device(config, config.precision, group.local_rank());
   const std::filesystem::path folder = options.run_dir.empty()
                                            ? "runs" / std::filesystem::path(file).stem()
                                            : std::filesystem::path(options.run_dir);
+  if (options.dry_run) return dry_run(config, cdm::RunDir(folder), device, group);
   if (options.replay_step > 0) {
     return cdm::replay_step(config, cdm::RunDir(folder), device, options.replay_step, std::cout);
   }
@@ -90,7 +98,8 @@ int main(int argc, char** argv) {
                    "file")
         ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 32));
     app.add_flag("--dry-run", options.dry_run,
-                 "check the configuration and the data, print the value of every key, and stop");
+                 "make every check that training makes, print the value of every key, and stop; "
+                 "writes no file");
     app.add_flag("--help-config", options.help_config,
                  "print a description of every configuration key, and stop");
     app.add_flag("--markdown", options.markdown,

@@ -53,7 +53,8 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
     }
     fail(end, concat("must not be below ", start, " = ", to_text(config.diffusion.beta_start)));
   }
-  const std::size_t halvings = config.model.channel_mult.size() - 1;
+  const std::size_t resolutions = config.model.channel_mult.size();  // 0 = as many as suit
+  const std::size_t halvings = resolutions > 0 ? resolutions - 1 : 0;
   if (config.model.kind == NetworkKind::unet && config.data.image_size > 0 &&
       (halvings > 12 || config.data.image_size % (std::int64_t{1} << halvings) != 0)) {
     fail("data.image_size", concat("cannot be halved ", halvings, " times, as the ", halvings + 1,
@@ -85,6 +86,20 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
   }
   if (std::set<std::string>(names.begin(), names.end()).size() != names.size()) {
     fail("model.class_names", "must name each class differently");
+  }
+  if (config.loss.kind == ObjectiveKind::nce && levels_between(config.diffusion) > 0) {
+    fail("diffusion.steps",
+         concat("must be ", config.diffusion.schedule == ScheduleKind::flow_matching ? 1 : 0,
+                " for loss.kind = nce, which learns the first and the last noise level only"));
+  }
+  if (config.sample.guidance > 0.0) {
+    const char* const key = "sample.guidance";
+    if (config.model.num_classes == 0) {
+      fail(key, "must be 0 for model.num_classes = 0, which has no classes to guide to");
+    }
+    if (config.loss.label_dropout == 0.0) {
+      fail(key, "must be 0 for loss.label_dropout = 0, with which the null class is not trained");
+    }
   }
   if (config.data.channels == 2) fail("data.channels", "must be 0, 1 or 3");
   if (!is_device(config.device)) fail("device", "must be auto, cpu, cuda or cuda:N");

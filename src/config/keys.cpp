@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "config/paths.h"
 #include "config/section.h"
 
 namespace cdm {
@@ -23,9 +24,6 @@ Legal range(double low, double high) { return {.low = low, .high = high}; }
 Legal at_least(double low) { return {.low = low}; }
 Legal anything() { return {}; }
 Legal one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
-Legal non_empty_list(double low, double high) {
-  return {.low = low, .high = high, .may_be_empty = false};
-}
 
 /// A condition that holds when the kind that `kind_of` returns is one of `kinds`. `key` is the full
 /// name of the key that chooses this kind.
@@ -78,6 +76,27 @@ Condition for_data_from_files() {
           }};
 }
 
+/// Whether a mirrored image of such data is as likely as the image itself.
+bool may_be_mirrored(DataKind kind) {
+  switch (kind) {
+    case DataKind::mnist:  // a mirrored digit is no digit
+    case DataKind::toy:    // the density is a given one
+      return false;
+    case DataKind::fashion_mnist:
+    case DataKind::cifar10:
+    case DataKind::celeba:
+    case DataKind::npz:
+    case DataKind::image_folder:
+      break;
+  }
+  return true;
+}
+
+/// How a path is written, so that reading it gives the same path.
+std::function<std::string(const RunConfig&)> path_text(std::string DataConfig::*path) {
+  return [path](const RunConfig& config) { return to_text(escape_path(config.data.*path)); };
+}
+
 void declare_top_level(std::vector<Key>& table) {
   TopLevel top(table);
   top.key("seed", &RunConfig::seed, 0, range(0, kMaxSeed), "seed of all random numbers of the run");
@@ -119,20 +138,25 @@ void declare_data(std::vector<Key>& table) {
            "empty = where the system installs the data set")
       .only(for_data_from_files())
       .may_change()
-      .may_set_afterwards();
+      .may_set_afterwards()
+      .text = path_text(&DataConfig::path);
   data.key("test_path", &DataConfig::test_path, "", anything(),
            "directory or .npz file of the test split, where it cannot be found through data.path "
            "(npz, and image folders without train/ and test/)")
       .only(for_stored_data())
       .may_change()
-      .may_set_afterwards();
+      .may_set_afterwards()
+      .text = path_text(&DataConfig::test_path);
   data.key("image_size", &DataConfig::image_size, 0, range(0, 4096),
            "width and height of the images in pixels; 0 = as in the data set (celeba: 64); images "
            "of image_folder and celeba are resized to it");
   data.key("channels", &DataConfig::channels, 0, range(0, 3),
            "1 = grey, 3 = RGB, 0 = as in the data set");
   data.key("horizontal_flip", &DataConfig::horizontal_flip, true, anything(),
-           "mirror each training image left to right with probability 1/2");
+           "mirror each training image left to right with probability 1/2")
+      .default_from("false for mnist and toy, else true", [](RunConfig& config) {
+        config.data.horizontal_flip = may_be_mirrored(config.data.kind);
+      });
   data.key("dequantize", &DataConfig::dequantize, Dequantization::none, anything(),
            "how 8-bit values u are scaled for training: none = u / 127.5 - 1 | uniform = "
            "(u + U[0, 1)) / 128 - 1, so that the density is learned between the 8-bit values too")
@@ -178,8 +202,10 @@ void declare_model(std::vector<Key>& table) {
   model.key("channels", &ModelConfig::channels, 128, range(1, 65536),
             "unet: width at full resolution; mlp: width of the hidden layers");
   model
-      .key("channel_mult", &ModelConfig::channel_mult, {1, 2, 2, 2}, non_empty_list(1, 1024),
-           "width of each resolution as a multiple of model.channels")
+      .key("channel_mult", &ModelConfig::channel_mult, {}, range(1, 1024),
+           "width of each resolution as a multiple of model.channels; [] = 1, and 2 for each time "
+           "that the images can be halved, three times at most ([1, 2, 2, 2] for 32 or 64 pixels, "
+           "[1, 2, 2] for 28)")
       .only(for_network({NetworkKind::unet}));
   model.key("res_blocks", &ModelConfig::res_blocks, 2, range(1, 64),
             "unet: residual blocks per resolution; mlp: number of hidden layers");
@@ -386,6 +412,18 @@ std::string value_of(const std::string& full_name, const RunConfig& config) {
     if (key.full_name() == full_name) return key.text(config);
   }
   TORCH_CHECK(false, "there is no key ", full_name);
+}
+
+std::string Key::default_text() const {
+  if (!default_words.empty()) return default_words;
+  const RunConfig defaults;
+  return text(defaults);
+}
+
+bool Key::may_be_null() const {
+  const std::string value = default_text();
+  return !default_words.empty() || value == "0" || value == "false" || value == "[]" ||
+         value == "\"\"";
 }
 
 std::string Key::full_name() const { return section.empty() ? name : concat(section, ".", name); }

@@ -21,7 +21,6 @@ namespace cdm {
 struct Legal {
   double low = -std::numeric_limits<double>::infinity();
   double high = std::numeric_limits<double>::infinity();
-  bool may_be_empty = true;               // for lists
   std::vector<std::string> choices = {};  // for text and names of kinds; empty = any
 };
 
@@ -47,11 +46,19 @@ struct Key {
   bool set_afterwards = false;  // whether --set of cdm-sample, cdm-nll and cdm-eval may set it
   std::vector<Condition> conditions = {};  // all must hold; empty: the key always has a meaning
 
+  /// Sets the default. It may depend on keys that come earlier in the table.
   std::function<void(RunConfig&)> set_default;
+  std::string default_words = {};  // the default in words, where it depends on other keys
   /// Sets the value from YAML. Returns false when `node` has another type or is not legal; the
   /// value is then unspecified.
   std::function<bool(const YAML::Node& node, RunConfig&)> read;
   std::function<std::string(const RunConfig&)> text;  // the value as YAML
+
+  /// The default for help texts: in words, or its value as YAML.
+  std::string default_text() const;
+  /// Whether `null` is a value of the key: where the default stands for nothing (0, false, an empty
+  /// text or list) or depends on other keys. It then means the default.
+  bool may_be_null() const;
 
   /// "section.name", or "name" at the top level.
   std::string full_name() const;
@@ -73,6 +80,11 @@ struct Key {
   /// a trained model read it, and their --set may set it.
   Key& may_set_afterwards() {
     set_afterwards = true;
+    return *this;
+  }
+  Key& default_from(std::string words, std::function<void(RunConfig&)> set) {
+    default_words = std::move(words);
+    set_default = std::move(set);
     return *this;
   }
 };

@@ -5,6 +5,8 @@
 #include "cdm/core/text.h"
 #include "config/check_together.h"
 #include "config/keys.h"
+#include "config/paths.h"
+#include "config/scalars.h"
 #include "config/written_keys.h"
 
 namespace cdm {
@@ -22,7 +24,15 @@ const Written* find(const WrittenKeys& keys, const Key& key) {
 }
 
 void set(const Key& key, const Written& written, RunConfig& config) {
-  if (!key.read(written.value, config)) refuse(key, written, concat("must be ", key.legal));
+  if (!written.value.IsNull()) {
+    if (key.read(written.value, config)) return;
+    refuse(key, written, concat("must be ", key.legal, hint_about(written.value)));
+  }
+  if (!key.may_be_null()) {
+    throw UserError(concat(written.where, ": ", key.full_name(), ": has no value; it must be ",
+                           key.legal, "; leave the key out for its default, ", key.default_text()));
+  }
+  key.set_default(config);
 }
 
 /// Throws UserError when the key was written but has no meaning in `config`.
@@ -44,7 +54,7 @@ RunConfig read_file_part(const WrittenKeys& in_file, const WrittenKeys& overridi
     if (written == nullptr) continue;
     if (find(overriding, key) == nullptr) {
       set(key, *written, config);
-    } else if (!key.read(written->value, config)) {
+    } else if (written->value.IsNull() || !key.read(written->value, config)) {
       key.set_default(config);
     }
   }
@@ -85,9 +95,36 @@ void require_settable_afterwards(const WrittenKeys& overriding) {
   }
 }
 
-void make_absolute(std::string& path, const std::filesystem::path& base) {
+/// Defaults that depend on other keys, once all that was written is known.
+void settle_defaults(const WrittenKeys& written, RunConfig& config) {
+  for (const Key& key : config_keys()) {
+    if (key.default_words.empty()) continue;
+    const Written* const given = find(written, key);
+    if (given == nullptr || given->value.IsNull() || !key.applies_to(config)) {
+      key.set_default(config);
+    }
+  }
+}
+
+/// The folder that holds the file once links are followed; `otherwise` when that cannot be known.
+std::filesystem::path real_folder_of(const std::filesystem::path& file,
+                                     const std::filesystem::path& otherwise) {
+  std::error_code error;
+  const std::filesystem::path real = std::filesystem::canonical(file, error);
+  return error ? otherwise : real.parent_path();
+}
+
+/// Makes the path absolute that was written for the key.
+void settle_path(std::string& path, const std::string& key, const std::filesystem::path& file,
+                 const WrittenKeys& in_file, const WrittenKeys& overriding) {
   if (path.empty()) return;
-  path = (base / path).lexically_normal().string();
+  const bool is_overriding = overriding.contains(key);
+  const Written& written = (is_overriding ? overriding : in_file).at(key);
+  path = expand_path(path, concat(written.where, ": ", key, " = ", printable(path)));
+  const std::filesystem::path named =
+      is_overriding ? std::filesystem::current_path()
+                    : std::filesystem::absolute(file).lexically_normal().parent_path();
+  path = absolute_path(path, named, is_overriding ? named : real_folder_of(file, named));
 }
 
 }  // namespace
@@ -99,14 +136,13 @@ RunConfig load_config(const std::filesystem::path& file, const std::vector<std::
   if (stage == Stage::after_training) require_settable_afterwards(overriding);
   RunConfig config = read_file_part(written, overriding);
   apply_overrides(overriding, config);
-  const std::filesystem::path file_folder =
-      std::filesystem::absolute(file).lexically_normal().parent_path();
-  const auto base_of = [&](const char* key) {
-    return overriding.contains(key) ? std::filesystem::current_path() : file_folder;
-  };
-  make_absolute(config.data.path, base_of("data.path"));
-  make_absolute(config.data.test_path, base_of("data.test_path"));
+  settle_path(config.data.path, "data.path", file, written, overriding);
+  settle_path(config.data.test_path, "data.test_path", file, written, overriding);
   for (const auto& [key, value] : overriding) written[key] = value;
+  settle_defaults(written, config);
+  for (const auto& [key, value] : written) {
+    if (key.starts_with("data.")) config.data.places[key] = value.where;
+  }
   check_together(config, file.string(), written);
   return config;
 }

@@ -9,6 +9,8 @@
 #include <cmath>
 #include <string_view>
 
+#include "config/scalars.h"
+
 namespace cdm {
 namespace {
 
@@ -38,14 +40,14 @@ bool is_plain(const std::string& text) {
   });
 }
 
-template <class Number>
-bool read_number(const YAML::Node& node, Number& field) {
-  if (!node.IsScalar()) return false;
-  const std::string& text = node.Scalar();
-  const char* const first = text.data() + (text.starts_with('+') ? 1 : 0);
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(first, last, field);
-  return error == std::errc() && end == last && !text.starts_with("+-");
+/// Reads a scalar that is no text by `read_plain`, one of the functions of scalars.h.
+template <class Value>
+bool read_plain(const YAML::Node& node, std::optional<Value> (*read_plain)(std::string_view),
+                Value& field) {
+  if (!node.IsScalar() || is_text_by_form(node) || has_foreign_tag(node)) return false;
+  const std::optional<Value> value = read_plain(node.Scalar());
+  field = value.value_or(field);
+  return value.has_value();
 }
 
 template <class Element>
@@ -100,28 +102,18 @@ std::string to_text(const std::vector<std::int64_t>& value) { return list_to_tex
 std::string to_text(const std::vector<std::string>& value) { return list_to_text(value); }
 
 bool read(const YAML::Node& node, std::string& field) {
-  if (node.IsNull()) {
-    field.clear();
-    return true;
-  }
-  if (!node.IsScalar()) return false;
+  if (!node.IsScalar() || has_foreign_tag(node)) return false;
   field = node.Scalar();
   return true;
 }
 
-bool read(const YAML::Node& node, bool& field) {
-  if (!node.IsScalar()) return false;
-  const std::string& text = node.Scalar();
-  if (text != "true" && text != "false") return false;
-  field = text == "true";
-  return true;
+bool read(const YAML::Node& node, bool& field) { return read_plain(node, plain_bool, field); }
+
+bool read(const YAML::Node& node, std::int64_t& field) {
+  return read_plain(node, plain_integer, field);
 }
 
-bool read(const YAML::Node& node, std::int64_t& field) { return read_number(node, field); }
-
-bool read(const YAML::Node& node, double& field) {
-  return read_number(node, field) && std::isfinite(field);
-}
+bool read(const YAML::Node& node, double& field) { return read_plain(node, plain_number, field); }
 
 bool read(const YAML::Node& node, std::vector<std::int64_t>& field) {
   return read_list(node, field);
@@ -146,8 +138,7 @@ bool is_legal(double value, const Legal& legal) {
 }
 
 bool is_legal(const std::vector<std::int64_t>& values, const Legal& legal) {
-  return (legal.may_be_empty || !values.empty()) &&
-         std::all_of(values.begin(), values.end(),
+  return std::all_of(values.begin(), values.end(),
                      [&](std::int64_t value) { return is_legal(value, legal); });
 }
 
@@ -164,7 +155,7 @@ std::string describe(std::int64_t /*field*/, const Legal& legal) {
 }
 std::string describe(double /*field*/, const Legal& legal) { return "a number" + interval(legal); }
 std::string describe(const std::vector<std::int64_t>& /*field*/, const Legal& legal) {
-  return concat("a ", legal.may_be_empty ? "" : "non-empty ", "list of integers", interval(legal));
+  return "a list of integers" + interval(legal);
 }
 std::string describe(const std::vector<std::string>& /*field*/, const Legal& /*legal*/) {
   return "a list of names, none of them empty";

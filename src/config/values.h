@@ -23,8 +23,8 @@ std::string to_text(double value);
 std::string to_text(const std::vector<std::int64_t>& value);
 std::string to_text(const std::vector<std::string>& value);
 
-/// Reads `node` into `field`. Returns false when `node` has another type; `field` is then
-/// unspecified. NaN and infinity are not accepted.
+/// Reads `node` into `field`, plain scalars as scalars.h says. Returns false when `node` has
+/// another type; `field` is then unspecified. NaN, infinity and null are not accepted.
 bool read(const YAML::Node& node, std::string& field);
 bool read(const YAML::Node& node, bool& field);
 bool read(const YAML::Node& node, std::int64_t& field);

@@ -6,7 +6,9 @@
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
 #include "cdm/core/text.h"
+#include "config/document.h"
 #include "config/keys.h"
+#include "config/scalars.h"
 
 namespace cdm {
 namespace {
@@ -31,6 +33,10 @@ const KnownKeys& known_keys() {
 void check_known(const std::string& where, const std::string& name, const YAML::Node& value) {
   const std::map<std::string, std::string>& keys = known_keys().keys;
   if (keys.contains(name)) return;
+  if (known_keys().sections.contains(name)) {
+    throw UserError(
+        concat(where, ": '", name, "' is a section, not a key; write ", name, ".key=value"));
+  }
   std::vector<std::string> names;
   for (const auto& [key, legal] : keys) names.push_back(key);
   const std::string shown = printable(name);
@@ -39,69 +45,68 @@ void check_known(const std::string& where, const std::string& name, const YAML::
                          ": unknown key; the nearest known key is ", known, ", ", keys.at(known)));
 }
 
-void collect(const YAML::Node& map, const std::string& file, const std::string& section,
+/// Whether an entry at the top level is there for its anchors only, and is not read otherwise.
+bool is_for_anchors(const std::string& key) {
+  return key.starts_with("x-") || key.starts_with('.');
+}
+
+void collect(const YAML::Node& map, const PlaceOf& place, const std::string& section,
              WrittenKeys& out) {
-  for (const auto& entry : map) {
-    const std::string where = concat(file, ":", entry.first.Mark().line + 1);
-    if (!entry.first.IsScalar()) throw UserError(concat(where, ": a key must be a word"));
-    const std::string& key = entry.first.Scalar();
+  for (const auto& [key, value, where] : entries_of(map, place)) {
+    if (section.empty() && is_for_anchors(key)) continue;
     const std::string name = section.empty() ? key : concat(section, ".", key);
     if (section.empty() && known_keys().sections.contains(name)) {
-      if (!entry.second.IsMap()) {
+      if (value.IsNull()) continue;  // an empty section
+      if (!value.IsMap() || has_foreign_tag(value)) {
         throw UserError(concat(where, ": section '", name, "' must hold keys with values, not ",
-                               as_written(entry.second)));
+                               as_written(value)));
       }
-      collect(entry.second, file, name, out);
+      collect(value, place, name, out);
       continue;
     }
-    if (section.empty() && entry.second.IsMap() && !known_keys().keys.contains(name)) {
+    if (section.empty() && value.IsMap() && !known_keys().keys.contains(name)) {
       const std::set<std::string>& sections = known_keys().sections;
       const std::string shown = printable(name);
       throw UserError(concat(where, ": ", shown, ": unknown section; the nearest known section is ",
                              nearest(shown, {sections.begin(), sections.end()})));
     }
-    check_known(where, name, entry.second);
+    check_known(where, name, value);
     if (out.contains(name)) {
       throw UserError(
           concat(where, ": '", name, "' is given twice; first at ", out.at(name).where));
     }
-    out[name] = {entry.second, where};
+    out[name] = {value, where};
   }
 }
 
 }  // namespace
 
 WrittenKeys read_yaml(const std::filesystem::path& file) {
-  const std::string text = read_file(file);
+  const auto place = [&](int line) { return concat(file.string(), ":", line + 1); };
   WrittenKeys written;
-  try {
-    const YAML::Node root = YAML::Load(text);
-    if (root.IsNull()) return written;
-    if (!root.IsMap()) throw UserError(concat(file.string(), ": must hold keys with values"));
-    collect(root, file.string(), "", written);
-  } catch (const YAML::Exception& error) {
-    throw UserError(
-        concat(file.string(), ":", error.mark.line + 1, ": not YAML: ", printable(error.msg)));
-  }
+  const YAML::Node root = parse_document(read_file(file), place);
+  if (root.IsNull()) return written;
+  if (!root.IsMap()) throw UserError(concat(file.string(), ": must hold keys with values"));
+  collect(root, place, "", written);
   return written;
 }
 
 WrittenKeys read_overrides(const std::vector<std::string>& texts) {
   WrittenKeys written;
   for (const std::string& text : texts) {
-    const std::string where = "--set " + text;
+    const std::string where = concat("--set ", printable(text));
     const std::size_t equals = text.find('=');
     if (equals == std::string::npos || equals == 0) {
       throw UserError(concat(where, ": must have the form section.key=value"));
     }
     const std::string name = text.substr(0, equals);
-    try {
-      const YAML::Node value = YAML::Load(text.substr(equals + 1));
-      check_known(where, name, value);
-      written[name] = {value, where};
-    } catch (const YAML::Exception& error) {
-      throw UserError(concat(where, ": not YAML: ", printable(error.msg)));
+    const YAML::Node value = parse_document(text.substr(equals + 1), [&](int) { return where; });
+    check_known(where, name, value);
+    if (text.find_first_not_of(" \t", equals + 1) == std::string::npos) {
+      throw UserError(concat(where, ": ", name, ": no value is given; it must be ",
+                             known_keys().keys.at(name), "; null stands for none"));
     }
+    written[name] = {value, where};
   }
   return written;
 }

@@ -3,6 +3,8 @@
 
 #include <ATen/TensorOperators.h>
 
+#include <system_error>
+
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "data/sources.h"
@@ -25,20 +27,27 @@ const std::vector<std::string>& digit_names() {
   return names;
 }
 
+/// The key with its value, after the place where it was written: "a.yaml:3: data.path = /x".
+std::string written_at(const DataConfig& config, const std::string& key, const std::string& value) {
+  const auto place = config.places.find(key);
+  return concat(place == config.places.end() ? "" : place->second + ": ", key, " = ", value);
+}
+
 std::string name_of(Split split) { return split == Split::train ? "train" : "test"; }
 
 /// The file or folder that holds the split.
 std::filesystem::path path_of(const DataConfig& config, Split split) {
-  if (split == Split::test && !config.test_path.empty()) return config.test_path;
-  if (!config.path.empty()) return config.path;
+  const bool has_own = split == Split::test && !config.test_path.empty();
+  if (has_own) return existing_path(config, "data.test_path");
+  if (!config.path.empty()) return existing_path(config, "data.path");
   if (config.kind == DataKind::fashion_mnist) {
     if (std::filesystem::is_directory(kFashionMnist)) return kFashionMnist;
     throw UserError(concat("data.path is empty and ", kFashionMnist,
                            " is not there: install the package dataset-fashion-mnist, or set "
                            "data.path to a folder with its IDX files"));
   }
-  throw UserError(
-      concat("data.path is empty: data.kind = ", name_of(config.kind), " needs a path"));
+  throw UserError(concat(written_at(config, "data.kind", name_of(config.kind)),
+                         ": needs a path, and data.path is empty"));
 }
 
 void check_images(const Dataset& dataset, const DataConfig& config, const std::string& path) {
@@ -105,6 +114,14 @@ Split parse_split(const std::string& name) {
   throw UserError(concat("split = ", name, ": must be train or test"));
 }
 
+std::filesystem::path existing_path(const DataConfig& config, const std::string& key) {
+  const std::string& path = key == "data.path" ? config.path : config.test_path;
+  std::error_code error;
+  if (std::filesystem::exists(path, error)) return path;
+  throw UserError(
+      concat(written_at(config, key, path), ": ", error ? error.message() : "not found"));
+}
+
 Dataset load_dataset(const DataConfig& config, Split split) {
   if (config.kind == DataKind::toy) {
     Dataset dataset = read_dataset(config, {}, split);
@@ -112,7 +129,6 @@ Dataset load_dataset(const DataConfig& config, Split split) {
     return dataset;
   }
   const std::filesystem::path path = path_of(config, split);
-  if (!std::filesystem::exists(path)) throw UserError(concat(path.string(), ": not found"));
   Dataset dataset = read_dataset(config, path, split);
   check_images(dataset, config, path.string());
   dataset.description =

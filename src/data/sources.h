@@ -14,6 +14,10 @@
 
 namespace cdm {
 
+/// The path of the key data.path or data.test_path. Throws UserError, naming the key and the place
+/// where it was written, when nothing is there.
+std::filesystem::path existing_path(const DataConfig& config, const std::string& key);
+
 /// MNIST's files: train-images-idx3-ubyte and train-labels-idx1-ubyte, or t10k-... for the test
 /// split; each may be compressed with the ending .gz. Labels must be below 10.
 Dataset read_idx_folder(const std::filesystem::path& folder, Split split);

@@ -12,6 +12,7 @@
 #include "cdm/core/for_each_batch.h"
 #include "cdm/core/text.h"
 #include "cdm/data/batches.h"
+#include "data/sources.h"
 #include "data/toy_kinds.h"
 
 namespace cdm {
@@ -22,7 +23,7 @@ Dataset source_images(const DataConfig& config) {
   if (config.path.empty()) {
     throw UserError("data.path is empty: data.toy = gaussian takes the covariance of images there");
   }
-  Dataset source = load_dataset(detect_dataset(config.path), Split::train);
+  Dataset source = load_dataset(detect_dataset(existing_path(config, "data.path")), Split::train);
   const bool to_grey = source.channels() == 3 && config.channels == 1;
   if ((!to_grey && source.channels() != config.channels) ||
       source.image_size() < config.image_size) {

@@ -79,11 +79,22 @@ void Network::load(const NamedTensors& weights, const std::string& source) {
   for (auto& [name, tensor] : parameters_) tensor.copy_(values.at(name));
 }
 
+ModelConfig settle_resolutions(ModelConfig config, std::int64_t image_size) {
+  if (config.kind != NetworkKind::unet || !config.channel_mult.empty()) return config;
+  constexpr std::size_t kMostResolutions = 4;
+  config.channel_mult = {1};
+  for (std::int64_t size = image_size;
+       size > 0 && size % 2 == 0 && config.channel_mult.size() < kMostResolutions; size /= 2) {
+    config.channel_mult.push_back(2);
+  }
+  return config;
+}
+
 std::unique_ptr<Network> make_network(const ModelConfig& config, const NetworkShape& shape,
                                       std::uint64_t seed) {
   switch (config.kind) {
     case NetworkKind::unet:
-      return std::make_unique<UNet>(config, shape, seed);
+      return std::make_unique<UNet>(settle_resolutions(config, shape.image_size), shape, seed);
     case NetworkKind::mlp:
       return std::make_unique<Mlp>(config, shape, seed);
   }

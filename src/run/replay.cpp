@@ -19,7 +19,7 @@
 #include "cdm/core/text.h"
 #include "cdm/data/batches.h"
 #include "cdm/data/dataset.h"
-#include "cdm/run/trainer.h"
+#include "cdm/run/prepare.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/make_model.h"
 #include "cdm/train/optimizer.h"

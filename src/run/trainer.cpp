@@ -15,7 +15,6 @@
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "cdm/data/classes.h"
-#include "cdm/data/subset.h"
 #include "cdm/device/device.h"
 #include "cdm/device/memory_advice.h"
 #include "cdm/eval/nll.h"
@@ -36,16 +35,6 @@ constexpr std::int64_t kSave = 2;
 
 std::string what_is_wrong(std::int64_t step) {
   return concat("step ", step + 1, ": the loss or the gradient is NaN or infinite");
-}
-
-/// The test images that are scored during training; nothing when train.nll_every is 0 or the model
-/// has no density.
-std::optional<Dataset> test_images(const RunConfig& config) {
-  if (config.train.nll_every == 0 || config.model.predicts == Prediction::noise)
-    return std::nullopt;
-  Dataset test = spread_subset(load_classes(config, Split::test), config.train.nll_images);
-  resolve(config, test);  // checks that the labels suit the model
-  return test;
 }
 
 void log_classes(const ModelConfig& model) {
@@ -75,69 +64,24 @@ std::string metrics_line(const Metrics& metrics) {
 
 }  // namespace
 
-RunConfig resolve(const RunConfig& config, const Dataset& dataset) {
-  RunConfig resolved = config;
-  resolved.data.image_size = dataset.image_size();
-  resolved.data.channels = dataset.channels();
-  if (config.train.sample_every > 0) {
-    check_sampling(NoiseSchedule(config.diffusion), config.model.predicts, config.sample);
-  }
-  const std::int64_t classes = config.model.num_classes;
-  if (classes > 0 && !dataset.labels.defined()) {
-    throw UserError(concat("model.num_classes = ", classes, ": ", dataset.description,
-                           " has no labels; set it to 0"));
-  }
-  if (classes > 0 && dataset.labels.max().item<std::int64_t>() >= classes) {
-    throw UserError(concat("model.num_classes = ", classes, ": ", dataset.description,
-                           " has labels up to ", dataset.labels.max().item<std::int64_t>(),
-                           ", so at least ", dataset.labels.max().item<std::int64_t>() + 1,
-                           " classes are needed"));
-  }
-  if (classes > 0) {
-    if (resolved.model.class_names.empty()) resolved.model.class_names = dataset.class_names;
-    resolved.model.untrained_classes = classes_without_images(dataset, classes);
-  }
-  return resolved;
-}
-
-RunConfig with_classes_of(const RunDir& run, RunConfig config) {
-  if (config.model.num_classes > 0 && config.model.class_names.empty() && run.has_config()) {
-    config.model.class_names = load_config(run.config()).model.class_names;
-  }
-  return config;
-}
-
-Dataset load_training_images(const RunConfig& config) {
-  const std::vector<std::string>& names = config.model.class_names;
-  Dataset dataset = load_dataset(config.data, Split::train);
-  if (!names.empty()) require_same_classes(dataset, names, "model.class_names");
-  return with_classes(std::move(dataset), names);
-}
-
 Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                  const ProcessGroup& group)
-    : Trainer(with_classes_of(run, config), run, device, group,
-              load_training_images(with_classes_of(run, config))) {}
+    : Trainer(prepare_training(config, run, group), run, device, group) {}
 
-Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
-                 const ProcessGroup& group, const Dataset& train)
-    : config_(resolve(config, train)),
+Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device device,
+                 const ProcessGroup& group)
+    : config_(start.config),
       device_(device),
       group_(group),
-      test_(test_images(config_)),
+      test_(start.test),
       learner_(config_, network_shape(config_), device, at::kFloat, group),
-      batches_(train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
+      batches_(start.train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
                config_.data.horizontal_flip, device),
       run_(run) {
-  if (config_.train.batch_size < group.size()) {
-    throw UserError(concat("train.batch_size = ", config_.train.batch_size, ": must be at least ",
-                           group.size(), ", one image for each process"));
-  }
-  group.require_equal(concat(to_yaml(config_), train.size()), "the configuration or the data");
   if (group.is_first()) {
     open_run();
-    log_info(concat("training on ", train.description, ", ", train.size(), " images of ",
-                    config_.data.channels, " x ", config_.data.image_size, " x ",
+    log_info(concat("training on ", start.train.description, ", ", start.train.size(),
+                    " images of ", config_.data.channels, " x ", config_.data.image_size, " x ",
                     config_.data.image_size));
     log_classes(config_.model);
     log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",

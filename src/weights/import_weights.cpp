@@ -56,6 +56,7 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
                            ": the weights do not tell the size of the images: the configuration "
                            "must give data.image_size"));
   }
+  fitted.model = settle_resolutions(fitted.model, fitted.data.image_size);
   if (const at::Tensor in = find(weights, "conv_in.weight", 4);
       in.defined() && config.data.channels == 0) {
     fitted.data.channels = in.size(1);
@@ -76,10 +77,9 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
                              " noise levels: diffusion.steps must be ",
                              config.diffusion.steps + missing, ", not ", config.diffusion.steps));
     }
-    const std::int64_t usual = 2 * config.model.channels * config.model.channel_mult.front();
-    if (config.model.kind == NetworkKind::unet && config.model.head_channels == 0 &&
-        head.size(1) != usual) {
-      fitted.model.head_channels = head.size(1);
+    if (config.model.kind == NetworkKind::unet && config.model.head_channels == 0) {
+      const std::int64_t usual = 2 * config.model.channels * fitted.model.channel_mult.front();
+      if (head.size(1) != usual) fitted.model.head_channels = head.size(1);
     }
   }
   return fitted;

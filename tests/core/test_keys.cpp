@@ -88,7 +88,9 @@ std::string another_value(const Key& key, const RunConfig& config) {
 
 class Keys : public test::FilesTest {
  protected:
-  RunConfig load(const Written& keys, const std::vector<std::string>& overrides = {}) const {
+  RunConfig load(Written keys, const std::vector<std::string>& overrides = {}) const {
+    if (keys["loss.kind"] == "nce") keys.emplace("diffusion.steps", "0");  // as it must be
+    std::erase_if(keys, [](const auto& key) { return key.second.empty(); });
     test::overwrite(file_, yaml_of(keys));
     return load_config(file_, overrides);
   }
@@ -210,7 +212,8 @@ std::string outcome(const RunConfig& config, const std::filesystem::path& folder
   Trainer(config, RunDir(folder), at::kCPU).run();
   const std::filesystem::path last = list_checkpoints(folder / "checkpoints").back();
   std::string all = read_file(last / "ema.safetensors");
-  for (const auto& picture : std::filesystem::directory_iterator(folder / "samples")) {
+  std::error_code none;
+  for (const auto& picture : std::filesystem::directory_iterator(folder / "samples", none)) {
     all += picture.path().filename().string() + read_file(picture.path());
   }
   std::ifstream lines(folder / "metrics.jsonl");
@@ -243,6 +246,10 @@ class IgnoredKeys : public Keys {
     if (keys["model.kind"] == "unet") {
       keys["model.channel_mult"] = "[1, 2]";
       keys["model.attention_resolutions"] = "[4]";
+    }
+    if (keys["loss.kind"] == "nce") {  // it learns two levels, between which nothing is drawn
+      keys["diffusion.steps"] = "0";
+      keys["train.sample_every"] = "0";
     }
     if (keys["data.kind"] == "toy") keys["data.toy_images"] = "20";
     if (keys["data.kind"] != "toy" && keys["data.kind"] != "npz") return std::nullopt;

@@ -305,7 +305,12 @@ TEST_F(DatasetTest, NamesAPathThatIsNotThere) {
   for (const DataKind kind : {DataKind::fashion_mnist, DataKind::mnist, DataKind::cifar10,
                               DataKind::image_folder, DataKind::npz}) {
     use(kind, folder_ / "none");
-    EXPECT_THAT(refusal(), error_in(folder_ / "none", "not found")) << name_of(kind);
+    const std::string missing = concat("data.path = ", (folder_ / "none").string(), ": not found");
+    EXPECT_EQ(refusal(), missing) << name_of(kind);
+    config_.places["data.path"] = "a.yaml:3";
+    EXPECT_EQ(refusal(), "a.yaml:3: " + missing);
+    config_.test_path = (folder_ / "no test").string();
+    EXPECT_THAT(refusal(Split::test), mentions("data.test_path = ", "no test: not found"));
     config_.path = "";
     if (kind == DataKind::fashion_mnist) continue;  // has a usual place
     EXPECT_THAT(refusal(), mentions("data.path", "empty", concat("data.kind = ", name_of(kind))));

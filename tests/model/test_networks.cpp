@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <map>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -115,6 +116,27 @@ TEST(UNet, WidthOfTheHeadCanBeSet) {
       }
     }
   }
+}
+
+TEST(UNet, HasAsManyResolutionsAsTheImagesCanBeHalved) {
+  using List = std::vector<std::int64_t>;
+  ModelConfig config = test::small_config().model;
+  config.channel_mult = {};
+  const std::map<std::int64_t, List> expected = {
+      {1, {1}},     {2, {1, 2}},        {27, {1}},          {28, {1, 2, 2}},
+      {30, {1, 2}}, {32, {1, 2, 2, 2}}, {64, {1, 2, 2, 2}}, {4096, {1, 2, 2, 2}}};
+  for (const auto& [size, list] : expected) {
+    EXPECT_EQ(settle_resolutions(config, size).channel_mult, list) << size;
+  }
+  const auto network = make_network(config, {1, 12, 5}, 7);
+  config.channel_mult = {1, 2, 2};
+  const auto same = make_network(config, {1, 12, 5}, 7);
+  ASSERT_EQ(network->parameters().size(), same->parameters().size());
+  for (std::size_t i = 0; i < same->parameters().size(); ++i) {
+    EXPECT_EQ(network->parameters()[i].first, same->parameters()[i].first);
+    EXPECT_TRUE(at::equal(network->parameters()[i].second, same->parameters()[i].second));
+  }
+  EXPECT_EQ(settle_resolutions(config, 27).channel_mult, (List{1, 2, 2})) << "a list that is given";
 }
 
 TEST(TimeEmbedding, IsTheOneOfHo) {

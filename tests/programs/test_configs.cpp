@@ -138,7 +138,7 @@ TEST_P(EveryConfig, DryRunsOnImagesOfItsShape) {
   test::write_text(data / "printed.yaml", test::run_well("cdm-train", words));
   const auto printed = flatten(load_config(data / "printed.yaml"));
   for (const auto& [key, value] : flatten(config)) {
-    if (key.starts_with("data.")) continue;
+    if (key.starts_with("data.") || value == "[]") continue;  // settled by the data
     EXPECT_EQ(printed.at(key), value) << key;
   }
 }

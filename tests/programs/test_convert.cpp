@@ -127,6 +127,17 @@ TEST_F(Convert, ReadsTheConfigurationOffTheWeights) {
   EXPECT_THAT(import_as(run).err, HasSubstr("is a run already"));
 }
 
+TEST_F(Convert, SettlesTheResolutionsForTheSizeOfTheImages) {
+  prepare(0, 0);
+  const std::string run = work_ / "run";
+  const test::Finished done =
+      import_as(run, {"--set", "model.channel_mult=[]", "--set", "data.image_size=6", "--set",
+                      "model.attention_resolutions=[3]"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(load_config(run + "/config.yaml").model.channel_mult,
+            (std::vector<std::int64_t>{1, 2}));
+}
+
 TEST_F(Convert, RefusesWhatDoesNotFit) {
   prepare(0, 3);
   const std::string out = work_ / "run";

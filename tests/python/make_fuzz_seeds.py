@@ -32,6 +32,11 @@ def yaml():
     put("yaml", "block", "data:\n  kind: npz\n  path: \"a\\x20b\"\ntrain:\n  warmup: 1\n")
     put("yaml", "anchor", "data: &a {path: &b x, test_path: *b}\nmodel: *a\n")
     put("yaml", "tagged", "%YAML 1.1\n---\nseed: !!int +3\ndiffusion: {beta_end: 1.0e-2}\n...\n")
+    put("yaml", "merge", "x-a: &a {warmup: 1_0, ema_warmup: Yes}\n.b: &b {<<: *a, log_every: 0x10}\n"
+                         "train:\n  <<: [*b, *a]\n  warmup: 1e1\ndata:\nloss: ~\n")
+    put("yaml", "cycle", "train: &t {<<: *t}\nmodel: {attention_resolutions: &a [*a]}\n")
+    put("yaml", "two", "seed: 1\n...\n---\nseed: 010\n")
+    put("yaml", "path", "data: {path: \"~/${HOME}/$$x/$\"}\ntrain: {max_minutes: 1:30}\n")
     put("yaml", "unknown", "modle: {kind: |\n  text\n  more\n}\n? [a, b]\n: 1\n")
 
 

@@ -21,13 +21,16 @@ struct DataConfig {
   DataKind kind = {};
   std::string path;       // directory, or .npz file; absolute once loaded; "" = the usual place
   std::string test_path;  // the test split, where it cannot be found through `path`
-  std::int64_t image_size = 0;  // width and height in pixels; 0 = as in the data set
-  std::int64_t channels = 0;    // 1 = grey, 3 = RGB; 0 = as in the data set
-  bool horizontal_flip = false;
+  std::int64_t image_size = 0;     // width and height in pixels; 0 = as in the data set
+  std::int64_t channels = 0;       // 1 = grey, 3 = RGB; 0 = as in the data set
+  bool horizontal_flip = false;    // of training images
   Dequantization dequantize = {};  // of training images
   ToyKind toy = {};
   double toy_width = 0.0;       // uniform: g of U[-g/2, g/2]^d; peaks: their standard deviation
   std::int64_t toy_images = 0;  // number of training images drawn
+  /// Where keys of this section were written, for messages: "data.path" -> "config.yaml:3", or
+  /// "--set ...". Keys with their defaults are not in it.
+  std::map<std::string, std::string> places;
 };
 
 struct DiffusionConfig {
@@ -41,7 +44,7 @@ struct ModelConfig {
   NetworkKind kind = {};
   Prediction predicts = {};
   std::int64_t channels = 0;               // unet: width at full resolution; mlp: hidden width
-  std::vector<std::int64_t> channel_mult;  // unet: one factor per resolution
+  std::vector<std::int64_t> channel_mult;  // unet: one factor per resolution; empty = automatic
   std::int64_t res_blocks = 0;             // unet: residual blocks per resolution; mlp: layers
   std::vector<std::int64_t> attention_resolutions;  // unet: image sizes that get attention
   double dropout = 0.0;            // unet: probability that an element is set to zero
@@ -119,15 +122,21 @@ enum class Stage {
 };
 
 /// Starts from the defaults, reads `file`, then applies `overrides` ("section.key=value"; the last
-/// one for a key wins). Relative data paths are made absolute: those in the file start at the
-/// file's folder, those in overrides at the working directory.
+/// one for a key wins). Defaults that depend on other keys are settled. Data paths are expanded
+/// (~, $NAME, ${NAME}) and made absolute: those in the file start at the file's folder, as it was
+/// named or, if nothing is there, with links followed; those in overrides at the working directory.
+///
+/// The file is one YAML document. Numbers and truth values are read as people who know YAML 1.1
+/// mean them (1e6, 1_000, 0x10, yes, off), merge keys (<<) are carried out, an empty section is
+/// allowed, and null means the default where that is none (0, false, empty). Top-level entries
+/// whose names begin with "x-" or "." are for anchors and are not read.
 ///
 /// Throws UserError for a file that cannot be read, bad YAML, an unknown or repeated key, a wrong
-/// type, a value out of range, values that contradict each other, or a key that does not apply to
-/// the chosen kinds. Keys in the file must apply to the kinds that the file chooses, overrides to
-/// the kinds that result in the end. When an override chooses another kind, a key of the file that
-/// no longer applies gets its default. After training, overrides of keys that say what was trained,
-/// or that only training reads, are errors too.
+/// type, a value out of range, values that contradict each other, a variable that is not set, or a
+/// key that does not apply to the chosen kinds. Keys in the file must apply to the kinds that the
+/// file chooses, overrides to the kinds that result in the end. When an override chooses another
+/// kind, a key of the file that no longer applies gets its default. After training, overrides of
+/// keys that say what was trained, or that only training reads, are errors too.
 RunConfig load_config(const std::filesystem::path& file,
                       const std::vector<std::string>& overrides = {},
                       Stage stage = Stage::training);

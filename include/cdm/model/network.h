@@ -90,9 +90,13 @@ class Network {
   at::ScalarType body_type_ = at::ScalarType::Undefined;  // Undefined: the parameters' own
 };
 
-/// The network that `config` describes, on the CPU, in float32. Its initial values have PyTorch's
-/// default distributions and are derived from `seed`. Throws UserError when shape.image_size does
-/// not suit the number of resolutions of a UNet.
+/// `config` with model.channel_mult = [] settled for images of that size: 1, and 2 for each time
+/// that they can be halved, three times at most.
+ModelConfig settle_resolutions(ModelConfig config, std::int64_t image_size);
+
+/// The network that settle_resolutions() of `config` describes, on the CPU, in float32. Its initial
+/// values have PyTorch's default distributions and are derived from `seed`. Throws UserError when
+/// shape.image_size does not suit the number of resolutions of a UNet.
 std::unique_ptr<Network> make_network(const ModelConfig& config, const NetworkShape& shape,
                                       std::uint64_t seed);
 

@@ -14,7 +14,8 @@ namespace cdm {
 
 class UNet final : public Network {
  public:
-  /// Throws UserError when the image size cannot be halved between all resolutions.
+  /// Throws UserError when the image size cannot be halved between all resolutions, of which there
+  /// must be at least one (settle_resolutions()).
   UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
 
   std::vector<DropoutSite> dropout_sites() const override { return body_.dropout_sites(); }

@@ -12,31 +12,16 @@
 #include "cdm/data/dataset.h"
 #include "cdm/distributed/process_group.h"
 #include "cdm/run/metrics.h"
+#include "cdm/run/prepare.h"
 #include "cdm/run/run_dir.h"
 #include "cdm/train/learner.h"
 
 namespace cdm {
 
-/// `config` with data.image_size and data.channels set to those of the data set. Throws UserError
-/// when labels are missing or out of range for model.num_classes, and when train.sample_every asks
-/// for samples that cannot be drawn (check_sampling()). For a class-conditional model it also sets
-/// model.untrained_classes, and model.class_names if they are empty and the data name their
-/// classes.
-RunConfig resolve(const RunConfig& config, const Dataset& dataset);
-
-/// `config` with the model.class_names of the run in `run`, if it has been started and `config`
-/// does not give any. A class then keeps its number when the run is resumed.
-RunConfig with_classes_of(const RunDir& run, RunConfig config);
-
-/// The training split, with labels numbered as model.class_names says. Throws UserError, naming the
-/// classes, when the data name their classes and these are not those of model.class_names.
-Dataset load_training_images(const RunConfig& config);
-
 class Trainer {
  public:
-  /// Loads the data, and resumes the run at its newest checkpoint if it has one. Throws UserError
-  /// for data that do not suit the configuration, for a run directory in use, and for a
-  /// configuration that differs from the run's in keys that must not change.
+  /// Prepares the training (prepare_training(), whose errors it throws), and resumes the run at its
+  /// newest checkpoint if it has one.
   ///
   /// Each process of `group`, which must outlive the trainer, has one trainer. Each takes its share
   /// of every batch; only the one of rank 0 reads and writes the run directory.
@@ -56,8 +41,8 @@ class Trainer {
   std::int64_t steps_done() const { return learner_.steps_done(); }
 
  private:
-  Trainer(const RunConfig& config, const RunDir& run, at::Device device, const ProcessGroup& group,
-          const Dataset& train);
+  Trainer(const PreparedTraining& start, const RunDir& run, at::Device device,
+          const ProcessGroup& group);
 
   /// Creates the run directory, locks it, checks that the configuration fits the run in it, and
   /// opens its log. Called by rank 0 only.

@@ -13,6 +13,7 @@ namespace cdm {
 /// `config` with values that are found in the weights: data.channels if it is 0, and, for a UNet,
 /// model.head_channels if it is 0 and the weights have another width than that stands for. The
 /// weights do not depend on data.image_size: if it is 0, it becomes the size of data.kind's images.
+/// model.channel_mult = [] is settled for that size.
 ///
 /// Throws UserError, naming `source` and the key, when the weights need another diffusion.steps or
 /// model.num_classes, and when data.image_size is 0 and data.kind has images of any size.

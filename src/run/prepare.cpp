@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+#include "cdm/run/prepare.h"
+
+#include <ATen/core/Tensor.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "cdm/core/error.h"
+#include "cdm/core/text.h"
+#include "cdm/data/classes.h"
+#include "cdm/data/subset.h"
+#include "cdm/diffusion/schedule.h"
+#include "cdm/model/network.h"
+#include "cdm/sample/sample.h"
+
+namespace cdm {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Throws UserError unless every label is one of the model's classes.
+void check_labels_suit(const RunConfig& config, const Dataset& dataset) {
+  const std::int64_t classes = config.model.num_classes;
+  if (classes == 0) return;
+  if (!dataset.labels.defined()) {
+    throw UserError(concat("model.num_classes = ", classes, ": ", dataset.description,
+                           " has no labels; set it to 0"));
+  }
+  const auto largest = dataset.labels.max().item<std::int64_t>();
+  if (largest >= classes) {
+    throw UserError(concat("model.num_classes = ", classes, ": ", dataset.description,
+                           " has labels up to ", largest, ", so at least ", largest + 1,
+                           " classes are needed"));
+  }
+}
+
+/// Throws UserError when the data name their classes, and there are more or fewer of them than the
+/// model has. (Numbers alone do not tell: a class may have no image.)
+void check_named_classes(const RunConfig& config, const Dataset& train) {
+  const std::int64_t classes = config.model.num_classes;
+  const auto named = static_cast<std::int64_t>(train.class_names.size());
+  if (classes == 0 || named == 0 || classes == named) return;
+  throw UserError(concat("model.num_classes = ", classes, ": ", train.description, " has ", named,
+                         " classes (", printable(join(train.class_names, ", ")), "); set it to ",
+                         named, ", or to 0 for a model without classes"));
+}
+
+/// The test images that are scored during training; nothing when train.nll_every is 0 or the model
+/// has no density.
+std::optional<Dataset> test_images(const RunConfig& config) {
+  if (config.train.nll_every == 0 || config.model.predicts == Prediction::noise)
+    return std::nullopt;
+  Dataset test = spread_subset(load_classes(config, Split::test), config.train.nll_images);
+  check_labels_suit(config, test);
+  return test;
+}
+
+/// The folder itself if it is there, else the nearest folder above it that is.
+fs::path nearest_existing(const fs::path& folder) {
+  fs::path at = fs::absolute(folder).lexically_normal();
+  std::error_code none;
+  while (!fs::exists(fs::symlink_status(at, none)) && at != at.parent_path()) at = at.parent_path();
+  return at;
+}
+
+/// Throws std::runtime_error, naming the run directory and the reason, when nothing can be made in
+/// it. A folder that is made and removed again tells more than permissions do.
+void require_writable(const RunDir& run) {
+  std::string probe = (nearest_existing(run.root()) / ".cdm-XXXXXX").string();
+  if (::mkdtemp(probe.data()) == nullptr) {
+    throw std::runtime_error(
+        concat("cannot write in ", run.root().string(), ": ", std::strerror(errno)));
+  }
+  ::rmdir(probe.c_str());
+}
+
+/// Throws UserError when another process trains in the run directory (RunLock).
+void require_not_in_use(const RunDir& run) {
+  const int lock = ::open((run.root() / ".lock").c_str(), O_RDONLY | O_CLOEXEC);
+  if (lock < 0) return;
+  const bool is_held = ::flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(lock);
+  if (is_held) {
+    throw UserError(concat(run.root().string(), ": another process is training in this folder"));
+  }
+}
+
+}  // namespace
+
+RunConfig resolve(const RunConfig& config, const Dataset& train) {
+  RunConfig resolved = config;
+  resolved.data.image_size = train.image_size();
+  resolved.data.channels = train.channels();
+  resolved.model = settle_resolutions(config.model, train.image_size());
+  if (config.train.sample_every > 0) {
+    check_sampling(NoiseSchedule(config.diffusion), config.model.predicts, config.sample);
+  }
+  check_labels_suit(config, train);
+  check_named_classes(config, train);
+  if (config.model.num_classes > 0) {
+    if (config.model.class_names.empty()) resolved.model.class_names = train.class_names;
+    resolved.model.untrained_classes = classes_without_images(train, config.model.num_classes);
+  }
+  return resolved;
+}
+
+RunConfig with_classes_of(const RunDir& run, RunConfig config) {
+  if (config.model.num_classes > 0 && config.model.class_names.empty() && run.has_config()) {
+    config.model.class_names = load_config(run.config()).model.class_names;
+  }
+  return config;
+}
+
+Dataset load_training_images(const RunConfig& config) {
+  const std::vector<std::string>& names = config.model.class_names;
+  Dataset dataset = load_dataset(config.data, Split::train);
+  if (!names.empty()) require_same_classes(dataset, names, "model.class_names");
+  return with_classes(std::move(dataset), names);
+}
+
+PreparedTraining prepare_training(const RunConfig& config, const RunDir& run,
+                                  const ProcessGroup& group) {
+  PreparedTraining start;
+  const RunConfig named = with_classes_of(run, config);
+  start.train = load_training_images(named);
+  start.config = resolve(named, start.train);
+  start.test = test_images(start.config);
+  if (config.train.batch_size < group.size()) {
+    throw UserError(concat("train.batch_size = ", config.train.batch_size, ": must be at least ",
+                           group.size(), ", one image for each process"));
+  }
+  group.require_equal(concat(to_yaml(start.config), start.train.size()),
+                      "the configuration or the data");
+  if (group.is_first()) {
+    require_writable(run);
+    require_not_in_use(run);
+    if (run.has_config()) require_same_run(run, start.config);
+  }
+  return start;
+}
+
+}  // namespace cdm
