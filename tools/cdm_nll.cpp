@@ -17,6 +17,7 @@
 #include "cdm/run/load_model.h"
 #include "data_options.h"
 #include "model_options.h"
+#include "output_files.h"
 #include "program.h"
 
 namespace {
@@ -84,6 +85,9 @@ void require_pixels(const cdm::Dataset& dataset, const char* option) {
 }
 
 void score(Options& options) {
+  const cdm::NamedFile out = {"--out", options.out};
+  cdm::require_suffix(out, ".csv");
+  cdm::require_distinct({out}, {{"--data", options.data.data}});
   cdm::require_folder_of(options.out);
   const cdm::ProcessGroup group = cdm::join_group();
   options.model.local_rank = group.local_rank();
