@@ -26,6 +26,7 @@ import argparse
 import ast
 import json
 import math
+import sys
 import zipfile
 from pathlib import Path
 
@@ -274,13 +275,27 @@ def read_npz(path):
     return arrays
 
 
+def or_one_line(read, path):
+    """read(path), or the end of the program with one line where there is no such thing."""
+    try:
+        return read(path)
+    except Exception as error:  # of files: whatever is wrong with them
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        sys.exit(f"error: {path}: {reason}")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Prints the mean log p_0 of images, as cdm-nll.")
     parser.add_argument("run", help="run directory")
     parser.add_argument("--data", required=True, help="FILE.npz: arr_0 uint8 [N, H, W, C], labels")
     options = parser.parse_args()
-    model, arrays = load_run(options.run), read_npz(options.data)
+    model = or_one_line(load_run, options.run)
+    arrays = or_one_line(read_npz, options.data)
+    if arrays.get("arr_0") is None or arrays["arr_0"].dim() != 4:
+        sys.exit(f"error: {options.data}: has no images arr_0 [N, H, W, C]")
     pixels, labels = arrays["arr_0"].permute(0, 3, 1, 2), arrays.get("arr_1")
+    if model.predicts_noise:
+        sys.exit(f"error: {options.run}: model.predicts = noise: the run has no density")
     # One 8-bit step is 1 / 127.5 of a unit of x; 1 / 128 where noise of one step is added, and the
     # mean then differs a little from call to call.
     noisy = model.config["data"].get("dequantize") == "uniform"

@@ -17,7 +17,9 @@ set output STEM.'.svg'
 set title title noenhanced
 set xlabel 'probability of the most probable level'
 set ylabel 'share of right decisions'
-set key left top
+set xrange [0:*]
+set yrange [0:*]
+set key outside center top horizontal
 plot x with lines dt 2 lc 'grey' title 'calibrated', \
      csv skip 1 using 1:2:(0.5 + 0.35 * log10($3)) \
        with linespoints pt 7 ps variable lc 3 title 'model (size: images)'

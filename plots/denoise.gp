@@ -21,6 +21,7 @@ stats csv skip 1 using (enter(strcol(1))) nooutput
 set title 'Denoising error at each noise level'
 set xlabel 'noise level t / T'
 set ylabel 'mean squared error of eps'
+set xrange [0:1]
 set logscale y
 set key right top
 plot for [i = 1:runs] csv skip 1 using ($2 / $3):(strcol(1) eq Run[i] ? $5 : NaN) \

@@ -223,6 +223,7 @@ void report(const Options& options, const std::vector<std::string>& work,
 }
 
 void run(const Options& options) {
+  cdm::require_single_process("cdm-bench");
   cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
   if (!options.device.empty()) config.device = options.device;
   const std::vector<std::string> work = chosen_work(options, config);

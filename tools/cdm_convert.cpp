@@ -9,11 +9,13 @@
 #include "cdm/config/config.h"
 #include "cdm/core/error.h"
 #include "cdm/core/log.h"
+#include "cdm/core/output_target.h"
 #include "cdm/core/text.h"
 #include "cdm/io/safetensors.h"
 #include "cdm/run/run_dir.h"
 #include "cdm/weights/import_weights.h"
 #include "cdm/weights/official_checkpoint.h"
+#include "output_files.h"
 #include "program.h"
 
 namespace {
@@ -87,6 +89,11 @@ void export_run(const Options& options) {
   }
   cdm::require_folder_of(options.out);
   const cdm::ModelFiles files = cdm::find_model(options.input);
+  const fs::path folder = fs::absolute(cdm::find_output_target(out).path).parent_path();
+  if (fs::equivalent(folder, files.checkpoint)) {
+    throw cdm::UserError(cdm::concat("--out ", options.out, ": lies in the checkpoint ",
+                                     files.checkpoint.string(), ", which is read only"));
+  }
   if (is_torch) {
     export_torch(files, out);
   } else {
@@ -96,6 +103,7 @@ void export_run(const Options& options) {
 }
 
 void convert(const Options& options) {
+  cdm::require_single_process("cdm-convert");
   if (is_torch_file(options.input)) {
     import_run(options);
   } else {

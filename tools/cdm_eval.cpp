@@ -19,6 +19,9 @@ int main(int argc, char** argv) {
     cdm::eval::add_fid(app, chosen);
     cdm::eval::add_agreement(app, chosen);
   };
-  program.body = [&] { chosen(); };
+  program.body = [&] {
+    cdm::require_single_process("cdm-eval");
+    chosen();
+  };
   return cdm::run_program(program, argc, argv);
 }

@@ -19,6 +19,7 @@
 #include "cdm/run/load_model.h"
 #include "data_options.h"
 #include "model_options.h"
+#include "output_files.h"
 #include "program.h"
 
 namespace {
@@ -59,12 +60,13 @@ nlohmann::ordered_json mean_as_json(const cdm::MeanEstimate& mean) {
   return json;
 }
 
-/// Writes to FILE.csv.json, beside the scores FILE.csv, what they are scores of and how they were
-/// computed. changed_keys are the keys of the run's configuration that --set has changed.
-void write_settings(const Options& options, const cdm::LoadedModel& loaded,
-                    const cdm::Dataset& dataset, const nlohmann::ordered_json& means) {
+/// What the scores are scores of, how they were computed, and their means. changed_keys are the
+/// keys of the run's configuration that --set has changed.
+nlohmann::ordered_json settings_of(const Options& options, const cdm::LoadedModel& loaded,
+                                   const cdm::Dataset& dataset,
+                                   const nlohmann::ordered_json& means) {
   const bool is_conditional = loaded.config.model.num_classes > 0;
-  nlohmann::ordered_json settings = {
+  return {
       {"checkpoint", loaded.files.checkpoint.string()},
       {"weights", options.model.average ? "ema" : "model"},
       {"data", dataset.description},
@@ -82,8 +84,6 @@ void write_settings(const Options& options, const cdm::LoadedModel& loaded,
       {"changed_keys", loaded.changed},
       {"version", cdm::version_text()},
   };
-  cdm::write_atomically(options.out + ".json",
-                        [&](std::ostream& out) { out << settings.dump(2) << '\n'; });
 }
 
 void print_mean(const char* name, const cdm::MeanEstimate& mean, int digits) {
@@ -122,7 +122,11 @@ void require_pixels(const cdm::Dataset& dataset, const char* option) {
 }
 
 void score(Options& options) {
+  const cdm::NamedFile out = {"--out", options.out};
+  cdm::require_suffix(out, ".csv");
+  cdm::require_distinct({out}, {{"--data", options.data.data}});
   cdm::require_folder_of(options.out);
+  cdm::require_folder_of(cdm::settings_file(options.out));
   const cdm::ProcessGroup group = cdm::join_group();
   options.model.local_rank = group.local_rank();
   const cdm::LoadedModel loaded = cdm::load_model(options.model);
@@ -198,7 +202,8 @@ void score(Options& options) {
   report("bits_per_dim", bits, 4);
   if (!options.out.empty()) {
     write_scores(options.out, scores, bits, dataset.labels, has_draws);
-    write_settings(options, loaded, dataset, means);
+    const std::string file = cdm::settings_file(options.out);
+    if (!file.empty()) cdm::write_json(file, settings_of(options, loaded, dataset, means));
   }
 }
 

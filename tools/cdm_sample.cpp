@@ -4,6 +4,7 @@
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -18,6 +19,7 @@
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
 #include "cdm/core/log.h"
+#include "cdm/core/output_target.h"
 #include "cdm/core/progress.h"
 #include "cdm/core/text.h"
 #include "cdm/core/version.h"
@@ -31,6 +33,7 @@
 #include "cdm/sample/generate.h"
 #include "cdm/sample/sample.h"
 #include "model_options.h"
+#include "output_files.h"
 #include "program.h"
 
 namespace {
@@ -97,6 +100,15 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::LoadedModel& lo
   return sampling;
 }
 
+/// The numbers of a position in an array, as Python writes them: "[0, 0, 3, 4]".
+std::string position_text(const at::Tensor& position) {
+  std::vector<std::string> numbers;
+  for (std::int64_t i = 0; i < position.size(0); ++i) {
+    numbers.push_back(std::to_string(position[i].item<std::int64_t>()));
+  }
+  return cdm::concat("[", cdm::join(numbers, ", "), "]");
+}
+
 at::Tensor read_noise(const std::string& file, std::vector<std::int64_t> shape) {
   if (file.empty()) return {};
   at::Tensor noise = cdm::read_npy(file);
@@ -107,6 +119,10 @@ at::Tensor read_noise(const std::string& file, std::vector<std::int64_t> shape) 
   if (noise.sizes() != at::IntArrayRef(shape)) {
     throw cdm::UserError(
         cdm::concat(file, ": is ", noise.sizes(), " instead of ", at::IntArrayRef(shape)));
+  }
+  if (const at::Tensor wrong = noise.isfinite().logical_not().nonzero(); wrong.size(0) > 0) {
+    throw cdm::UserError(cdm::concat(file, ": is NaN or infinite in ", wrong.size(0), " of ",
+                                     noise.numel(), " places, first at ", position_text(wrong[0])));
   }
   return noise;
 }
@@ -134,13 +150,18 @@ void check_outputs(const Options& options) {
   if (options.zoom && options.grid.empty()) {
     throw cdm::UserError("--zoom: can be given only with --grid");
   }
-  std::vector<std::string> files = output_files(options);
-  std::sort(files.begin(), files.end());
-  if (const auto twice = std::adjacent_find(files.begin(), files.end()); twice != files.end()) {
-    throw cdm::UserError(cdm::concat(
-        *twice, ": is given twice; --out, --grid, --raw and --trajectory must be different files"));
-  }
-  for (const std::string& file : files) cdm::require_folder_of(file);
+  const cdm::NamedFile out = {"--out", options.out}, grid = {"--grid", options.grid},
+                       raw = {"--raw", options.raw},
+                       trajectory = {"--trajectory", options.trajectory},
+                       settings = {"the settings beside --out", cdm::settings_file(options.out)};
+  cdm::require_suffix(out, ".npz");
+  cdm::require_suffix(grid, ".png");
+  cdm::require_suffix(raw, ".npy");
+  cdm::require_suffix(trajectory, ".npz");
+  const std::vector<cdm::NamedFile> outputs = {out, settings, grid, raw, trajectory};
+  cdm::require_distinct(
+      outputs, {{"--init-noise", options.init_noise}, {"--step-noise", options.step_noise}});
+  for (const cdm::NamedFile& output : outputs) cdm::require_folder_of(output.file);
 }
 
 /// Throws UserError unless the disk has room for the files whose size grows with the number of
@@ -263,10 +284,10 @@ class Trajectory {
   at::Tensor x_t_, x0_;
 };
 
-/// Writes the settings that the images were drawn with to FILE.npz.json, beside FILE.npz. There,
-/// class_names are the names of all classes of the model, and changed_keys the keys of the run's
-/// configuration that --set has changed.
-void write_settings(const Options& options, const cdm::LoadedModel& loaded,
+/// Writes the settings that the images were drawn with. There, class_names are the names of all
+/// classes of the model, and changed_keys the keys of the run's configuration that --set has
+/// changed.
+void write_settings(const std::string& file, const Options& options, const cdm::LoadedModel& loaded,
                     const cdm::SampleConfig& sampling) {
   nlohmann::ordered_json settings = {
       {"checkpoint", loaded.files.checkpoint.string()},
@@ -285,8 +306,7 @@ void write_settings(const Options& options, const cdm::LoadedModel& loaded,
       {"version", cdm::version_text()},
   };
   if (sampling.sampler != cdm::SamplerKind::ddim) settings.erase("eta");
-  cdm::write_atomically(options.out + ".json",
-                        [&](std::ostream& out) { out << settings.dump(2) << '\n'; });
+  cdm::write_json(file, settings);
 }
 
 void draw(Options& options) {
@@ -353,8 +373,16 @@ void draw(Options& options) {
   if (!group.is_first()) return;
   if (trajectory) trajectory->write();
   outputs->close(cdm::classes_of_images(generate.classes, generate.first_image, generate.count));
-  if (!options.out.empty()) write_settings(options, loaded, sampling);
-  for (const std::string& file : output_files(options)) std::cout << file << "\n";
+  if (const std::string file = cdm::settings_file(options.out); !file.empty()) {
+    write_settings(file, options, loaded, sampling);
+  }
+  std::string written;
+  for (const std::string& file : output_files(options)) {
+    const cdm::OutputTarget target = cdm::find_output_target(file);
+    if (target.descriptor == STDOUT_FILENO) return;  // it has images and nothing else
+    if (!target.is_stream) written += file + "\n";
+  }
+  std::cout << written;
 }
 
 }  // namespace

@@ -2,20 +2,20 @@
 #include "program.h"
 
 #include <c10/util/Exception.h>
-#include <sys/stat.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
+#include <cstdlib>
 #include <iostream>
-#include <map>
-#include <system_error>
 
 #include "cdm/core/error.h"
-#include "cdm/core/file.h"
 #include "cdm/core/log.h"
+#include "cdm/core/temporary_file.h"
 #include "cdm/core/text.h"
 #include "cdm/core/version.h"
 #include "cdm/device/device.h"
+#include "option_values.h"
 
 namespace cdm {
 namespace {
@@ -30,22 +30,38 @@ std::string one_line(std::string text) {
   return text;
 }
 
+/// Opens those of the descriptors 0, 1 and 2 that are closed (a shell's 2>&-), so that no file that
+/// the program writes becomes its standard error. Reading from such an input, or writing to such an
+/// output, still fails.
+void hold_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) >= 0) continue;
+    // open() returns the lowest free number, which is this one.
+    [[maybe_unused]] const int opened =
+        ::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 }  // namespace
 
 int run_program(const Program& program, int argc, char** argv) {
+  hold_standard_descriptors();
+  remove_temporary_files_when_stopped();
   load_cuda_runtime();  // before anything asks LibTorch for CUDA
   keep_freed_memory();
   CLI::App app(program.description, program.name);
-  app.footer("Example:\n  " + program.example + "\n");
+  app.footer(example_text(program.example));
   app.option_defaults()->always_capture_default();
   app.set_version_flag("--version", version_text());
   try {
     program.declare(app);
+    check_option_values(app);
+    check_arguments(app, std::vector<std::string>(argv + std::min(argc, 1), argv + argc));
     app.parse(argc, argv);
   } catch (const CLI::Success& request) {  // --help, --version
     return app.exit(request, std::cout, std::cerr);
   } catch (const CLI::Error& error) {
-    log_error(concat(first_line(error.what()), "; see ", program.name, " --help"));
+    log_error(parse_message(app, error));
     return kWrongUse;
   }
   try {
@@ -67,41 +83,24 @@ int run_program(const Program& program, int argc, char** argv) {
   return kFailed;
 }
 
+std::string example_text(const std::string& example) { return "Example:\n  " + example + "\n"; }
+
 ProcessGroup join_group(Collectives collectives) {
   const ProcessRank process = rank_of_this_process();
   if (process.rank > 0) log_only_warnings(concat("rank ", process.rank, ": "));
   return ProcessGroup(process, collectives);
 }
 
-void require_folder_of(const std::string& file) {
-  const std::filesystem::path folder = std::filesystem::path(file).parent_path();
-  if (!folder.empty() && !std::filesystem::is_directory(folder)) {
-    const bool exists = std::filesystem::exists(folder);
-    throw UserError(concat(file, exists ? ": " : ": the folder ", folder.string(),
-                           exists ? " is not a folder" : " does not exist"));
+void require_single_process(const std::string& program) {
+  if (rank_of_this_process().size == 1) return;
+  std::string given;
+  for (const char* const name :
+       {"RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"}) {
+    const char* const value = std::getenv(name);
+    if (value != nullptr) given += concat(given.empty() ? "" : ", ", name, " = ", value);
   }
-  if (std::filesystem::is_directory(file)) {
-    throw UserError(concat(file, ": is a folder; a file is to be written"));
-  }
-  if (!file.empty()) const AtomicFile probe(file);  // its destructor removes the temporary file
-}
-
-void require_space(const std::vector<PlannedFile>& files, const std::string& option) {
-  std::map<::dev_t, std::int64_t> needed;  // bytes in each file system
-  for (const PlannedFile& file : files) {
-    const auto folder = std::filesystem::absolute(file.name).parent_path();
-    struct ::stat status = {};
-    std::error_code error;
-    const std::filesystem::space_info space = std::filesystem::space(folder, error);
-    if (error || ::stat(folder.c_str(), &status) != 0) continue;  // writing the file will fail
-    std::int64_t& sum = needed[status.st_dev];
-    sum += file.bytes;
-    if (static_cast<std::uint64_t>(sum) > space.available) {
-      throw UserError(concat(option, ": ", format_bytes(sum), " are to be written to ",
-                             folder.string(), ", which has room for ",
-                             format_bytes(static_cast<std::int64_t>(space.available))));
-    }
-  }
+  throw UserError(concat(program, ": works in one process, and a launcher has started several (",
+                         given, "); call it without torchrun, srun or mpirun"));
 }
 
 }  // namespace cdm

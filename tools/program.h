@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cdm/config/kinds.h"
+#include "cdm/config/seed.h"
 #include "cdm/core/text.h"
 #include "cdm/distributed/process_group.h"
 
@@ -43,22 +44,14 @@ void add_kind_option(CLI::App& app, const std::string& option, std::optional<Kin
       ->check(CLI::IsMember(names));
 }
 
-/// Checks that `file` can be written, so that a program fails before it computes anything. Throws
-/// UserError when its folder does not exist or `file` is a folder, and std::runtime_error when no
-/// file can be created there. An empty name is not checked.
-void require_folder_of(const std::string& file);
+/// Throws UserError, naming the variables of the environment, when a launcher has started several
+/// processes: for programs that would do the same work, and write the same files, in each.
+void require_single_process(const std::string& program);
 
-/// A file that will be written, and its size.
-struct PlannedFile {
-  std::string name;
-  std::int64_t bytes = 0;
-};
-
-/// Throws UserError when the files together need more space than their file systems have. `option`
-/// names, for the message, what the user can lower.
-void require_space(const std::vector<PlannedFile>& files, const std::string& option);
+/// The end of a --help page: the heading "Example:" and a command line.
+std::string example_text(const std::string& example);
 
 /// The legal range of seeds on the command line.
-inline CLI::Validator seed_range() { return CLI::Range(std::uint64_t{0}, std::uint64_t{1} << 53); }
+inline CLI::Validator seed_range() { return CLI::Range(std::int64_t{0}, kLargestSeed); }
 
 }  // namespace cdm

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "cdm/config/seed.h"
 #include "config/paths.h"
 #include "config/section.h"
 
@@ -18,7 +19,6 @@ namespace cdm {
 namespace {
 
 constexpr double kMaxSteps = 1e12;
-constexpr double kMaxSeed = 9007199254740991.0;  // 2^53 - 1: exact also where it is read as double
 
 Legal range(double low, double high) { return {.low = low, .high = high}; }
 Legal at_least(double low) { return {.low = low}; }
@@ -99,7 +99,8 @@ std::function<std::string(const RunConfig&)> path_text(std::string DataConfig::*
 
 void declare_top_level(std::vector<Key>& table) {
   TopLevel top(table);
-  top.key("seed", &RunConfig::seed, 0, range(0, kMaxSeed), "seed of all random numbers of the run");
+  top.key("seed", &RunConfig::seed, 0, range(0, static_cast<double>(kLargestSeed)),
+          "seed of all random numbers of the run");
   top.key("device", &RunConfig::device, "auto", anything(),
           "auto | cpu | cuda | cuda:N; auto = the first GPU if there is one, else the CPU")
       .may_change()

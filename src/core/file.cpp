@@ -2,42 +2,92 @@
 #include "cdm/core/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <sstream>
 #include <stdexcept>
+#include <system_error>
 #include <utility>
+#include <vector>
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 
 namespace cdm {
+namespace {
 
-AtomicFile::AtomicFile(std::filesystem::path path)
-    : path_(std::move(path)), temporary_(concat(path_.string(), ".tmp-", ::getpid())) {
-  errno = 0;
-  out_.open(temporary_, std::ios::binary);
-  check();
+std::runtime_error cannot_write(const std::filesystem::path& path, const std::string& reason) {
+  return std::runtime_error(concat("cannot write ", path.string(), ": ", reason));
 }
 
-AtomicFile::~AtomicFile() {
-  std::error_code ignored;
-  std::filesystem::remove(temporary_, ignored);
+/// Writes all bytes. Waits where the stream is full and does not wait by itself. Returns errno.
+int write_all(int descriptor, const char* bytes, std::size_t count) {
+  while (count > 0) {
+    const ::ssize_t written = ::write(descriptor, bytes, count);
+    if (written >= 0) {
+      bytes += written;
+      count -= static_cast<std::size_t>(written);
+    } else if (errno == EAGAIN) {
+      ::pollfd ready = {.fd = descriptor, .events = POLLOUT, .revents = 0};
+      ::poll(&ready, 1, -1);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+void copy_into_stream(const std::filesystem::path& file, const OutputTarget& stream) {
+  constexpr std::size_t kPiece = std::size_t{1} << 20;
+  std::vector<char> piece(kPiece);
+  std::ifstream in(file, std::ios::binary);
+  const int descriptor = open_stream(stream);
+  int error = in ? 0 : EIO;
+  while (error == 0 && in.peek() != std::ifstream::traits_type::eof()) {
+    in.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    error =
+        in.bad() ? EIO : write_all(descriptor, piece.data(), static_cast<std::size_t>(in.gcount()));
+  }
+  if (::close(descriptor) != 0 && error == 0) error = errno;
+  if (error != 0) throw cannot_write(stream.path, std::strerror(error));
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(std::filesystem::path path)
+    : path_(std::move(path)), target_(find_output_target(path_)) {
+  if (target_.is_stream && target_.descriptor < 0 && ::access(path_.c_str(), W_OK) != 0) {
+    throw cannot_write(path_, std::strerror(errno));
+  }
+  try {
+    temporary_.emplace(target_.is_stream ? std::filesystem::temp_directory_path() / path_.filename()
+                                         : target_.path);
+  } catch (const std::system_error& error) {
+    throw cannot_write(path_, error.code().message());
+  }
+  errno = 0;
+  out_.open(temporary_->path(), std::ios::binary);
+  check();
+  if (!target_.is_stream) temporary_->take_mode_of(target_.path);
 }
 
 void AtomicFile::check() {
-  if (!out_) {
-    throw std::runtime_error(concat("cannot write ", path_.string(), ": ", std::strerror(errno)));
-  }
+  if (!out_) throw cannot_write(path_, std::strerror(errno));
 }
 
 void AtomicFile::commit() {
   out_.close();
   check();
-  sync_to_disk(temporary_);
-  std::filesystem::rename(temporary_, path_);
+  if (target_.is_stream) return copy_into_stream(temporary_->path(), target_);
+  sync_to_disk(temporary_->path());
+  try {
+    temporary_->rename_to(target_.path);
+  } catch (const std::system_error& error) {
+    throw cannot_write(path_, error.code().message());
+  }
 }
 
 void write_atomically(const std::filesystem::path& path,

@@ -6,9 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <iterator>
+#include <memory>
 #include <ostream>
+#include <sstream>
 #include <stdexcept>
 #include <string_view>
 
@@ -45,24 +50,46 @@ std::string shell_word(const std::string& text) {
   return word + '\'';
 }
 
-/// Runs the command in `folder` and returns its exit code; kNotFound, or another number that is not
-/// 0, when it cannot be started.
-int run_in(const std::filesystem::path& folder, std::vector<std::string> command) {
+/// How a command ended: its exit code (kNotFound, or another number that is not 0, when it could
+/// not be started), and the first line that it wrote to stderr.
+struct Ended {
+  int code = 0;
+  std::string complaint;
+};
+
+/// Runs the command in `folder`. What it writes to stderr is not shown: gnuplot also warns of
+/// pictures that are all right.
+Ended run_in(const std::filesystem::path& folder, std::vector<std::string> command) {
   std::vector<char*> words;
   for (std::string& word : command) words.push_back(word.data());
   words.push_back(nullptr);
+  const std::unique_ptr<std::FILE, decltype(&std::fclose)> errors(std::tmpfile(), &std::fclose);
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+  if (errors) {
+    posix_spawn_file_actions_adddup2(&actions, fileno(errors.get()), STDERR_FILENO);
+  }
   pid_t child = 0;
   const int error = posix_spawnp(&child, words[0], &actions, nullptr, words.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (error == ENOENT) return kNotFound;
-  if (error != 0) return error;
+  if (error != 0) return {error == ENOENT ? kNotFound : error, std::strerror(error)};
   int status = 0;
   while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+  Ended ended = {WIFEXITED(status) ? WEXITSTATUS(status) : 1, ""};
+  std::array<char, 4096> text = {};
+  if (errors && std::fseek(errors.get(), 0, SEEK_SET) == 0) {
+    const std::size_t count = std::fread(text.data(), 1, text.size(), errors.get());
+    // Lines that are empty, or that repeat the script with a mark below, come before the reason.
+    std::istringstream lines(std::string(text.data(), count));
+    for (std::string line; std::getline(lines, line);) {
+      if (line.find(" line ") != std::string::npos || ended.complaint.empty()) {
+        ended.complaint = printable(line);
+      }
+    }
+  }
+  return ended;
 }
 
 }  // namespace
@@ -77,13 +104,14 @@ void plot(const std::filesystem::path& stem, const std::string& kind,
     for (std::size_t i = 2; i < command.size(); ++i) out << ' ' << shell_word(command[i]);
     out << '\n' << script_of(kind);
   });
-  const int code = run_in(stem.has_parent_path() ? stem.parent_path() : ".", command);
-  if (code == 0) return;
+  const Ended ended = run_in(stem.has_parent_path() ? stem.parent_path() : ".", command);
+  if (ended.code == 0) return;
   for (const char* const extension : {".svg", ".png"}) {
     std::error_code ignored;  // the pictures are old or incomplete
     std::filesystem::remove(stem.string() + extension, ignored);
   }
-  log_warning(concat(code == kNotFound ? "gnuplot is not installed: " : "gnuplot failed: ",
+  log_warning(concat(ended.code == kNotFound ? "gnuplot is not installed: "
+                                             : concat("gnuplot failed (", ended.complaint, "): "),
                      stem.string(), ".gp would draw the picture"));
 }
 

@@ -16,7 +16,9 @@ namespace cdm {
 namespace {
 
 std::string text_of(const Cell& cell, int digits, const char* missing) {
-  if (const auto* const text = std::get_if<std::string>(&cell)) return *text;
+  if (const auto* const text = std::get_if<std::string>(&cell)) {
+    return text->empty() ? missing : *text;
+  }
   std::ostringstream out;
   out.precision(digits);
   if (const auto* const integer = std::get_if<std::int64_t>(&cell)) {
@@ -42,7 +44,13 @@ std::string csv_field(const std::string& text) {
 
 }  // namespace
 
-void Table::add(std::vector<Cell> row) {
+Table::Table(std::vector<std::string> columns, std::vector<std::string> sources)
+    : columns_(std::move(columns)), printed_(columns_.size()) {
+  columns_.insert(columns_.end(), sources.begin(), sources.end());
+}
+
+void Table::add(std::vector<Cell> row, const std::vector<Cell>& sources) {
+  row.insert(row.end(), sources.begin(), sources.end());
   TORCH_CHECK(row.size() == columns_.size(), "a row of ", row.size(), " cells in a table of ",
               columns_.size(), " columns");
   rows_.push_back(std::move(row));
@@ -51,11 +59,12 @@ void Table::add(std::vector<Cell> row) {
 void Table::print(std::ostream& out) const {
   constexpr int kDigits = 5;
   std::vector<std::vector<std::string>> lines = {columns_};
+  lines.front().resize(printed_);
   for (const auto& row : rows_) {
     std::vector<std::string>& line = lines.emplace_back();
-    for (const Cell& cell : row) line.push_back(text_of(cell, kDigits, "-"));
+    for (std::size_t c = 0; c < printed_; ++c) line.push_back(text_of(row[c], kDigits, "-"));
   }
-  std::vector<std::size_t> widths(columns_.size(), 0);
+  std::vector<std::size_t> widths(printed_, 0);
   for (const auto& line : lines) {
     for (std::size_t c = 0; c < line.size(); ++c) widths[c] = std::max(widths[c], line[c].size());
   }
@@ -70,6 +79,23 @@ void Table::print(std::ostream& out) const {
     text.erase(text.find_last_not_of(' ') + 1);
     out << text << "\n";
   }
+  print_sources(out);
+}
+
+void Table::print_sources(std::ostream& out) const {
+  std::vector<std::pair<std::string, std::string>> all;  // first cell of a row, and its sources
+  for (const auto& row : rows_) {
+    std::string text;
+    for (std::size_t c = printed_; c < columns_.size(); ++c) {
+      const std::string value = text_of(row[c], 5, "");
+      if (!value.empty()) text += (text.empty() ? "" : ", ") + columns_[c] + " " + value;
+    }
+    const auto is_known = [&](const auto& known) { return known.second == text; };
+    if (!text.empty() && std::none_of(all.begin(), all.end(), is_known)) {
+      all.emplace_back(text_of(row.front(), 5, "-"), text);
+    }
+  }
+  for (const auto& [first, text] : all) out << (all.size() > 1 ? first + ": " : "") << text << "\n";
 }
 
 void Table::write_csv(const std::filesystem::path& file) const {
@@ -93,10 +119,14 @@ void Table::write_json(const std::filesystem::path& file) const {
     for (std::size_t c = 0; c < row.size(); ++c) {
       // The JSON library writes NaN and infinity as null.
       std::visit([&](const auto& value) { object[columns_[c]] = value; }, row[c]);
+      if (object[columns_[c]] == "") object[columns_[c]] = nullptr;
     }
     all.push_back(std::move(object));
   }
-  write_atomically(file, [&](std::ostream& out) { out << all.dump(2) << "\n"; });
+  // Names of files that are not UTF-8 get replacement characters.
+  write_atomically(file, [&](std::ostream& out) {
+    out << all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+  });
 }
 
 }  // namespace cdm

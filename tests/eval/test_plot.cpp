@@ -121,6 +121,13 @@ TEST_F(Plot, WarnsWhereGnuplotFailsAndLeavesNoPicture) {
   EXPECT_FALSE(exists("a.png"));
 }
 
+TEST_F(Plot, ShowsNoWarningsOfGnuplotThatDrew) {
+  // With one value, gnuplot warns of an empty range, and draws.
+  test::overwrite(folder_ / "a.csv", "run,level,steps,sigma,mse_noise\na,1,10,0.1,0.5\n");
+  EXPECT_EQ(warning_of("a", "denoise"), "");
+  EXPECT_TRUE(exists("a.png"));
+}
+
 TEST_F(Plot, WithoutGnuplotTheScriptIsAll) {
   const std::string path = std::getenv("PATH");
   setenv("PATH", folder_.c_str(), 1);

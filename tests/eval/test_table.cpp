@@ -44,6 +44,41 @@ TEST(Table, IsPrintedToFiveDigitsWithoutSpacesAtTheEnd) {
             "  12346  short\n");
 }
 
+TEST_F(TableTest, HasSourcesBelowInPrintAndLastInFiles) {
+  Table table({"run", "mse"}, {"checkpoint", "weights", "sampler"});
+  table.add({std::string("a"), 1.0}, {std::string("step-1"), std::string("ema"), std::string()});
+  table.add({std::string("a"), 2.0}, {std::string("step-1"), std::string("ema"), std::string()});
+  std::ostringstream one;
+  table.print(one);
+  EXPECT_EQ(one.str(), "run  mse\na      1\na      2\ncheckpoint step-1, weights ema\n");
+  table.add({std::string("b"), 3.0}, {std::string("step-2"), std::string("ema"), std::string()});
+  std::ostringstream two;
+  table.print(two);
+  EXPECT_TRUE(two.str().ends_with(
+      "\na: checkpoint step-1, weights ema\nb: checkpoint step-2, weights ema\n"))
+      << two.str();
+  table.write_csv(folder_ / "a.csv");
+  EXPECT_TRUE(read_file(folder_ / "a.csv").ends_with("\nb,3,step-2,ema,\n"));
+  table.write_json(folder_ / "a.json");
+  const auto json = nlohmann::json::parse(read_file(folder_ / "a.json"));
+  EXPECT_EQ(json[2].at("checkpoint"), "step-2");
+  EXPECT_TRUE(json[2].at("sampler").is_null());
+}
+
+TEST(Table, PrintsEmptyTextAsNothing) {
+  Table table({"sampler", "value"});
+  table.add({std::string(), 1.0});
+  std::ostringstream out;
+  table.print(out);
+  EXPECT_EQ(out.str(), "sampler  value\n-            1\n");
+}
+
+TEST_F(TableTest, WritesANameThatIsNotUtf8) {
+  table_.add({std::string("\xff"), std::int64_t{1}, 1.0});
+  table_.write_json(folder_ / "a.json");
+  EXPECT_TRUE(nlohmann::json::accept(read_file(folder_ / "a.json")));
+}
+
 TEST_F(TableTest, QuotesLinesInCsv) {
   table_.add({std::string("two\nlines"), std::int64_t{1}, 1.0});
   table_.write_csv(folder_ / "a.csv");

@@ -81,17 +81,17 @@ TEST_F(CdmEval, DenoiseSetsRunsSideBySide) {
       tiny_.run_well("cdm-eval", {"denoise", "first", "ddm/checkpoints/step-00000002", "--levels",
                                   "3", "--limit", "6", "--images", "2", "--columns", "4"});
   EXPECT_THAT(out, HasSubstr("psnr_db"));
-  const auto rows = json("first/eval/denoise.json");
+  const auto rows = json("first/eval/step-00000002/denoise.json");
   ASSERT_EQ(rows.size(), 6u);
   EXPECT_EQ(rows[0].at("level"), 1);
   EXPECT_EQ(rows[2].at("level"), 20);
   EXPECT_EQ(rows[5].at("run"), "step-00000002");
   EXPECT_NE(rows[1].at("mse_noise"), rows[4].at("mse_noise"));
   for (const char* extension : {".csv", ".gp", ".svg", ".png"}) {
-    EXPECT_TRUE(exists(concat("first/eval/denoise", extension)));
+    EXPECT_TRUE(exists(concat("first/eval/step-00000002/denoise", extension)));
   }
   // Two images, each with a noisy row and one per run; the clean column and four levels.
-  const at::Tensor strip = read_image(tiny_ / "first/eval/denoise-images.png", 1);
+  const at::Tensor strip = read_image(tiny_ / "first/eval/step-00000002/denoise-images.png", 1);
   EXPECT_GT(strip.size(1), 6 * 64);
   EXPECT_GT(strip.size(2), 5 * 64);
   EXPECT_LT(strip.size(1), 7 * 80);
@@ -122,7 +122,7 @@ TEST_F(CdmEval, CurvesGivesTheDensityAtEveryLevel) {
   // Two levels have no quarter and no half.
   train("two", {"diffusion.steps=0", "loss.kind=nce"});
   tiny_.run_well("cdm-eval", {"curves", "two", "--limit", "3"});
-  EXPECT_EQ(json("two/eval/curves-two.json").size(), 2u * 3u * 2u);
+  EXPECT_EQ(json("two/eval/step-00000002/curves-two.json").size(), 2u * 3u * 2u);
 }
 
 TEST_F(CdmEval, ToySetsEstimatesBesideExactDensities) {
@@ -132,7 +132,7 @@ TEST_F(CdmEval, ToySetsEstimatesBesideExactDensities) {
   train("cube", toy);
   const std::string out = tiny_.run_well("cdm-eval", {"toy", "cube", "--images", "20"});
   EXPECT_THAT(out, HasSubstr("mean_error_percent_of_d"));
-  const auto rows = json("cube/eval/toy.json");
+  const auto rows = json("cube/eval/step-00000002/toy.json");
   ASSERT_EQ(rows.size(), 1u);
   EXPECT_NEAR(rows[0].at("exact_nats_per_dim").get<double>(), std::log(2.0), 1e-9);
   // Scores of the same images (the first of the test split) by cdm-nll.
@@ -141,15 +141,15 @@ TEST_F(CdmEval, ToySetsEstimatesBesideExactDensities) {
   tiny_.run_well("cdm-eval", {"toy", "cube", "--images", "10", "--out", "ten"});
   const double nats = 64.0 * json("ten/toy.json")[0].at("estimated_nats_per_dim").get<double>();
   EXPECT_NEAR(std::stod(nll.substr(nll.find("log_prob_nats ") + 14)), nats, 0.01);
-  EXPECT_TRUE(exists("cube/eval/toy.svg"));
-  EXPECT_TRUE(exists("cube/eval/toy-cube.csv"));
+  EXPECT_TRUE(exists("cube/eval/step-00000002/toy.svg"));
+  EXPECT_TRUE(exists("cube/eval/step-00000002/toy-cube.csv"));
   const test::Finished too_many = tiny_.run("cdm-eval", {"toy", "cube", "--images", "10000000"});
   EXPECT_EQ(too_many.exit_code, 2);
   EXPECT_THAT(too_many.err, HasSubstr("--images 10000000"));
   // Values that are no pixels have no peak.
   tiny_.run_well("cdm-eval",
                  {"denoise", "cube", "--levels", "1", "--limit", "2", "--columns", "1"});
-  EXPECT_TRUE(json("cube/eval/denoise.json")[0].at("psnr_db").is_null());
+  EXPECT_TRUE(json("cube/eval/step-00000002/denoise.json")[0].at("psnr_db").is_null());
   for (const char* option : {"--gaussian", "--dequantize=uniform"}) {
     const test::Finished refused = tiny_.run("cdm-nll", {"cube", option});
     EXPECT_EQ(refused.exit_code, 2);
@@ -194,6 +194,47 @@ TEST_F(CdmEval, AgreementJudgesByTheNearestImages) {
   EXPECT_THAT(refused.err, HasSubstr("no labels"));
 }
 
+TEST_F(CdmEval, KeepsTheResultsOfAnotherEvaluation) {
+  train("first");
+  const auto levels = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"levels", "first", "--limit", "4"});
+    return tiny_.run("cdm-eval", more);
+  };
+  const auto refused = [&](const std::vector<std::string>& more) {
+    const auto before = tiny_.contents();
+    const test::Finished done = levels(more);
+    EXPECT_EQ(done.exit_code, 2);
+    EXPECT_EQ(done.out, "");
+    EXPECT_TRUE(tiny_.contents() == before) << "something was written";
+    return done.err;
+  };
+  const test::Finished done = levels({"--out", "r"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.out, HasSubstr("\ncheckpoint first/checkpoints/step-00000002, weights ema, "
+                                  "data npz test split in "));
+  EXPECT_EQ(json("r/levels.json")[0].at("checkpoint"), "first/checkpoints/step-00000002");
+  EXPECT_EQ(json("r/levels.json")[0].at("weights"), "ema");
+  EXPECT_THAT(test::read_text(tiny_ / "r/levels.csv"), HasSubstr(",checkpoint,weights,data\n"));
+  // The same once more; where and how fast does not matter.
+  EXPECT_EQ(levels({"--out", "./r", "--batch", "2"}).exit_code, 0);
+  EXPECT_EQ(json("r/levels.json").size(), 1u);
+  EXPECT_THAT(refused({"--out", "r", "--split", "train"}),
+              AllOf(HasSubstr("r/levels-settings.json"), HasSubstr("--split was test, is train"),
+                    HasSubstr("--out")));
+  EXPECT_THAT(refused({"--out", "r", "--weights", "model"}), HasSubstr("--weights"));
+  // Another subcommand has other files.
+  tiny_.run_well("cdm-eval", {"denoise", "first", "--limit", "2", "--levels", "1", "--columns", "1",
+                              "--out", "r"});
+  // Another checkpoint.
+  EXPECT_EQ(levels({}).exit_code, 0);
+  train("first", {"train.iterations=4"});
+  EXPECT_THAT(refused({"--out", "r"}), HasSubstr("step-00000004"));
+  EXPECT_EQ(levels({}).exit_code, 0);
+  EXPECT_TRUE(exists("first/eval/step-00000002/levels.json"));
+  EXPECT_EQ(json("first/eval/step-00000004/levels.json")[0].at("checkpoint"),
+            "first/checkpoints/step-00000004");
+}
+
 TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   train("first");
   // Features: means of 2 x 2 blocks, 16 of them.
@@ -218,7 +259,7 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   const auto same = json("same/fid.json");
   EXPECT_EQ(same[0].at("measure"), "FD (blocks)");
   EXPECT_NEAR(same[0].at("value").get<double>(), 0.0, 1e-3);
-  EXPECT_EQ(same[0].at("samples"), test::kImages);
+  EXPECT_EQ(same[0].at("images"), test::kImages);
   EXPECT_EQ(same[0].at("features"), 16);
   EXPECT_EQ(same[0].at("network_sha256").get<std::string>().size(), 64u);
   EXPECT_EQ(same[1].at("subsets"), 3);
@@ -231,7 +272,7 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   }
 
   ASSERT_EQ(run({"first", "-n", "24"}).exit_code, 0);
-  const auto drawn = json("first/eval/fid.json");
+  const auto drawn = json("first/eval/step-00000002/fid.json");
   EXPECT_GT(drawn[0].at("value").get<double>(), 1.0);
   EXPECT_TRUE(drawn[1].at("value").is_number());
   EXPECT_EQ(drawn[0].at("sampler"), "ddim 10 steps, guidance 0");
@@ -242,6 +283,14 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   EXPECT_NEAR(again[0].at("value").get<double>(), drawn[0].at("value").get<double>(),
               1e-6 * drawn[0].at("value").get<double>());
   EXPECT_TRUE(again[1].at("value").is_null());
+  EXPECT_TRUE(again[0].at("sampler").is_null());
+  EXPECT_EQ(again[0].at("samples"), "drawn.npz");
+  EXPECT_EQ(again[0].at("checkpoint"), "first/checkpoints/step-00000002");
+  // The same name with other images is another evaluation.
+  tiny_.run_well("cdm-sample", {"first", "-n", "24", "--seed", "5", "--out", "drawn.npz"});
+  const test::Finished redrawn = run({"--samples", "drawn.npz", "--reference", "moments.npz"});
+  EXPECT_EQ(redrawn.exit_code, 2);
+  EXPECT_THAT(redrawn.err, HasSubstr("fid-settings.json"));
 
   // Pictures of a folder are resized as a run's are.
   write_pictures("pictures");
@@ -268,6 +317,9 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
                           {{"--samples", "one.npz", "--reference", "train.npz"}, "one.npz"},
                           {{"--samples", "none.npz", "--reference", "train.npz"}, "none.npz"},
                           {{"first", "-n", endless, "--out", "tiny.yaml"}, "is a file"},
+                          {{"first", "-n", endless, "--reference", "moments.npz",
+                            "--save-reference", "./moments.npz"},
+                           "same file"},
                           {{"first", "-n", endless, "--save-reference", "no/m.npz"}, "no/m.npz"},
                           {{"first", "-n", endless, "--reference", "other.npz"}, "3 features"},
                           {{"first", "-n", endless, "--neighbours", "32"}, "at least 33 images"},
@@ -296,7 +348,7 @@ TEST_F(CdmEval, RefusesWhatItCannotMeasure) {
   };
   for (const Wrong& call : std::vector<Wrong>{
            {{}, {"subcommand"}},
-           {{"tables", "first"}, {"subcommand is required"}},
+           {{"tables", "first"}, {"'tables'", "a subcommand is needed: levels"}},
            {{"levels"}, {"RUN_OR_CHECKPOINT"}},
            {{"levels", "none"}, {"none"}},
            {{"levels", "first", "first"}, {"first", "twice"}},

@@ -49,6 +49,13 @@ TEST(Programs, ExplainThemselves) {
   }
 }
 
+TEST(Programs, ShowAnExampleOfEachSubcommand) {
+  for (const std::string name : {"levels", "denoise", "curves", "toy", "fid", "agreement"}) {
+    const std::string out = test::run_well("cdm-eval", {name, "--help"});
+    EXPECT_THAT(out, HasSubstr("\nExample:\n  cdm-eval " + name + " ")) << name;
+  }
+}
+
 struct Help {
   const char* program;
   std::vector<const char*> texts;  // options, and their defaults

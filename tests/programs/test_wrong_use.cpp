@@ -58,7 +58,7 @@ TEST_F(WrongUse, OfCdmTrain) {
         {"run/config.yaml", "model.channels: 16 -> 17"}},
        {{"tiny.yaml", "--run-dir", "tiny.yaml"}, {"tiny.yaml"}, 1},
        {{"tiny.yaml", "--dry-run", "--set", "train.warmup=-1"}, {"train.warmup", "-1"}},
-       {{""}, {"CONFIG.yaml"}},
+       {{""}, {"CONFIG", "empty"}},
        {{"lines.yaml"}, {"lines.yaml:1", "a?b"}},
        {{"binary.yaml"}, {"binary.yaml"}},
        {{"tiny.yaml/tiny.yaml"}, {"tiny.yaml/tiny.yaml", "Not a directory"}},

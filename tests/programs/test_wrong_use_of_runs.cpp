@@ -72,7 +72,7 @@ TEST_F(WrongUse, OfCdmSample) {
        {{"run", "--out", "tiny.yaml/a.npz"}, {"tiny.yaml/a.npz", "not a folder"}},
        {{"run", "--out", "/proc/a.npz"}, {"/proc/a.npz"}, 1},
        {{"run", "--grid", "/proc/a.png"}, {"/proc/a.png"}, 1},
-       {with({"--raw", "a.npz"}), {"a.npz", "--out", "--raw"}},
+       {with({"--trajectory", "a.npz"}), {"a.npz", "--out", "--trajectory"}},
        {with({"--zoom", "2"}), {"--zoom", "--grid"}},
        {with({"-n", "4294967296", "--raw", "b.npy"}), {"-n 4294967296", "room for"}},
        {with({"-n", "4294967297"}), {"--count", "4294967297"}},

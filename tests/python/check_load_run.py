@@ -111,6 +111,23 @@ class Case:
             self.compare(f"printed {word}", torch.tensor(value_of(word, actual)),
                          value_of(word, expected), 1e-4)
 
+    def check_wrong_calls(self):
+        """What is not there, or is something else, ends in one line that names it."""
+        (self.folder / "junk.npz").write_text("junk", encoding="ascii")
+        (self.folder / "empty").mkdir()
+        for run, data, named in (("nowhere", "images.npz", "nowhere"),
+                                 ("empty", "images.npz", "empty"),
+                                 ("config.yaml", "images.npz", "config.yaml"),
+                                 ("run", "none.npz", "none.npz"), ("run", "junk.npz", "junk.npz"),
+                                 ("run", "run", "run")):
+            done = subprocess.run([sys.executable, PROJECT / "examples" / "load_run.py", run,
+                                   "--data", data], cwd=self.folder, capture_output=True,
+                                  text=True, check=False)
+            lines = done.stderr.splitlines()
+            if done.returncode != 1 or len(lines) != 1 or f"error: {named}: " not in lines[0]:
+                print(f"{self.name}: load_run.py {run} --data {data}: FAILED: {done.stderr}")
+                self.failures += 1
+
     def check_score(self):
         """grad log p_t along a random direction, each image at a level of its own."""
         generator = torch.Generator().manual_seed(1)
@@ -165,6 +182,7 @@ class Case:
         self.check_denoise()
         if self.name == "unet, classes":
             self.check_command_line()
+            self.check_wrong_calls()
         return self.failures
 
 

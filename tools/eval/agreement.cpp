@@ -10,7 +10,6 @@
 #include <nlohmann/json.hpp>
 
 #include "cdm/core/error.h"
-#include "cdm/core/file.h"
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "cdm/data/batches.h"
@@ -45,25 +44,25 @@ at::Tensor rows(const Dataset& dataset) {
 /// writes; empty when the model has none. Without that file, classes can be compared only by their
 /// numbers, and a warning says so.
 std::vector<std::string> class_names_of(const std::string& samples) {
-  const std::string file = samples + ".json";
-  if (!std::filesystem::exists(file)) {
-    log_warning(concat(file, ": not found, so the classes of ", samples,
+  const nlohmann::ordered_json settings = settings_of_samples(samples);
+  if (!settings.is_object() || !settings.contains("class_names")) {
+    log_warning(concat(samples, ".json: not found, so the classes of ", samples,
                        " are compared by their numbers, not by their names"));
     return {};
   }
   try {
-    return nlohmann::json::parse(read_file(file)).value("class_names", std::vector<std::string>());
+    return settings["class_names"].get<std::vector<std::string>>();
   } catch (const nlohmann::json::exception&) {
-    throw UserError(concat(file, ": is not the JSON that cdm-sample writes"));
+    throw UserError(concat(samples, ".json: class_names are not a list of names"));
   }
 }
 
 /// The class names of all samples. Throws UserError when two files have different ones.
 std::vector<std::string> common_class_names(const std::vector<std::string>& files) {
   std::vector<std::string> names = class_names_of(files.front());
-  for (const std::string& file : files) {
-    if (class_names_of(file) != names) {
-      throw UserError(concat(file, ": its classes are not those of ", files.front()));
+  for (std::size_t i = 1; i < files.size(); ++i) {
+    if (class_names_of(files[i]) != names) {
+      throw UserError(concat(files[i], ": its classes are not those of ", files.front()));
     }
   }
   return names;
@@ -96,23 +95,25 @@ Real real_images(const DataConfig& config, std::int64_t judged,
   return {subset(train, others), subset(train, numbers), "real images held out"};
 }
 
-void run(const Options& options) {
-  const std::filesystem::path folder = make_folder(options.out);
+void run(const Options& options, Evaluation& evaluation) {
   std::vector<Dataset> samples;
   for (const std::string& file : options.samples) {
     DataConfig config = RunConfig().data;
     config.kind = DataKind::npz;
     config.path = file;
     samples.push_back(labelled(config, Split::train));
+    evaluation.add(concat("settings of ", file), settings_of_samples(file));
   }
+  evaluation.begin(options.out);
   const auto [train, unknown, name_of_unknown] =
       real_images(detect_dataset_of_size(options.data, samples.front().image_size()),
                   options.judged, common_class_names(options.samples));
   if (!train.conversion.empty()) log_warning(concat(train.description, ": ", train.conversion));
   const at::Tensor known = rows(train);
   const std::int64_t k = std::min(options.neighbours, train.size());
-  Table table({"images", "count", "share_agreeing", "standard_error"});
-  const auto judge = [&, &train = train](const std::string& name, const Dataset& dataset) {
+  Table table({"images", "count", "share_agreeing", "standard_error"}, {"checkpoint", "data"});
+  const auto judge = [&, &train = train](const std::string& name, const Dataset& dataset,
+                                         const std::string& checkpoint) {
     if (dataset.image_size() != train.image_size() || dataset.channels() != train.channels()) {
       throw UserError(concat(name, ": its images are ", dataset.channels(), " x ",
                              dataset.image_size(), " x ", dataset.image_size(), ", those of ",
@@ -123,21 +124,26 @@ void run(const Options& options) {
         nearest_class(rows(dataset), known, train.labels, k).eq(dataset.labels).to(at::kDouble);
     const double share = right.mean().item<double>();
     const auto count = static_cast<double>(dataset.size());
-    table.add({name, dataset.size(), share, std::sqrt(share * (1.0 - share) / count)});
+    table.add({name, dataset.size(), share, std::sqrt(share * (1.0 - share) / count)},
+              {checkpoint, train.description});
   };
-  for (std::size_t i = 0; i < samples.size(); ++i) judge(options.samples[i], samples[i]);
-  judge(name_of_unknown, unknown);  // shows how often the judge is right
-  report(table, folder / "agreement");
-  plot(folder / "agreement", "agreement", {std::to_string(table.rows().size())});
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    judge(options.samples[i], samples[i], checkpoint_of_samples(options.samples[i]));
+  }
+  judge(name_of_unknown, unknown, "");  // shows how often the judge is right
+  report(table, evaluation.stem());
+  plot(evaluation.stem(), "agreement", {std::to_string(table.rows().size())});
 }
 
 }  // namespace
 
 void add_agreement(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
-      app, chosen, "agreement",
-      "How often images drawn for a class look like that class, judged by their nearest training "
-      "images.",
+      app, chosen,
+      {"agreement",
+       "How often images drawn for a class look like that class, judged by their nearest training "
+       "images.",
+       "samples.npz --data /path/to/fashion-mnist --out results"},
       [](CLI::App& command, Options& options) {
         command
             .add_option("SAMPLES", options.samples,

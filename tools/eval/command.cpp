@@ -38,7 +38,7 @@ void add_runs_options(CLI::App& app, RunsOptions& options) {
   app.add_option("RUN_OR_CHECKPOINT", options.runs,
                  "run directories (the newest checkpoint of each is taken) or checkpoint folders")
       ->required();
-  app.add_option("--out", options.out, "folder for results; default: eval/ in the first run");
+  app.add_option("--out", options.out, "folder for results; default: eval/step-N in the first run");
   add_weights_options(app, options.model);
 }
 
@@ -107,9 +107,32 @@ std::filesystem::path make_folder(const std::filesystem::path& folder) {
   return folder;
 }
 
-std::filesystem::path results_folder(const RunsOptions& options, const LoadedModel& first) {
-  return make_folder(options.out.empty() ? first.files.config.parent_path() / "eval"
-                                         : std::filesystem::path(options.out));
+std::filesystem::path usual_folder(const LoadedModel& model) {
+  return model.files.config.parent_path() / "eval" / model.files.checkpoint.filename();
+}
+
+void begin(Evaluation& evaluation, const RunsOptions& options,
+           const std::vector<NamedModel>& models) {
+  nlohmann::ordered_json checkpoints = nlohmann::ordered_json::array();
+  for (const NamedModel& model : models) {
+    checkpoints.push_back(
+        std::filesystem::weakly_canonical(model.loaded.files.checkpoint).string());
+  }
+  evaluation.add("checkpoints", checkpoints);
+  evaluation.begin(options.out.empty() ? usual_folder(models.front().loaded)
+                                       : std::filesystem::path(options.out));
+}
+
+std::vector<std::string> source_columns() { return {"checkpoint", "weights", "data"}; }
+
+std::vector<Cell> source_cells(const NamedModel& model, const RunsOptions& options,
+                               const std::string& data) {
+  return {model.loaded.files.checkpoint.string(), options.model.average ? "ema" : "model", data};
+}
+
+std::string NamedModel::title() const {
+  const std::string step = loaded.files.checkpoint.filename().string();
+  return name == step ? name : concat(name, ", ", step);
 }
 
 void report(const Table& table, const std::filesystem::path& stem) {

@@ -13,9 +13,12 @@
 
 #include "../data_options.h"
 #include "../model_options.h"
+#include "../program.h"
+#include "cdm/core/text.h"
 #include "cdm/eval/levels.h"
 #include "cdm/eval/table.h"
 #include "cdm/run/load_model.h"
+#include "evaluation.h"
 
 namespace cdm::eval {
 
@@ -26,17 +29,31 @@ using Chosen = std::function<void()>;
 /// still empty.
 void run_tidily(const std::function<void()>& run);
 
+/// The name of a subcommand, and two texts of its --help page.
+struct CommandTexts {
+  std::string name, help;
+  std::string example;  // the words of a command line after `cdm-eval NAME`
+};
+
 /// Adds a subcommand. `declare` adds its options to the parser, and they fill in an `Options`, with
 /// which `run` is called. When the user calls the subcommand, `chosen` is set to its work.
 template <class Options>
-void add_command(CLI::App& app, Chosen& chosen, const std::string& name, const std::string& help,
+void add_command(CLI::App& app, Chosen& chosen, const CommandTexts& texts,
                  const std::function<void(CLI::App&, Options&)>& declare,
-                 const std::function<void(const Options&)>& run) {
-  CLI::App* const command = app.add_subcommand(name, help);
+                 const std::function<void(const Options&, Evaluation&)>& run) {
+  CLI::App* const command = app.add_subcommand(texts.name, texts.help);
+  command->footer(example_text(concat("cdm-eval ", texts.name, " ", texts.example)));
   const auto options = std::make_shared<Options>();
   declare(*command, *options);
-  command->callback(
-      [options, run, &chosen] { chosen = [options, run] { run_tidily([&] { run(*options); }); }; });
+  command->callback([command, options, run, &chosen] {
+    chosen = [command, options, run] {
+      run_tidily([&] {
+        Evaluation evaluation(*command);
+        run(*options, evaluation);
+        evaluation.finish();
+      });
+    };
+  });
 }
 
 void add_levels(CLI::App& app, Chosen& chosen);
@@ -50,7 +67,7 @@ void add_agreement(CLI::App& app, Chosen& chosen);
 struct RunsOptions {
   std::vector<std::string> runs;
   LoadOptions model;  // options for all of them; `path` is not used
-  std::string out;    // folder; "" = eval/ in the first run
+  std::string out;    // folder; "" = eval/step-N of the first run
 };
 
 /// Adds RUN_OR_CHECKPOINT..., --out and the options of add_weights_options(), which fill `options`
@@ -64,6 +81,9 @@ void add_level_options(CLI::App& app, LevelOptions& options);
 struct NamedModel {
   std::string name;  // of its run or checkpoint folder; if that is taken, its path with _ for /
   LoadedModel loaded;
+
+  /// Name and checkpoint, for titles of pictures: "first, step-00001000".
+  std::string title() const;
 };
 /// Loads all models. Throws UserError when one is given twice, and as load_model() does.
 std::vector<NamedModel> load_runs(const RunsOptions& options);
@@ -79,8 +99,19 @@ void require_densities(const std::vector<NamedModel>& models);
 /// Creates a folder for results if it does not exist, and returns it. Throws UserError when
 /// `folder` is a file, and std::runtime_error when it cannot be written to.
 std::filesystem::path make_folder(const std::filesystem::path& folder);
-/// The same for the folder that the options choose; `first` is the first model.
-std::filesystem::path results_folder(const RunsOptions& options, const LoadedModel& first);
+/// The folder for results where --out gives none: eval/step-N in the model's run, so that the
+/// results of another checkpoint do not stand in the way.
+std::filesystem::path usual_folder(const LoadedModel& model);
+/// Adds the models to the settings of the evaluation, and begins it in the folder that the options
+/// choose.
+void begin(Evaluation& evaluation, const RunsOptions& options,
+           const std::vector<NamedModel>& models);
+
+/// The columns of a table that say where its numbers come from, and their cells. `data` is
+/// Dataset::description.
+std::vector<std::string> source_columns();
+std::vector<Cell> source_cells(const NamedModel& model, const RunsOptions& options,
+                               const std::string& data);
 
 /// Prints the table on stdout, and writes it to STEM.csv and STEM.json.
 void report(const Table& table, const std::filesystem::path& stem);

@@ -61,12 +61,12 @@ at::Tensor all_log_probs(const Model& model, const LevelOptions& options, const 
   return at::cat(parts);
 }
 
-void run(const Options& options) {
+void run(const Options& options, Evaluation& evaluation) {
   const c10::NoGradGuard no_grad;
   const std::vector<NamedModel> models = load_runs(options.runs);
   require_densities(models);
   for (const NamedModel& model : models) noise_levels_of(options, model);
-  const std::filesystem::path folder = results_folder(options.runs, models.front().loaded);
+  begin(evaluation, options.runs, models);
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
     const auto& [name, loaded] = named;
     const NoiseSchedule& schedule = loaded.model.schedule();
@@ -88,17 +88,19 @@ void run(const Options& options) {
         }
       }
     }
-    const std::filesystem::path stem = folder / concat("curves-", name);
+    const std::filesystem::path stem = evaluation.stem().string() + "-" + name;
     table.write_csv(stem.string() + ".csv");
     table.write_json(stem.string() + ".json");
     std::vector<std::string> drawn;
     for (const std::int64_t s : noise_levels) drawn.push_back(std::to_string(s));
     plot(stem, "curves",
-         {concat("Log density at every level: ", name), std::to_string(dataset.size()),
+         {concat("Log density at every level: ", named.title()), std::to_string(dataset.size()),
           std::to_string(schedule.reference_level()), join(drawn, " ")});
 
     // The level at which each image's density is highest. A good model has it near the image's own.
-    Table summary({"run", "image", "noise_level", "log_prob_at_0", "most_probable_level"});
+    Table summary({"run", "image", "noise_level", "log_prob_at_0", "most_probable_level"},
+                  source_columns());
+    const std::vector<Cell> sources = source_cells(named, options.runs, dataset.description);
     for (std::size_t i = 0; i < table.rows().size();
          i += static_cast<std::size_t>(schedule.levels())) {
       const auto value = [&](std::size_t row) { return std::get<double>(table.rows()[row][3]); };
@@ -106,9 +108,10 @@ void run(const Options& options) {
       for (std::size_t row = i; row < i + static_cast<std::size_t>(schedule.levels()); ++row) {
         if (value(row) > value(best)) best = row;
       }
-      summary.add({name, table.rows()[i][0], table.rows()[i][1], value(i), table.rows()[best][2]});
+      summary.add({name, table.rows()[i][0], table.rows()[i][1], value(i), table.rows()[best][2]},
+                  sources);
     }
-    summary.print(std::cout);
+    report(summary, stem.string() + "-summary");
   });
 }
 
@@ -116,9 +119,11 @@ void run(const Options& options) {
 
 void add_curves(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
-      app, chosen, "curves",
-      "log p_t(x) at all levels t, of clean images and of images with noise (figure 3), by one "
-      "forward pass.",
+      app, chosen,
+      {"curves",
+       "log p_t(x) at all levels t, of clean images and of images with noise (figure 3), by one "
+       "forward pass.",
+       "runs/first --limit 4 --noise-levels 0,250,500 --out results"},
       [](CLI::App& command, Options& options) {
         add_runs_options(command, options.runs);
         add_data_options(command, options.data);

@@ -70,7 +70,7 @@ void write_strip(const Options& options, const std::vector<NamedModel>& models, 
   std::cout << "\n";
 }
 
-void run(const Options& options) {
+void run(const Options& options, Evaluation& evaluation) {
   const std::vector<NamedModel> models = load_runs(options.runs);
   for (const NamedModel& model : models) {
     const NetworkShape& shape = model.loaded.model.network().shape();
@@ -82,8 +82,9 @@ void run(const Options& options) {
                              " x ", first.image_size, "; they cannot be compared"));
     }
   }
-  const std::filesystem::path folder = results_folder(options.runs, models.front().loaded);
-  Table table({"run", "level", "steps", "sigma", "mse_noise", "mse_image", "psnr_db"});
+  begin(evaluation, options.runs, models);
+  Table table({"run", "level", "steps", "sigma", "mse_noise", "mse_image", "psnr_db"},
+              source_columns());
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
     const auto& [name, loaded] = named;
     const Dataset dataset = load_chosen_dataset(options.data, loaded);
@@ -98,22 +99,25 @@ void run(const Options& options) {
       const double psnr =
           dataset.has_pixels() ? 10.0 * std::log10(4.0 / error.mse_image) : std::nan("");
       table.add({name, error.level, schedule.steps(), error.sigma, error.mse_noise, error.mse_image,
-                 psnr});
+                 psnr},
+                source_cells(named, options.runs, dataset.description));
     }
   });
-  report(table, folder / "denoise");
-  plot(folder / "denoise", "denoise");
+  report(table, evaluation.stem());
+  plot(evaluation.stem(), "denoise");
   write_strip(options, models, load_chosen_dataset(options.data, models.front().loaded),
-              folder / "denoise-images.png");
+              evaluation.stem().string() + "-images.png");
 }
 
 }  // namespace
 
 void add_denoise(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
-      app, chosen, "denoise",
-      "Denoising error at each noise level (figure 4) and denoised images (figure 5), to compare "
-      "runs, both classifiers and plain denoisers.",
+      app, chosen,
+      {"denoise",
+       "Denoising error at each noise level (figure 4) and denoised images (figure 5), to compare "
+       "runs, both classifiers and plain denoisers.",
+       "runs/cdm runs/ddm --levels 20 --out results"},
       [](CLI::App& command, Options& options) {
         add_runs_options(command, options.runs);
         add_data_options(command, options.data);

@@ -8,6 +8,7 @@
 #include <limits>
 #include <optional>
 
+#include "../output_files.h"
 #include "../program.h"
 #include "cdm/core/error.h"
 #include "cdm/core/for_each_batch.h"
@@ -129,17 +130,50 @@ void check_neighbours(const Options& options, const std::string& of_what, std::i
                          looked_at, " are used (--manifold ", options.manifold, ")"));
 }
 
-std::filesystem::path results_folder(const Options& options,
-                                     const std::optional<LoadedModel>& model) {
-  return make_folder(!options.out.empty() ? std::filesystem::path(options.out)
-                     : model              ? model->files.config.parent_path() / "eval"
-                                          : std::filesystem::path("eval"));
+/// Adds to the settings what is drawn from or was drawn, and begins the evaluation.
+void begin(Evaluation& evaluation, const Options& options, const std::optional<LoadedModel>& model,
+           const std::string& network_sha256) {
+  if (model) {
+    evaluation.add("checkpoint",
+                   std::filesystem::weakly_canonical(model->files.checkpoint).string());
+  } else {
+    evaluation.add("settings of --samples", settings_of_samples(options.samples));
+  }
+  evaluation.add("SHA-256 of --features", network_sha256);
+  evaluation.begin(!options.out.empty() ? std::filesystem::path(options.out)
+                   : model              ? usual_folder(*model)
+                                        : std::filesystem::path("eval"));
 }
 
-void run(const Options& options) {
+/// What the table says about the images that are compared with the reference.
+std::vector<Cell> sources_of(const Options& options, const std::optional<LoadedModel>& model,
+                             const FeatureNetwork& network, const std::string& reference) {
+  const std::string drawn =
+      model ? concat(name_of(model->config.sample.sampler), " ", model->config.sample.steps,
+                     " steps, guidance ", model->config.sample.guidance)
+            : "";
+  return {options.samples,
+          model ? model->files.checkpoint.string() : checkpoint_of_samples(options.samples),
+          !model                  ? ""
+          : options.model.average ? "ema"
+                                  : "model",
+          drawn,
+          static_cast<std::int64_t>(options.generate.seed),
+          reference,
+          network.dimensions(),
+          network.sha256(),
+          network.resize_text()};
+}
+
+void run(const Options& options, Evaluation& evaluation) {
   if (options.model.path.empty() == options.samples.empty()) {
     throw UserError("give either RUN_OR_CHECKPOINT, to draw images from, or --samples FILE.npz");
   }
+  const NamedFile saved = {"--save-reference", options.save_reference};
+  require_suffix(saved, ".npz");
+  require_distinct({saved}, {{"--samples", options.samples},
+                             {"--reference", options.reference},
+                             {"--features", options.features}});
   require_folder_of(options.save_reference);
   std::optional<LoadedModel> model;
   std::optional<Dataset> samples;
@@ -181,7 +215,7 @@ void run(const Options& options) {
                              "; both have to come from one network"));
     }
   }
-  const std::filesystem::path folder = results_folder(options, model);
+  begin(evaluation, options, model, network.sha256());
 
   const bool keeps = real.has_value();
   const std::int64_t kept = keeps ? std::max(options.manifold, options.subset_size) : 0;
@@ -226,18 +260,16 @@ void run(const Options& options) {
     };
     manifold = precision_recall(some(x), some(y), options.neighbours);
   }
-  const std::string sampler =
-      model ? concat(name_of(model->config.sample.sampler), " ", model->config.sample.steps,
-                     " steps, guidance ", model->config.sample.guidance)
-            : "";
-  Table table({"measure", "value", "deviation", "samples", "reference_images", "features",
-               "network_sha256", "resize", "sampler", "first_seed", "source", "subsets",
-               "subset_size"});
+  const std::vector<Cell> sources =
+      sources_of(options, model, network, real ? real->description : options.reference);
+  Table table(
+      {"measure", "value", "deviation", "images", "reference_images", "subsets", "subset_size"},
+      {"samples", "checkpoint", "weights", "sampler", "seed", "reference", "features",
+       "network_sha256", "resize"});
   const auto add = [&](const std::string& measure, double value, double deviation,
                        const Cell& subsets = kNone, const Cell& subset_size = kNone) {
-    table.add({measure, value, deviation, of_fake.count, of_real.count, network.dimensions(),
-               network.sha256(), network.resize_text(), sampler,
-               static_cast<std::int64_t>(options.generate.seed), source, subsets, subset_size});
+    table.add({measure, value, deviation, of_fake.count, of_real.count, subsets, subset_size},
+              sources);
   };
   add(network.frechet_name(), frechet_distance(of_real, of_fake), kNone);
   if (keeps) {
@@ -247,8 +279,12 @@ void run(const Options& options) {
   }
   add("precision", manifold.precision, kNone);
   add("recall", manifold.recall, kNone);
-  report(table, folder / "fid");
-  plot(folder / "fid", "fid", {concat("Samples beside the reference", model ? ": " : "", sampler)});
+  report(table, evaluation.stem());
+  plot(evaluation.stem(), "fid",
+       {concat("Samples beside the reference: ",
+               model ? concat(model->files.checkpoint.filename().string(), ", ",
+                              std::get<std::string>(sources[3]))
+                     : options.samples)});
 }
 
 void declare(CLI::App& command, Options& options) {
@@ -271,7 +307,9 @@ void declare(CLI::App& command, Options& options) {
   command.add_option("--save-reference", options.save_reference,
                      "FILE.npz: write mu and sigma of the reference's features, for a later "
                      "--reference");
-  command.add_option("--out", options.out, "folder for results; default: eval/ in the run");
+  command.add_option(
+      "--out", options.out,
+      "folder for results; default: eval/step-N in the run, or eval/ with --samples");
   options.generate.count = 10000;
   command.add_option("-n,--count", options.generate.count, "number of images to draw")
       ->check(CLI::Range(2, 100000000));
@@ -314,10 +352,12 @@ void declare(CLI::App& command, Options& options) {
 
 void add_fid(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
-      app, chosen, "fid",
-      "Frechet distance, kernel distance, precision and recall between drawn and real images, in "
-      "the features of a TorchScript network. Only with the Inception network of 2015 are they "
-      "called FID and KID.",
+      app, chosen,
+      {"fid",
+       "Frechet distance, kernel distance, precision and recall between drawn and real images, in "
+       "the features of a TorchScript network. Only with the Inception network of 2015 are they "
+       "called FID and KID.",
+       "runs/first -n 10000 --features inception-2015-12-05.pt"},
       declare, run);
 }
 

@@ -42,7 +42,7 @@ void write_levels(const LevelStatistics& s, const NoiseSchedule& schedule,
 }
 
 /// Draws the confusion matrix. The numbers of a row are fractions of the images of that level.
-void draw_confusion(const LevelStatistics& s, const std::string& name,
+void draw_confusion(const LevelStatistics& s, const std::string& model,
                     const std::filesystem::path& stem) {
   const std::int64_t group = s.confusion_group;
   const std::int64_t rows = s.confusion.size(0);
@@ -57,10 +57,10 @@ void draw_confusion(const LevelStatistics& s, const std::string& name,
   const std::filesystem::path file = stem.string() + "-confusion";
   table.write_csv(file.string() + ".csv");
   plot(file, "confusion",
-       {concat("Confusion of levels: ", name), std::to_string(group), std::to_string(rows)});
+       {concat("Confusion of levels: ", model), std::to_string(group), std::to_string(rows)});
 }
 
-void draw_calibration(const LevelStatistics& s, const std::string& name,
+void draw_calibration(const LevelStatistics& s, const std::string& model,
                       const std::filesystem::path& stem) {
   Table table({"mean_confidence", "accuracy", "images"});
   for (std::int64_t b = 0; b < kCalibrationBins; ++b) {
@@ -72,15 +72,16 @@ void draw_calibration(const LevelStatistics& s, const std::string& name,
   const std::filesystem::path file = stem.string() + "-calibration";
   table.write_csv(file.string() + ".csv");
   plot(file, "calibration",
-       {concat("Calibration of p(t|x): ", name, ", expected error ",
+       {concat("Calibration of p(t|x): ", model, ", expected error ",
                fixed(s.calibration_error(), 4))});
 }
 
-void run(const Options& options) {
+void run(const Options& options, Evaluation& evaluation) {
   const std::vector<NamedModel> models = load_runs(options.runs);
-  const std::filesystem::path folder = results_folder(options.runs, models.front().loaded);
+  begin(evaluation, options.runs, models);
   Table table({"run", "images", "ce_nats", "accuracy", "mse", "bits_per_dim",
-               "bits_per_dim_standard_error", "calibration_error"});
+               "bits_per_dim_standard_error", "calibration_error"},
+              source_columns());
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
     const auto& [name, loaded] = named;
     const Dataset dataset = load_chosen_dataset(options.data, loaded);
@@ -90,10 +91,11 @@ void run(const Options& options) {
     levels.dequantization = loaded.config.data.dequantize;
     const LevelStatistics s = level_statistics(loaded.model, levels, dataset.images, labels,
                                                [&](std::int64_t done) { progress.update(done); });
-    const std::filesystem::path stem = folder / concat("levels-", name);
+    const std::filesystem::path stem = evaluation.stem().string() + "-" + name;
+    const std::vector<Cell> sources = source_cells(named, options.runs, dataset.description);
     write_levels(s, loaded.model.schedule(), stem);
     if (!loaded.model.has_density()) {
-      table.add({name, dataset.size(), kNone, kNone, s.mean_mse(), kNone, kNone, kNone});
+      table.add({name, dataset.size(), kNone, kNone, s.mean_mse(), kNone, kNone, kNone}, sources);
       return;
     }
     ScoreOptions score;
@@ -103,20 +105,24 @@ void run(const Options& options) {
     const MeanEstimate bits = estimate_mean(bits_per_dim(
         log_prob, dataset.images[0].numel(), bits_offset(dataset, score.dequantization)));
     table.add({name, dataset.size(), s.mean_ce(), s.mean_accuracy(), s.mean_mse(), bits.mean,
-               bits.standard_error, s.calibration_error()});
-    draw_confusion(s, name, stem);
-    draw_calibration(s, name, stem);
+               bits.standard_error, s.calibration_error()},
+              sources);
+    draw_confusion(s, named.title(), stem);
+    draw_calibration(s, named.title(), stem);
   });
-  report(table, folder / "levels");
+  report(table, evaluation.stem());
 }
 
 }  // namespace
 
 void add_levels(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
-      app, chosen, "levels",
-      "Cross entropy, accuracy, denoising error and likelihood (Table 1), confusion matrix (figure "
-      "9) and calibration.",
+      app, chosen,
+      {"levels",
+       "Cross entropy, accuracy, denoising error and likelihood (Table 1), confusion matrix "
+       "(figure "
+       "9) and calibration.",
+       "runs/first --split test --out results"},
       [](CLI::App& command, Options& options) {
         add_runs_options(command, options.runs);
         add_data_options(command, options.data);

@@ -46,14 +46,15 @@ void write_images(const at::Tensor& exact, const at::Tensor& estimated,
   table.write_csv(file);
 }
 
-void run(const Options& options) {
+void run(const Options& options, Evaluation& evaluation) {
   const std::vector<NamedModel> models = load_runs(options.runs);
   require_densities(models);
   for (const NamedModel& model : models) check_run(model, options);
-  const std::filesystem::path folder = results_folder(options.runs, models.front().loaded);
+  begin(evaluation, options.runs, models);
   Table table({"run", "distribution", "width", "dimensions", "images", "exact_nats_per_dim",
                "estimated_nats_per_dim", "spread_nats_per_dim", "mean_error_nats",
-               "mean_error_percent_of_d"});
+               "mean_error_percent_of_d"},
+              source_columns());
   for_each_model(models, options.batch, [&](const NamedModel& named) {
     const auto& [name, loaded] = named;
     const DataConfig& data = loaded.config.data;
@@ -66,24 +67,28 @@ void run(const Options& options) {
                                    progress.update(done);
                                  }).log_prob;
     const at::Tensor exact = density->log_prob(x);
-    write_images(exact, estimated, folder / concat("toy-", name, ".csv"));
+    write_images(exact, estimated, concat(evaluation.stem().string(), "-", name, ".csv"));
     const auto d = static_cast<double>(x[0].numel());
     const double error = (estimated - exact).mean().item<double>();
     const bool has_width = data.toy != ToyKind::gaussian;
-    table.add({name, name_of(data.toy), has_width ? data.toy_width : std::nan(""), x[0].numel(),
-               options.images, exact.mean().item<double>() / d, estimated.mean().item<double>() / d,
-               (estimated - exact).std().item<double>() / d, error, 100.0 * error / d});
+    table.add(
+        {name, name_of(data.toy), has_width ? data.toy_width : std::nan(""), x[0].numel(),
+         options.images, exact.mean().item<double>() / d, estimated.mean().item<double>() / d,
+         (estimated - exact).std().item<double>() / d, error, 100.0 * error / d},
+        source_cells(named, options.runs, concat("toy ", name_of(data.toy), " ", "test split")));
   });
-  report(table, folder / "toy");
-  plot(folder / "toy", "toy", {std::to_string(models.size())});
+  report(table, evaluation.stem());
+  plot(evaluation.stem(), "toy", {std::to_string(models.size())});
 }
 
 }  // namespace
 
 void add_toy(CLI::App& app, Chosen& chosen) {
   add_command<Options>(
-      app, chosen, "toy",
-      "Compares the log-likelihoods of runs on data.kind = toy with the exact ones (figure 7).",
+      app, chosen,
+      {"toy",
+       "Compares the log-likelihoods of runs on data.kind = toy with the exact ones (figure 7).",
+       "runs/peaks runs/peaks_nce --out results"},
       [](CLI::App& command, Options& options) {
         add_runs_options(command, options.runs);
         command.add_option("--images", options.images, "number of images drawn from each density")

@@ -11,20 +11,22 @@
 
 namespace cdm {
 
-/// The content of a cell. NaN means that there is no value: it is printed as "-", empty in CSV, and
-/// null in JSON.
+/// The content of a cell. NaN and an empty text mean that there is no value: it is printed as "-",
+/// empty in CSV, and null in JSON.
 using Cell = std::variant<std::string, std::int64_t, double>;
 
 class Table {
  public:
-  explicit Table(std::vector<std::string> columns) : columns_(std::move(columns)) {}
+  /// `sources` are more columns, which say where the numbers of a row come from. They come last in
+  /// files. print() writes them below the table, once where they are the same for many rows.
+  explicit Table(std::vector<std::string> columns, std::vector<std::string> sources = {});
 
-  /// Adds a row, which must have one cell per column.
-  void add(std::vector<Cell> row);
+  /// Adds a row: a cell per column, then a cell per source.
+  void add(std::vector<Cell> row, const std::vector<Cell>& sources = {});
 
   const std::vector<std::vector<Cell>>& rows() const { return rows_; }
 
-  /// Prints aligned columns, numbers with five significant digits.
+  /// Prints aligned columns, numbers with five significant digits, and the sources.
   void print(std::ostream& out) const;
   /// Writes a line of column names, then the rows, numbers with all their digits. Throws
   /// std::runtime_error when the file cannot be written.
@@ -34,7 +36,10 @@ class Table {
   void write_json(const std::filesystem::path& file) const;
 
  private:
-  std::vector<std::string> columns_;
+  void print_sources(std::ostream& out) const;
+
+  std::vector<std::string> columns_;  // with the sources
+  std::size_t printed_;               // number of columns that are no sources
   std::vector<std::vector<Cell>> rows_;
 };
 
