@@ -66,6 +66,20 @@ if(NOT TARGET libjpeg-turbo::turbojpeg)
                       "(Debian: libturbojpeg0-dev), or set libjpeg-turbo_DIR")
 endif()
 
+# So must the libraries of the less usual picture formats.
+find_package(TIFF 4.5 QUIET)
+if(NOT TARGET TIFF::TIFF)
+  message(FATAL_ERROR "libtiff 4.5 or newer was not found: install its development package "
+                      "(Debian: libtiff-dev), or set TIFF_INCLUDE_DIR and TIFF_LIBRARY")
+endif()
+find_package(GIF 5.1 QUIET)
+if(NOT TARGET GIF::GIF)
+  message(FATAL_ERROR "giflib 5.1 or newer was not found: install its development package "
+                      "(Debian: libgif-dev), or set GIF_INCLUDE_DIR and GIF_LIBRARY")
+endif()
+include("${CMAKE_CURRENT_LIST_DIR}/WebP.cmake")
+set(CDM_PICTURE_LIBRARIES PNG::PNG libjpeg-turbo::turbojpeg WebP::webpdemux TIFF::TIFF GIF::GIF)
+
 # Nettle must be installed: it has no CMake build.
 include("${CMAKE_CURRENT_LIST_DIR}/Nettle.cmake")
 

@@ -26,6 +26,7 @@ std::uint32_t crc_of(const std::uint8_t* data, std::size_t size) {
 }  // namespace
 
 void mend_png(std::uint8_t* data, std::size_t size) {
+  if (size < 8 || std::string_view(reinterpret_cast<const char*>(data), 4) != "\x89PNG") return;
   std::size_t at = 8;
   while (size >= at + 12) {  // length, name, contents, CRC
     const std::size_t length = big_endian(data + at);

@@ -10,7 +10,7 @@ namespace cdm::fuzz {
 
 using Mend = void (*)(std::uint8_t* data, std::size_t size);
 
-/// Sets the CRC of each whole chunk of a PNG.
+/// Sets the CRC of each whole chunk of a PNG; leaves other files alone.
 void mend_png(std::uint8_t* data, std::size_t size);
 
 /// Sets the CRC of each stored member in a zip archive's directory.

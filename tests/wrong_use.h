@@ -6,6 +6,7 @@
 #include <ATen/ops/full.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -60,6 +61,10 @@ class WrongUse : public testing::Test {
                                                  7));
     write_text(tiny / "nodata.yaml", "data: {kind: npz, path: none.npz}\n");
     fs::create_directory(tiny / "hollow");
+    for (const char* name : {"pipes", "dead", "junk"}) fs::create_directory(tiny / name);
+    ASSERT_EQ(::mkfifo((tiny / "pipes/a.png").c_str(), 0600), 0);
+    fs::create_directory_symlink("/nowhere", tiny / "dead/cat");
+    for (const char* name : {"junk/1.png", "junk/2.png"}) write_text(tiny / name, "junk");
     // Damaged runs: with an incomplete checkpoint, without a checkpoint, without a configuration.
     for (const char* name : {"torn", "bare", "nameless"}) {
       fs::copy(tiny / "run", tiny / name, fs::copy_options::recursive);

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
+#include <vector>
 
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
@@ -33,12 +34,23 @@ struct Options {
   bool gaussian = false;
 };
 
+/// A field of a CSV file as RFC 4180 writes it: in quotes where it holds a comma, a quote or a line
+/// end.
+std::string csv_field(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
+  return quoted + "\"";
+}
+
 void write_scores(const std::string& file, const cdm::Scores& scores, const at::Tensor& bits,
-                  const at::Tensor& labels, bool has_draws) {
+                  const cdm::Dataset& dataset, bool has_draws) {
+  const at::Tensor& labels = dataset.labels;
+  const std::vector<std::string>& names = dataset.file_names;
   cdm::write_atomically(file, [&](std::ostream& out) {
     out.precision(17);
     out << "index,log_prob_nats,bits_per_dim" << (labels.defined() ? ",label" : "")
-        << (has_draws ? ",importance_weighted_nats" : "") << "\n";
+        << (has_draws ? ",importance_weighted_nats" : "") << (names.empty() ? "" : ",file") << "\n";
     const auto* const nats = scores.log_prob.const_data_ptr<double>();
     const auto* const weighted = scores.importance_weighted.const_data_ptr<double>();
     const auto* const bits_per_dim = bits.const_data_ptr<double>();
@@ -46,6 +58,7 @@ void write_scores(const std::string& file, const cdm::Scores& scores, const at::
       out << i << ',' << nats[i] << ',' << bits_per_dim[i];
       if (labels.defined()) out << ',' << labels.const_data_ptr<std::int64_t>()[i];
       if (has_draws) out << ',' << weighted[i];
+      if (!names.empty()) out << ',' << csv_field(names[static_cast<std::size_t>(i)]);
       out << "\n";
     }
   });
@@ -201,7 +214,7 @@ void score(Options& options) {
   }
   report("bits_per_dim", bits, 4);
   if (!options.out.empty()) {
-    write_scores(options.out, scores, bits, dataset.labels, has_draws);
+    write_scores(options.out, scores, bits, dataset, has_draws);
     const std::string file = cdm::settings_file(options.out);
     if (!file.empty()) cdm::write_json(file, settings_of(options, loaded, dataset, means));
   }
@@ -220,9 +233,10 @@ int main(int argc, char** argv) {
   program.declare = [&](CLI::App& app) {
     cdm::add_model_options(app, options.model);
     cdm::add_data_options(app, options.data);
-    app.add_option("--out", options.out,
-                   "FILE.csv: a line per image, index,log_prob_nats,bits_per_dim[,label]"
-                   "[,importance_weighted_nats]; and FILE.csv.json: what was scored, and how");
+    app.add_option(
+        "--out", options.out,
+        "FILE.csv: a line per image, index,log_prob_nats,bits_per_dim[,label]"
+        "[,importance_weighted_nats][,file]; and FILE.csv.json: what was scored, and how");
     app.add_option("--level", options.score.level,
                    "noise level t of the density p_t; 0 = the density of the data; the images get "
                    "no noise");

@@ -37,6 +37,9 @@ nlohmann/json.hpp              nlohmann-json3-dev
 zlib.h                         zlib1g-dev
 png.h                          libpng-dev
 turbojpeg.h                    libturbojpeg0-dev
+webp/demux.h                   libwebp-dev
+tiffio.h                       libtiff-dev
+gif_lib.h                      libgif-dev
 nettle/sha2.h                  nettle-dev
 gtest/gtest.h                  libgtest-dev
 gmock/gmock.h                  libgmock-dev

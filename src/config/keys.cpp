@@ -69,6 +69,10 @@ Condition for_stored_data() {
   return {"data.kind", "data.kind other than toy",
           [](const RunConfig& c) { return c.data.kind != DataKind::toy; }};
 }
+Condition for_data_of_pictures() {
+  return kind_is<DataKind>("data.kind", {DataKind::image_folder, DataKind::celeba},
+                           [](auto& c) { return c.data.kind; });
+}
 /// True where images are read from files: as training data, or for toy data's mean and covariance.
 Condition for_data_from_files() {
   return {"data.toy", "data.kind other than toy, or data.toy = gaussian", [](const RunConfig& c) {
@@ -143,7 +147,8 @@ void declare_data(std::vector<Key>& table) {
       .text = path_text(&DataConfig::path);
   data.key("test_path", &DataConfig::test_path, "", anything(),
            "directory or .npz file of the test split, where it cannot be found through data.path "
-           "(npz, and image folders without train/ and test/)")
+           "(npz; an image folder without train/ and test/ needs none: a tenth of its pictures is "
+           "held out)")
       .only(for_stored_data())
       .may_change()
       .may_set_afterwards()
@@ -153,6 +158,11 @@ void declare_data(std::vector<Key>& table) {
            "of image_folder and celeba are resized to it");
   data.key("channels", &DataConfig::channels, 0, range(0, 3),
            "1 = grey, 3 = RGB, 0 = as in the data set");
+  data.key("skip_unreadable", &DataConfig::skip_unreadable, 0, range(0, 1e8),
+           "at most so many pictures of each split are left out, with a warning, if they are "
+           "damaged "
+           "or cannot be read; more are an error")
+      .only(for_data_of_pictures());
   data.key("horizontal_flip", &DataConfig::horizontal_flip, true, anything(),
            "mirror each training image left to right with probability 1/2")
       .default_from("false for mnist and toy, else true", [](RunConfig& config) {

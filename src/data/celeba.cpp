@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 // CelebA (Liu et al., 2015) as it is distributed: aligned pictures, 178 pixels wide and 218 high,
 // and the official partition into training, validation and test pictures.
-#include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
-
 #include <sstream>
 #include <vector>
 
@@ -11,6 +8,7 @@
 #include "cdm/core/file.h"
 #include "cdm/core/text.h"
 #include "cdm/io/image.h"
+#include "data/read_pictures.h"
 #include "data/sources.h"
 
 namespace cdm {
@@ -36,8 +34,9 @@ fs::path partition_file(const fs::path& folder) {
   return {};
 }
 
-/// The pictures of a split. The partition file numbers them 0 = train, 1 = validation, 2 = test.
-std::vector<fs::path> pictures_of(const fs::path& folder, Split split) {
+/// The names of a split's pictures. The partition file numbers them 0 = train, 1 = validation, 2 =
+/// test.
+std::vector<std::string> pictures_of(const fs::path& folder, Split split) {
   const fs::path list = partition_file(folder);
   if (list.empty()) {
     throw UserError(
@@ -47,7 +46,7 @@ std::vector<fs::path> pictures_of(const fs::path& folder, Split split) {
   }
   const std::int64_t wanted = split == Split::train ? 0 : 2;
   std::istringstream lines(read_file(list));
-  std::vector<fs::path> pictures;
+  std::vector<std::string> pictures;
   std::int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
@@ -62,7 +61,7 @@ std::vector<fs::path> pictures_of(const fs::path& folder, Split split) {
       throw UserError(concat(list.string(), ":", number, ": '", printable(line),
                              "' must be a file name and 0, 1 or 2"));
     }
-    if (part - '0' == wanted) pictures.push_back(folder / kPictures / name);
+    if (part - '0' == wanted) pictures.push_back(name);
   }
   if (pictures.empty()) {
     throw UserError(concat(list.string(), ": names no pictures of partition ", wanted));
@@ -70,10 +69,10 @@ std::vector<fs::path> pictures_of(const fs::path& folder, Split split) {
   return pictures;
 }
 
-at::Tensor read_face(const fs::path& file, std::int64_t size) {
-  const at::Tensor picture = read_image(file, 3);
+/// PictureShape::fit of an aligned picture: the square around the face, resized.
+at::Tensor fit_face(const at::Tensor& picture, std::int64_t size) {
   if (picture.size(1) != kHeight || picture.size(2) != kWidth) {
-    throw UserError(concat(file.string(), ": is ", picture.size(1), " x ", picture.size(2),
+    throw UserError(concat("is ", picture.size(1), " x ", picture.size(2),
                            " (height x width), not ", kHeight, " x ", kWidth,
                            " as CelebA's aligned pictures are"));
   }
@@ -90,17 +89,17 @@ bool is_celeba(const fs::path& folder) {
 
 Dataset read_celeba(const DataConfig& config, const fs::path& folder, Split split) {
   if (config.channels == 1) throw UserError("data.channels = 1: CelebA is in colour; give 3 or 0");
-  const std::vector<fs::path> pictures = pictures_of(folder, split);
-  const std::int64_t size = config.image_size == 0 ? kUsualSize : config.image_size;
-  const auto count = static_cast<std::int64_t>(pictures.size());
+  const PictureFiles files = {folder / kPictures, pictures_of(folder, split)};
+  PictureShape shape;
+  shape.size = config.image_size == 0 ? kUsualSize : config.image_size;
+  shape.channels = 3;
+  shape.fit = &fit_face;
+  const DecodedPictures decoded = read_pictures(files, shape, config.skip_unreadable);
   Dataset dataset;
-  dataset.images = at::empty({count, 3, size, size}, at::kByte);
-  constexpr std::int64_t kAtOnce = 64;
-  at::parallel_for(0, count, kAtOnce, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t i = first; i < last; ++i) {
-      dataset.images[i].copy_(read_face(pictures[static_cast<std::size_t>(i)], size));
-    }
-  });
+  dataset.images = decoded.images;
+  for (const std::int64_t i : decoded.kept) {
+    dataset.file_names.push_back(files.names[static_cast<std::size_t>(i)]);
+  }
   return dataset;
 }
 

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Folders of PNG and JPEG pictures. With sub-folders, each of them is a class.
-#include <ATen/TensorOperators.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/equal.h>
+// Folders of pictures. With sub-folders, each of them is a class.
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <cctype>
+#include <mutex>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "cdm/core/error.h"
+#include "cdm/core/log.h"
 #include "cdm/core/text.h"
-#include "cdm/io/image.h"
+#include "data/hold_out.h"
+#include "data/list_folder.h"
+#include "data/read_pictures.h"
 #include "data/sources.h"
 
 namespace cdm {
@@ -19,149 +21,213 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The largest ratio of longer to shorter side. Resizing keeps the ratio, and takes memory for it.
-constexpr std::int64_t kMostStretch = 64;
+// Names of the test split's folder, the best first: many data sets have a validation split only.
+constexpr const char* kTestFolders[] = {"test", "val", "valid", "validation"};
 
-struct Entries {
-  std::vector<fs::path> files, folders;  // sorted
-};
-
-bool is_hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
-
-bool has_picture_name(const fs::path& path) {
-  std::string extension = path.extension().string();
-  std::transform(extension.begin(), extension.end(), extension.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
-}
-
-Entries list(const fs::path& folder) {
-  Entries found;
-  std::error_code error;
-  fs::directory_iterator iterator(folder, error);
-  if (error) throw UserError(concat(folder.string(), ": cannot be read: ", error.message()));
-  for (const fs::directory_entry& entry : iterator) {
-    if (is_hidden(entry.path())) continue;
-    (entry.is_directory() ? found.folders : found.files).push_back(entry.path());
-  }
-  std::sort(found.files.begin(), found.files.end());
-  std::sort(found.folders.begin(), found.folders.end());
-  return found;
+/// Logs a line that several splits and passes over a data set may have to say, the first time.
+void log_info_once(const std::string& line) {
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (said.insert(line).second) log_info(line);
 }
 
 bool has_splits(const fs::path& base) {
-  return fs::is_directory(base / "train") || fs::is_directory(base / "test");
+  return is_folder(base / "train") || is_folder(base / "test");
 }
 
 bool has_train_split(const fs::path& base) {
-  return has_splits(base) ? fs::is_directory(base / "train") : fs::is_directory(base);
+  return has_splits(base) ? is_folder(base / "train") : is_folder(base);
 }
 
-/// The folder with the pictures of a split: `base` itself, or its sub-folder train or test when it
-/// has one of these two.
+/// The folder with the pictures of a split: `base` itself, or a sub-folder when it has train or
+/// test.
 fs::path folder_of(const fs::path& base, Split split) {
   if (!has_splits(base)) return base;
-  const fs::path folder = base / (split == Split::train ? "train" : "test");
-  if (fs::is_directory(folder)) return folder;
-  throw UserError(concat(folder.string(), ": not found, though the other split has a folder",
-                         split == Split::train ? "" : "; or set data.test_path"));
+  if (split == Split::train) {
+    if (is_folder(base / "train")) return base / "train";
+    throw UserError(
+        concat((base / "train").string(), ": not found, though the other split has a folder"));
+  }
+  for (const char* const name : kTestFolders) {
+    if (!is_folder(base / name)) continue;
+    if (name != kTestFolders[0]) {
+      log_info_once(concat(in_one_line((base / name).string()),
+                           ": read as the test split, because there is no folder test"));
+    }
+    return base / name;
+  }
+  throw UserError(concat((base / "test").string(),
+                         ": not found, though the other split has a folder; or set "
+                         "data.test_path"));
 }
 
-std::vector<std::string> class_names_of(const Entries& entries) {
+/// What lies beside the folders of splits, and is not read.
+std::vector<std::string> beside_splits(const fs::path& base) {
+  if (!has_splits(base)) return {};
+  const FolderListing listing = list_folder(base);
   std::vector<std::string> names;
-  for (const fs::path& folder : entries.folders) names.push_back(folder.filename().string());
+  for (const std::string& name : listing.folders) {
+    const bool is_split =
+        name == "train" ||
+        std::find(std::begin(kTestFolders), std::end(kTestFolders), name) != std::end(kTestFolders);
+    if (!is_split) names.push_back(name + "/");
+  }
+  names.insert(names.end(), listing.pictures.begin(), listing.pictures.end());
   return names;
 }
 
-struct Picture {
-  fs::path file;
-  std::int64_t label;
-};
-
-void check_shape(const fs::path& file, const at::Tensor& picture, std::int64_t size, bool resize) {
-  const std::int64_t height = picture.size(1), width = picture.size(2);
-  if (resize && std::max(height, width) > kMostStretch * std::min(height, width)) {
-    throw UserError(concat(file.string(), ": is ", height, " x ", width,
-                           " (height x width): too long and narrow to be cut to a square"));
-  }
-  if (!resize && (height != size || width != size)) {
-    throw UserError(concat(file.string(), ": is ", height, " x ", width, " (height x width), not ",
-                           size, " x ", size,
-                           " as the first needs; set data.image_size to resize all"));
-  }
+void say_passed_over(const fs::path& folder, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  log_info_once(
+      concat(in_one_line(folder.string()), ": passed over ", describe_passed_over(names)));
 }
 
-at::Tensor read_pictures(const std::vector<Picture>& pictures, const DataConfig& config) {
-  const std::int64_t channels = config.channels == 0 ? 3 : config.channels;
-  const bool resize = config.image_size != 0;
-  std::int64_t size = config.image_size;
-  at::Tensor images;
-  for (std::size_t i = 0; i < pictures.size(); ++i) {
-    at::Tensor picture = read_image(pictures[i].file, channels);
-    if (!images.defined()) {
-      if (!resize) size = picture.size(1);
-      images =
-          at::empty({static_cast<std::int64_t>(pictures.size()), channels, size, size}, at::kByte);
+/// The pictures of a folder and their classes.
+struct Contents {
+  std::vector<std::string> class_names;  // empty when there are no class folders
+  std::vector<std::string> names;        // of pictures, relative to the folder
+  std::vector<std::int64_t> classes;     // numbers in class_names; all 0 without class folders
+  std::vector<std::string> passed_over;
+};
+
+void add_class(const fs::path& folder, const std::string& name, Contents& contents) {
+  const fs::path class_folder = folder / name;
+  const FolderListing inside = list_folder(class_folder);
+  if (!inside.folders.empty()) {
+    const fs::path nested = class_folder / inside.folders[0];
+    const bool has_splits_inside =
+        std::any_of(inside.folders.begin(), inside.folders.end(),
+                    [](const std::string& found) { return found == "train" || found == "test"; });
+    throw UserError(
+        concat(in_one_line(nested.string()), ": a folder in the class folder ", in_one_line(name),
+               "; a class folder holds pictures only",
+               has_splits_inside
+                   ? concat("; data.path = ", in_one_line(class_folder.string()), " has splits")
+                   : ""));
+  }
+  for (const std::string& file : inside.passed_over) {
+    contents.passed_over.push_back(concat(name, "/", file));
+  }
+  if (inside.pictures.empty()) {
+    throw UserError(concat(in_one_line(class_folder.string()), ": holds no pictures",
+                           inside.passed_over.empty()
+                               ? ""
+                               : concat(", but ", describe_passed_over(inside.passed_over))));
+  }
+  for (const std::string& picture : inside.pictures) {
+    contents.names.push_back(concat(name, "/", picture));
+    contents.classes.push_back(static_cast<std::int64_t>(contents.class_names.size()));
+  }
+  contents.class_names.push_back(name);
+}
+
+Contents contents_of(const fs::path& folder) {
+  const FolderListing listing = list_folder(folder);
+  Contents contents;
+  contents.passed_over = listing.passed_over;
+  if (listing.folders.empty()) {
+    contents.names = listing.pictures;
+    contents.classes.assign(listing.pictures.size(), 0);
+  } else if (!listing.pictures.empty()) {
+    throw UserError(concat(in_one_line((folder / listing.pictures[0]).string()),
+                           ": is a picture beside class folders; it needs one"));
+  }
+  for (const std::string& name : listing.folders) add_class(folder, name, contents);
+  if (contents.names.empty()) {
+    throw UserError(concat(in_one_line(folder.string()), ": holds no pictures",
+                           contents.passed_over.empty()
+                               ? ""
+                               : concat(", but ", describe_passed_over(contents.passed_over))));
+  }
+  return contents;
+}
+
+/// The labels of the pictures when the classes are numbered as in `numbering`.
+std::vector<std::int64_t> labels_of(const Contents& contents, const fs::path& folder,
+                                    const std::vector<std::string>& numbering) {
+  std::vector<std::int64_t> numbers;  // of each class
+  for (const std::string& name : contents.class_names) {
+    const auto at = std::find(numbering.begin(), numbering.end(), name);
+    if (at == numbering.end()) {
+      throw UserError(
+          concat(in_one_line((folder / name).string()), ": the training split has no such class"));
     }
-    check_shape(pictures[i].file, picture, size, resize);
-    if (resize) picture = resize_and_center_crop(picture, size);
-    images[static_cast<std::int64_t>(i)].copy_(picture);
+    numbers.push_back(at - numbering.begin());
   }
-  // data.channels = 0 means the data's own: grey when no picture has colour.
-  const at::Tensor red = images.narrow(1, 0, 1);
-  if (config.channels == 0 && at::equal(red, images.narrow(1, 1, 1)) &&
-      at::equal(red, images.narrow(1, 2, 1))) {
-    return red.contiguous();
+  std::vector<std::int64_t> labels;
+  for (const std::int64_t i : contents.classes)
+    labels.push_back(numbers[static_cast<std::size_t>(i)]);
+  return labels;
+}
+
+/// Throws when pictures of a class were to be read, and none is among the kept ones.
+void check_no_class_is_lost(const Contents& contents, const fs::path& folder,
+                            const std::vector<std::int64_t>& kept) {
+  std::set<std::int64_t> missing(contents.classes.begin(), contents.classes.end());
+  for (const std::int64_t i : kept) missing.erase(contents.classes[static_cast<std::size_t>(i)]);
+  if (missing.empty()) return;
+  const std::string& name = contents.class_names[static_cast<std::size_t>(*missing.begin())];
+  throw UserError(
+      concat(in_one_line((folder / name).string()), ": none of its pictures can be read"));
+}
+
+/// Leaves the pictures of one split where a folder holds both. The tenth of held_out() is the test
+/// split.
+void take_split(const fs::path& folder, Split split, Contents& contents) {
+  const std::vector<bool> held = held_out(contents.names, contents.classes);
+  const auto count = std::count(held.begin(), held.end(), true);
+  if (count == 0 && split == Split::test) {
+    throw UserError(concat(in_one_line(folder.string()),
+                           ": has one picture and no test split; set data.test_path"));
   }
-  return images;
+  if (count == 0) return;
+  log_info_once(concat(in_one_line(folder.string()), ": has no test split: ", count, " of ",
+                       held.size(), " pictures, chosen by a hash of their names, are held out"));
+  Contents chosen;
+  for (std::size_t i = 0; i < held.size(); ++i) {
+    if (held[i] != (split == Split::test)) continue;
+    chosen.names.push_back(contents.names[i]);
+    chosen.classes.push_back(contents.classes[i]);
+  }
+  contents.names = std::move(chosen.names);
+  contents.classes = std::move(chosen.classes);
 }
 
 }  // namespace
 
 Dataset read_image_folder(const DataConfig& config, const fs::path& base, Split split) {
-  if (split == Split::test && config.test_path.empty() && !has_splits(base)) {
-    throw UserError(concat(base.string(), ": has no sub-folder test; set data.test_path"));
-  }
   const fs::path folder = folder_of(base, split);
-  const Entries entries = list(folder);
+  Contents contents = contents_of(folder);
+  const bool has_classes = !contents.class_names.empty();
   Dataset dataset;
-  dataset.class_names = class_names_of(entries);
-  if (split == Split::test && !dataset.class_names.empty() && has_train_split(config.path)) {
+  dataset.class_names = contents.class_names;
+  if (split == Split::test && has_classes && has_train_split(config.path)) {
     // The training split numbers the classes, even if the test split has fewer of them.
-    const auto trained = class_names_of(list(folder_of(config.path, Split::train)));
+    const auto trained = list_folder(folder_of(config.path, Split::train)).folders;
     if (!trained.empty()) dataset.class_names = trained;
   }
+  say_passed_over(folder, contents.passed_over);
+  say_passed_over(base, beside_splits(base));
+  if (!has_splits(base) && config.test_path.empty()) take_split(folder, split, contents);
+  const std::vector<std::int64_t> labels =
+      has_classes ? labels_of(contents, folder, dataset.class_names) : std::vector<std::int64_t>();
 
-  std::vector<Picture> pictures;
-  if (entries.folders.empty()) {
-    for (const fs::path& file : entries.files) pictures.push_back({file, 0});
-  } else if (const auto loose =
-                 std::find_if(entries.files.begin(), entries.files.end(), has_picture_name);
-             loose != entries.files.end()) {
-    throw UserError(concat(loose->string(), ": is a picture beside class folders; it needs one"));
+  PictureShape shape;
+  shape.size = config.image_size;
+  shape.channels = config.channels;
+  shape.fit = config.image_size == 0 ? &fit_unchanged : &fit_by_resizing;
+  DecodedPictures decoded = read_pictures({folder, contents.names}, shape, config.skip_unreadable);
+  dataset.images = decoded.images;
+  dataset.conversion = decoded.conversion;
+  std::vector<std::int64_t> kept_labels;
+  for (const std::int64_t i : decoded.kept) {
+    dataset.file_names.push_back(contents.names[static_cast<std::size_t>(i)]);
+    if (has_classes) kept_labels.push_back(labels[static_cast<std::size_t>(i)]);
   }
-  for (const fs::path& class_folder : entries.folders) {
-    const auto& names = dataset.class_names;
-    const auto name = std::find(names.begin(), names.end(), class_folder.filename().string());
-    if (name == names.end()) {
-      throw UserError(concat(class_folder.string(), ": the training split has no such class"));
-    }
-    const Entries inside = list(class_folder);
-    if (!inside.folders.empty()) {
-      throw UserError(concat(inside.folders[0].string(), ": a class folder holds pictures only"));
-    }
-    if (inside.files.empty()) {
-      throw UserError(concat(class_folder.string(), ": holds no pictures"));
-    }
-    for (const fs::path& file : inside.files) pictures.push_back({file, name - names.begin()});
-  }
-  if (pictures.empty()) throw UserError(concat(folder.string(), ": holds no pictures"));
-
-  dataset.images = read_pictures(pictures, config);
-  if (!entries.folders.empty()) {
-    std::vector<std::int64_t> labels;
-    for (const Picture& picture : pictures) labels.push_back(picture.label);
-    dataset.labels = at::tensor(labels, at::kLong);
+  if (has_classes) {
+    check_no_class_is_lost(contents, folder, decoded.kept);
+    dataset.labels = at::tensor(kept_labels, at::kLong);
   }
   return dataset;
 }

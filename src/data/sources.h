@@ -39,8 +39,9 @@ std::filesystem::path find_cifar10(const std::filesystem::path& path);
 /// has that array.
 Dataset read_npz_images(const std::filesystem::path& file);
 
-/// PNG and JPEG pictures in `base` and its class folders. If config.image_size is not 0, they are
-/// resized and cut to that size.
+/// Pictures in `base` and its class folders, in natural order within each. If config.image_size is
+/// not 0, they are resized and cut to that size. If `base` has no folders of splits and
+/// config.test_path is empty, held_out() divides its pictures.
 Dataset read_image_folder(const DataConfig& config, const std::filesystem::path& base, Split split);
 
 /// CelebA: the folder img_align_celeba and the file list_eval_partition.txt (or .csv). The square

@@ -6,10 +6,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
 #include <png.h>
-#include <turbojpeg.h>
 
 #include <algorithm>
-#include <memory>
 #include <ostream>
 #include <stdexcept>
 #include <string_view>
@@ -17,68 +15,95 @@
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
 #include "cdm/core/text.h"
-#include "io/decode_png.h"
+#include "io/decode.h"
 
 namespace cdm {
 namespace {
 
-constexpr std::string_view kPngMagic = "\x89PNG\r\n\x1a\n";
-constexpr std::string_view kJpegMagic = "\xff\xd8\xff";
+using namespace std::string_view_literals;
+
+constexpr std::uintmax_t kMostBytes = std::uintmax_t{1} << 31;  // of a file
 constexpr std::int64_t kBorder = 2;
 constexpr std::uint8_t kMidGrey = 128;
 
-/// As decode_png(), for a JPEG.
-at::Tensor decode_jpeg(std::string_view bytes, std::int64_t channels, const std::string& source) {
-  const std::unique_ptr<void, decltype(&::tjDestroy)> decoder(::tjInitDecompress(), &::tjDestroy);
-  const auto fail = [&](const std::string& reason) {
-    return UserError(concat(source, ": not a whole JPEG: ", reason));
-  };
-  const auto* const data = reinterpret_cast<const unsigned char*>(bytes.data());
-  int width = 0, height = 0, subsampling = 0, colours = 0;
-  if (::tjDecompressHeader3(decoder.get(), data, bytes.size(), &width, &height, &subsampling,
-                            &colours) != 0) {
-    throw fail(::tjGetErrorStr2(decoder.get()));
+/// What a file is that is no picture of a known format; empty when that is not known either.
+std::string_view other_kind_of(std::string_view bytes) {
+  if (bytes.empty()) return ": it is empty";
+  if (bytes.starts_with("version https://git-lfs")) {
+    return ": it is a pointer of Git LFS; git lfs pull fetches the picture";
   }
-  if (colours == TJCS_CMYK || colours == TJCS_YCCK) {
-    throw UserError(concat(source, ": is a JPEG of CMYK inks; grey and colour ones are read"));
-  }
-  // A block of 8 x 8 pixels takes at least one bit.
-  check_picture_size(source, width, height, 512 * bytes.size());
-  at::Tensor image = at::empty({height, width, channels}, at::kByte);
-  if (::tjDecompress2(decoder.get(), data, bytes.size(), image.mutable_data_ptr<std::uint8_t>(),
-                      width, 0, height, channels == 1 ? TJPF_GRAY : TJPF_RGB,
-                      TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS) != 0) {
-    throw fail(::tjGetErrorStr2(decoder.get()));
-  }
-  return image;
+  if (bytes.starts_with("<!") || bytes.starts_with("<html")) return ": it is a web page";
+  if (bytes.substr(0, 12).ends_with("ftypavif")) return ": it is AVIF";
+  if (bytes.substr(0, 8).ends_with("ftyp")) return ": it is HEIC or a video";
+  return "";
 }
 
 }  // namespace
 
-void check_picture_size(const std::string& source, std::uint64_t width, std::uint64_t height,
-                        std::uint64_t most_pixels) {
-  if (width == 0 || height == 0 || width > kMaxPixels / height) {
-    throw UserError(concat(source, ": is ", width, " x ", height,
-                           " pixels; pictures of 1 to 2^28 pixels are read"));
-  }
-  if (width * height > most_pixels) {
-    throw UserError(concat(source, ": not a whole picture: too few bytes for ", width, " x ",
-                           height, " pixels"));
+std::string why_not_a_file(const std::filesystem::path& path) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  switch (status.type()) {
+    case fs::file_type::regular:
+      return "";
+    case fs::file_type::directory:
+      return "is a folder";
+    case fs::file_type::fifo:
+      return "is a FIFO (named pipe)";
+    case fs::file_type::socket:
+      return "is a socket";
+    case fs::file_type::block:
+    case fs::file_type::character:
+      return "is a device";
+    case fs::file_type::not_found: {
+      const fs::path target = fs::read_symlink(path, error);
+      return error ? "No such file or directory"
+                   : concat("is a link to ", target.string(), ", which is not there");
+    }
+    default:
+      return concat("cannot be read: ", error.message());
   }
 }
 
-at::Tensor read_image(const std::filesystem::path& path, std::int64_t channels) {
+Picture read_picture(const std::filesystem::path& path, std::int64_t channels,
+                     const std::function<void(std::uint64_t pixels)>& admit) {
   TORCH_CHECK(channels == 1 || channels == 3, "pictures have 1 or 3 channels, not ", channels);
-  const std::string bytes = read_file(path);
-  at::Tensor image;
-  if (bytes.starts_with(kPngMagic)) {
-    image = decode_png(bytes, channels, path.string());
-  } else if (bytes.starts_with(kJpegMagic)) {
-    image = decode_jpeg(bytes, channels, path.string());
-  } else {
-    throw UserError(concat(path.string(), ": neither a PNG nor a JPEG picture"));
+  const PictureSource source = {path.string(), admit};
+  // Opening a FIFO would wait for a writer, and a device may have no end.
+  const std::string reason = why_not_a_file(path);
+  if (!reason.empty()) throw UserError(concat(source.name, ": ", reason));
+  std::error_code error;
+  const std::uintmax_t size = std::filesystem::file_size(path, error);
+  if (!error && size > kMostBytes) {
+    throw UserError(concat(source.name, ": has ", size, " bytes; pictures of at most ", kMostBytes,
+                           " bytes are read"));
   }
-  return image.permute({2, 0, 1}).contiguous();
+  const std::string bytes = read_file(path);
+  DecodedPicture decoded;
+  if (bytes.starts_with("\x89PNG\r\n\x1a\n")) {
+    decoded = decode_png(bytes, channels, source);
+  } else if (bytes.starts_with("\xff\xd8\xff")) {
+    decoded = decode_jpeg(bytes, channels, source);
+  } else if (bytes.starts_with("RIFF") && bytes.find("WEBP", 8) == 8) {
+    decoded = decode_webp(bytes, channels, source);
+  } else if (bytes.starts_with("GIF87a") || bytes.starts_with("GIF89a")) {
+    decoded = decode_gif(bytes, channels, source);
+  } else if (bytes.starts_with("II*\0"sv) || bytes.starts_with("MM\0*"sv) ||
+             bytes.starts_with("II+\0"sv) || bytes.starts_with("MM\0+"sv)) {
+    decoded = decode_tiff(bytes, channels, source);
+  } else if (bytes.starts_with("BM")) {
+    decoded = decode_bmp(bytes, channels, source);
+  } else {
+    throw UserError(concat(source.name, ": neither a PNG, JPEG, WebP, GIF, BMP nor TIFF picture",
+                           other_kind_of(bytes)));
+  }
+  return {upright(decoded.pixels.permute({2, 0, 1}), decoded.orientation).contiguous(),
+          decoded.has_colour};
+}
+
+at::Tensor read_image(const std::filesystem::path& path, std::int64_t channels) {
+  return read_picture(path, channels).pixels;
 }
 
 void write_png(const std::filesystem::path& path, const at::Tensor& image) {

@@ -81,6 +81,15 @@ TEST_F(Celeba, IsToldByItsFiles) {
   EXPECT_EQ(detect_dataset(folder_).kind, DataKind::image_folder);
 }
 
+TEST_F(Celeba, ImagesKeepTheNamesOfTheirFilesAndSomeMayBeLeftOut) {
+  EXPECT_THAT(load_dataset(config_, Split::train).file_names,
+              testing::ElementsAre("000001.png", "000004.png"));
+  test::overwrite(folder_ / "img_align_celeba" / "000001.png", "no picture");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("000001.png: neither"), HasSubstr("skip_unreadable = 1")));
+  config_.skip_unreadable = 1;
+  EXPECT_THAT(load_dataset(config_, Split::train).file_names, testing::ElementsAre("000004.png"));
+}
+
 TEST_F(Celeba, NamesWhatIsWrong) {
   list("000001.png 0\n000009.png 0\n");
   EXPECT_THAT(refusal(), HasSubstr("000009.png"));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Folders of pictures: order, classes, splits, sizes, colours, and what is wrong with them.
+#include <ATen/Parallel.h>
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
@@ -14,37 +15,24 @@
 
 #include "cdm/core/file.h"
 #include "cdm/data/dataset.h"
+#include "cdm/data/subset.h"
 #include "cdm/io/image.h"
-#include "dataset_test.h"
 #include "files.h"
+#include "image_folder_test.h"
 
 namespace cdm {
 namespace {
 
 namespace fs = std::filesystem;
-using test::DatasetTest;
 using test::error_in;
+using test::mentions;
 using test::overwrite;
 using testing::ElementsAre;
 
-class ImageFolder : public DatasetTest {
+class ImageFolder : public test::ImageFolderTest {
  protected:
-  ImageFolder() { use(DataKind::image_folder, folder_); }
-  /// A picture of one grey or colour.
-  void paint(const char* file, int red, int green, int blue, std::int64_t height = 4,
-             std::int64_t width = 4) const {
-    const at::Tensor colour = at::tensor({red, green, blue}, at::kByte).view({3, 1, 1});
-    fs::create_directories((folder_ / file).parent_path());
-    write_png(folder_ / file, colour.expand({3, height, width}));
-  }
-  std::vector<int> reds(Split split = Split::train) const {
-    std::vector<int> found;
-    const Dataset dataset = load(split);
-    for (std::int64_t i = 0; i < dataset.size(); ++i) {
-      found.push_back(dataset.images[i][0][0][0].item<int>());
-    }
-    return found;
-  }
+  // All pictures: what is held out of a folder without splits, test_hold_out.cpp tests.
+  ImageFolder() { use_whole_folder(); }
 };
 
 TEST_F(ImageFolder, ReadsAFlatFolderInTheOrderOfNames) {
@@ -94,7 +82,6 @@ TEST_F(ImageFolder, TheTestSplitMayLieElsewhere) {
   paint("here/dog/1.png", 2, 0, 0);
   paint("there/dog/1.png", 3, 0, 0);
   use(DataKind::image_folder, folder_ / "here");
-  EXPECT_THAT(refusal(Split::test), error_in(folder_ / "here", "test", "data.test_path"));
   config_.test_path = (folder_ / "there").string();
   EXPECT_THAT(reds(Split::test), ElementsAre(3));
   EXPECT_TRUE(at::equal(load(Split::test).labels, at::tensor({1}, at::kLong)));
@@ -116,13 +103,16 @@ TEST_F(ImageFolder, ResizesTheShorterSideAndCutsTheMiddle) {
   EXPECT_TRUE(
       at::equal(half.slice(2, 1, 5).slice(3, 1, 5), at::full({2, 3, 4, 4}, 255, at::kByte)));
   config_.image_size = 0;
-  EXPECT_THAT(refusal(), error_in(folder_ / "a.png", "12 x 52", "12 x 12", "data.image_size"));
+  EXPECT_THAT(refusal(), error_in(folder_, "a.png (is 12 x 52", "12 x 12", "data.image_size"));
 }
 
 TEST_F(ImageFolder, AllPicturesHaveTheSizeOfTheFirst) {
   paint("a.png", 1, 1, 1, 4, 4);
   paint("b.png", 2, 2, 2, 5, 5);
   EXPECT_THAT(refusal(), error_in(folder_ / "b.png", "5 x 5", "4 x 4", "data.image_size"));
+  paint("d.png", 2, 2, 2, 4, 5);
+  EXPECT_THAT(refusal(), error_in(folder_, "2 of 3 ", "b.png", "d.png", "4 x 5"));
+  fs::remove(folder_ / "d.png");
   config_.image_size = 4;
   EXPECT_THAT(reds(), ElementsAre(1, 2));
   paint("c.png", 3, 3, 3, 1, 65);
@@ -149,7 +139,7 @@ TEST_F(ImageFolder, NamesWhatIsWrong) {
   fs::create_directories(folder_ / "dog");
   EXPECT_THAT(refusal(), error_in(folder_ / "dog", "no pictures"));
   overwrite(folder_ / "dog" / "readme.txt", "woof");
-  EXPECT_THAT(refusal(), error_in(folder_ / "dog/readme.txt", "PNG", "JPEG"));
+  EXPECT_THAT(refusal(), error_in(folder_ / "dog", "no pictures", "readme.txt"));
   fs::remove(folder_ / "dog" / "readme.txt");
   const std::string whole = read_file(folder_ / "cat" / "1.png");
   overwrite(folder_ / "dog" / "1.png", whole.substr(0, whole.size() / 2));
@@ -163,6 +153,90 @@ TEST_F(ImageFolder, NamesWhatIsWrong) {
   fs::remove(folder_ / "loose.png");
   paint("dog/puppy/1.png", 1, 1, 1);
   EXPECT_THAT(refusal(), error_in(folder_ / "dog/puppy", "class folder"));
+}
+
+TEST_F(ImageFolder, AFolderAroundTheDataIsToldFromAClass) {
+  paint("pets/train/cat/1.png", 1, 1, 1);
+  paint("pets/test/cat/1.png", 1, 1, 1);
+  EXPECT_THAT(refusal(), error_in(folder_ / "pets/test", "class folder",
+                                  "data.path = " + (folder_ / "pets").string()));
+}
+
+TEST_F(ImageFolder, AValidationSplitServesAsTheTestSplit) {
+  paint("train/1.png", 1, 1, 1);
+  for (const char* const name : {"validation", "valid", "val"}) {
+    paint(fs::path(name) / "1.png", 2, 2, 2);
+    EXPECT_THAT(log_of(Split::test), mentions((folder_ / name).string(), "test split"));
+    EXPECT_THAT(reds(Split::test), ElementsAre(2));
+    fs::remove_all(folder_ / name);
+  }
+  paint("val/1.png", 2, 2, 2);
+  paint("test/1.png", 3, 3, 3);
+  EXPECT_THAT(reds(Split::test), ElementsAre(3));
+  EXPECT_THAT(reds(), ElementsAre(1));
+  // A link of that name that leads nowhere is not passed over for another folder.
+  fs::remove_all(folder_ / "test");
+  fs::create_directory_symlink(folder_ / "gone", folder_ / "test");
+  EXPECT_THAT(refusal(Split::test), error_in(folder_ / "test", "link to", "gone"));
+}
+
+TEST_F(ImageFolder, ImagesKeepTheNamesOfTheirFiles) {
+  paint("train/dog/2.png", 1, 1, 1);
+  paint("train/dog/10.png", 2, 2, 2);
+  paint("train/cat/a, b.png", 3, 3, 3);
+  const Dataset dataset = load();
+  EXPECT_THAT(dataset.file_names, ElementsAre("cat/a, b.png", "dog/2.png", "dog/10.png"));
+  const Dataset some = subset(dataset, at::tensor({2, 0}, at::kLong));
+  EXPECT_THAT(some.file_names, ElementsAre("dog/10.png", "cat/a, b.png"));
+  EXPECT_THAT(spread_subset(dataset, 2).file_names, ElementsAre("cat/a, b.png", "dog/2.png"));
+  DataConfig toy;
+  toy.kind = DataKind::toy;
+  toy.image_size = 4;
+  toy.channels = 1;
+  toy.toy_width = 1;
+  toy.toy_images = 10;
+  EXPECT_TRUE(load_dataset(toy, Split::train).file_names.empty());
+}
+
+TEST_F(ImageFolder, SaysHowPicturesWereConverted) {
+  paint("a.png", 5, 5, 5, 16, 16);
+  paint("b.png", 7, 8, 9, 4, 4);
+  paint("c.png", 7, 8, 9, 4, 6);
+  EXPECT_THAT(refusal(), mentions("do not fit"));
+  config_.image_size = 4;
+  EXPECT_EQ(load().conversion, "resized 2 of 3 pictures, the first from 16 x 16");
+  config_.channels = 1;
+  EXPECT_EQ(load().conversion,
+            "resized 2 of 3 pictures, the first from 16 x 16; converted 2 colour pictures to grey");
+  fs::remove(folder_ / "a.png");
+  fs::remove(folder_ / "c.png");
+  EXPECT_EQ(load().conversion, "converted 1 colour pictures to grey");
+  config_.channels = 3;
+  EXPECT_EQ(load().conversion, "");
+  paint("b.png", 7, 7, 7, 4, 4);
+  EXPECT_THAT(load().conversion, mentions("grey", "as colour"));
+  config_.channels = 0;
+  EXPECT_EQ(load().conversion, "");
+}
+
+TEST_F(ImageFolder, IsTheSameWhateverTheNumberOfThreads) {
+  for (int i = 0; i < 300; ++i) {
+    paint(concat(i, ".png"), i % 256, i / 2, 0, 5 + i % 3, 6);
+    if (i % 7 == 0) overwrite(folder_ / concat(i, "x.png"), "no picture");
+  }
+  config_.image_size = 4;
+  config_.skip_unreadable = 43;
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  const Dataset one = load();
+  const std::string warning = log_of();
+  at::set_num_threads(5);
+  const Dataset five = load();
+  EXPECT_EQ(log_of(), warning);
+  at::set_num_threads(threads);
+  EXPECT_EQ(one.size(), 300);
+  EXPECT_TRUE(at::equal(one.images, five.images));
+  EXPECT_EQ(one.file_names, five.file_names);
 }
 
 TEST_F(ImageFolder, TheOtherSplitAloneIsNotEnough) {

@@ -4,11 +4,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <filesystem>
 #include <numbers>
 #include <sstream>
 
 #include "cdm/data/batches.h"
 #include "cdm/eval/nll.h"
+#include "cdm/io/image.h"
 #include "messages.h"
 #include "tiny_run.h"
 
@@ -128,6 +130,25 @@ TEST_F(CdmNll, KnowsTheDensityOfPureNoiseExactly) {
   }
   EXPECT_EQ(scores.printed("level"), 21);
   EXPECT_NE(score({"--level", "20"}).nats(), score().nats());
+}
+
+TEST_F(CdmNll, NamesTheFilesOfAFolder) {
+  train("plain");
+  EXPECT_THAT(score().header, Not(HasSubstr("file")));
+  const at::Tensor images = read_npz(tiny_ / "test.npz", "arr_0").permute({0, 3, 1, 2});
+  const std::vector<std::string> names = {"2.png", "10.png", "a, b.png", "a \"b\".png"};
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    std::filesystem::create_directories(tiny_ / "pictures");
+    write_png(tiny_ / ("pictures/" + names[i]), images[static_cast<std::int64_t>(i)]);
+  }
+  const Scores scores =
+      score({"--data", "pictures"});  // all of them, though there is no test split
+  EXPECT_EQ(scores.header, "index,log_prob_nats,bits_per_dim,file");
+  ASSERT_EQ(scores.rows.size(), 4U);
+  EXPECT_THAT(
+      test::read_text(tiny_ / "scores.csv"),
+      test::mentions(",2.png\n1,", ",10.png\n2,", ",\"a \"\"b\"\".png\"\n3,", ",\"a, b.png\"\n"));
+  EXPECT_EQ(scores.out.substr(scores.out.find("images")).substr(0, 9), "images 4\n");
 }
 
 TEST_F(CdmNll, AveragesOverDrawsOfTheDequantisation) {

@@ -19,8 +19,13 @@ struct Dataset {
   at::Tensor images;        // [N, C, H, W], uint8 or float32, C = 1 or 3, on the CPU, contiguous
   at::Tensor labels;        // int64 [N], classes from 0, on the CPU; undefined if there are none
   std::vector<std::string> class_names;  // empty if the data set does not name its classes
-  std::string conversion;  // how pictures were changed to fit the size and channels asked for;
-                           // empty if they were not
+  // One per image, relative to the folder of the split and with '/' between folders; empty if the
+  // images are no files of their own.
+  std::vector<std::string> file_names;
+  // What was done to pictures to fit config.image_size and config.channels, for messages: "resized
+  // 8 of 8 pictures, the first from 16 x 16; converted 8 colour pictures to grey". Empty if nothing
+  // was.
+  std::string conversion;
 
   std::int64_t size() const { return images.size(0); }
   std::int64_t channels() const { return images.size(1); }

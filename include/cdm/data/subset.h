@@ -15,7 +15,8 @@ namespace cdm {
 /// data set may be sorted by class.)
 at::Tensor spread_indices(std::int64_t size, std::int64_t count);
 
-/// The images with the given numbers (int64 [n]), and their labels.
+/// The images with the given numbers (int64 [n], contiguous, on the CPU), their labels and file
+/// names.
 Dataset subset(Dataset dataset, const at::Tensor& numbers);
 
 /// The images with the numbers of spread_indices().

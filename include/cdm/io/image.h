@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Reads PNG and JPEG pictures, writes PNG.
+// Reads pictures of the usual formats, writes PNG.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -9,10 +9,11 @@
 
 namespace cdm {
 
-/// Decodes a PNG or JPEG picture to uint8 [channels, H, W]. The first bytes of the file say which
-/// of the two it is, not its name. `channels` is 1 (grey: 0.299 R + 0.587 G + 0.114 B) or 3 (RGB).
-/// Transparent pixels are blended with white; 16-bit PNG is reduced to 8 bits. Throws UserError,
-/// naming the file, when it cannot be read, is damaged or cut short, is a CMYK JPEG, or has no
+/// Decodes a PNG, JPEG, WebP, GIF, BMP or TIFF picture to uint8 [channels, H, W]. The first bytes
+/// of the file say which it is, not its name. The first picture of several is read. It is turned as
+/// its EXIF orientation asks. `channels` is 1 (grey: 0.299 R + 0.587 G + 0.114 B) or 3 (RGB).
+/// Transparent pixels are blended with white; 16 bits are reduced to 8. Throws UserError, naming
+/// the file, when it is not an ordinary file, cannot be read, is damaged or cut short, or has no
 /// pixels or more than 2^28.
 at::Tensor read_image(const std::filesystem::path& path, std::int64_t channels);
 

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// What lies in a folder of pictures: pictures, folders, and what is passed over.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cdm {
+
+struct FolderListing {
+  std::vector<std::string> pictures;     // names of files, in natural order
+  std::vector<std::string> folders;      // in byte order
+  std::vector<std::string> passed_over;  // in byte order; names of folders end in '/'
+};
+
+/// Lists a folder by the names of its entries. A picture is what has a picture's name, whatever it
+/// is: reading it says whether it is one. Passed over are hidden entries, what systems leave behind
+/// (Thumbs.db, @eaDir), and other files. Throws UserError, naming the entry, when the folder cannot
+/// be read, or an entry without a picture's name is a link that leads nowhere or cannot be looked
+/// at: it may have been a folder of pictures.
+FolderListing list_folder(const std::filesystem::path& folder);
+
+/// Whether `path` is a folder. Throws UserError, naming it, when it is a link that leads nowhere,
+/// or when it is there and cannot be looked at.
+bool is_folder(const std::filesystem::path& path);
+
+/// "3 files that are no pictures: a, b, c", of which the first few are named.
+std::string describe_passed_over(const std::vector<std::string>& names);
+
+/// A name for a message, with '?' for control characters.
+std::string in_one_line(std::string name);
+
+}  // namespace cdm
