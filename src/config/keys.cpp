@@ -160,9 +160,9 @@ void declare_data(std::vector<Key>& table) {
            "1 = grey, 3 = RGB, 0 = as in the data set");
   data.key("skip_unreadable", &DataConfig::skip_unreadable, 0, range(0, 1e8),
            "at most so many pictures of each split are left out, with a warning, if they are "
-           "damaged "
-           "or cannot be read; more are an error")
-      .only(for_data_of_pictures());
+           "damaged or cannot be read; more are an error")
+      .only(for_data_of_pictures())
+      .may_set_afterwards();
   data.key("horizontal_flip", &DataConfig::horizontal_flip, true, anything(),
            "mirror each training image left to right with probability 1/2")
       .default_from("false for mnist and toy, else true", [](RunConfig& config) {
