@@ -89,16 +89,16 @@ bool is_celeba(const fs::path& folder) {
 
 Dataset read_celeba(const DataConfig& config, const fs::path& folder, Split split) {
   if (config.channels == 1) throw UserError("data.channels = 1: CelebA is in colour; give 3 or 0");
-  const PictureFiles files = {folder / kPictures, pictures_of(folder, split)};
+  const PictureNames pictures = {(folder / kPictures).string(), pictures_of(folder, split)};
   PictureShape shape;
   shape.size = config.image_size == 0 ? kUsualSize : config.image_size;
   shape.channels = 3;
   shape.fit = &fit_face;
-  const DecodedPictures decoded = read_pictures(files, shape, config.skip_unreadable);
+  const DecodedPictures decoded = read_picture_files(pictures, shape, config.skip_unreadable);
   Dataset dataset;
   dataset.images = decoded.images;
   for (const std::int64_t i : decoded.kept) {
-    dataset.file_names.push_back(files.names[static_cast<std::size_t>(i)]);
+    dataset.file_names.push_back(pictures.names[static_cast<std::size_t>(i)]);
   }
   return dataset;
 }

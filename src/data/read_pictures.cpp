@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <iterator>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -18,7 +19,6 @@
 #include "cdm/core/text.h"
 #include "cdm/io/image.h"
 #include "data/list_folder.h"
-#include "io/decode.h"
 
 namespace cdm {
 namespace {
@@ -75,27 +75,40 @@ struct Finding {
   bool is_good() const { return unreadable.empty() && misfit.empty(); }
 };
 
-class Reader {
- public:
-  Reader(const PictureFiles& files, const PictureShape& shape)
-      : files_(files),
-        shape_(shape),
-        channels_(shape.channels == 0 ? 3 : shape.channels),
-        size_(shape.size),
-        findings_(files.names.size()) {}
+}  // namespace
 
-  DecodedPictures read(std::int64_t most_skipped) {
-    const auto count = static_cast<std::int64_t>(findings_.size());
-    if (size_ == 0) find_size();
-    if (size_ != 0) images_ = at::empty({count, channels_, size_, size_}, at::kByte);
-    Progress progress(concat("reading ", in_one_line(files_.folder.string())), count, "pictures");
-    for (std::int64_t first = 0; first < count && size_ != 0; first += kAtOnce) {
-      const std::int64_t last = std::min(first + kAtOnce, count);
-      at::parallel_for(first, last, 1, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; ++i) read_one(static_cast<std::size_t>(i));
-      });
-      progress.update(last);
+class PictureReader::Impl {
+ public:
+  Impl(PictureNames names, PictureShape shape)
+      : names_(std::move(names)),
+        shape_(std::move(shape)),
+        channels_(shape_.channels == 0 ? 3 : shape_.channels),
+        size_(shape_.size),
+        findings_(names_.names.size()),
+        progress_(concat("reading ", in_one_line(names_.place)), count(), "pictures") {}
+
+  void read(const std::vector<std::int64_t>& numbers, const std::vector<DecodePicture>& decode) {
+    // The first picture that can be read decides about the size of all.
+    for (std::size_t k = 0; k < numbers.size() && size_ == 0; ++k) {
+      PixelShare share(budget_);
+      const auto picture = try_to_decode(static_cast<std::size_t>(numbers[k]), decode[k], share);
+      if (picture) size_ = picture->pixels.size(1);
     }
+    if (size_ != 0) {
+      if (!images_.defined()) {
+        images_ = at::empty({count(), channels_, size_, size_}, at::kByte);
+      }
+      at::parallel_for(0, std::ssize(numbers), 1, [&](std::int64_t begin, std::int64_t end) {
+        for (auto k = static_cast<std::size_t>(begin); k < static_cast<std::size_t>(end); ++k) {
+          read_one(static_cast<std::size_t>(numbers[k]), decode[k]);
+        }
+      });
+    }
+    read_ += std::ssize(numbers);
+    progress_.update(read_);
+  }
+
+  DecodedPictures finish(std::int64_t most_skipped) const {
     judge(most_skipped);
     DecodedPictures pictures;
     pictures.images = kept_images(pictures.kept);
@@ -104,31 +117,25 @@ class Reader {
   }
 
  private:
+  std::int64_t count() const { return std::ssize(findings_); }
+
   /// The picture; nothing when it cannot be read.
-  std::optional<Picture> decode(std::size_t i, PixelShare& share) {
-    const std::filesystem::path path = files_.path(i);
+  std::optional<Picture> try_to_decode(std::size_t i, const DecodePicture& decode,
+                                       PixelShare& share) {
     try {
-      return read_picture(path, channels_, [&](std::uint64_t pixels) { share.take(pixels); });
+      return decode(channels_, [&](std::uint64_t pixels) { share.take(pixels); });
     } catch (const UserError& error) {
       std::string message = error.what();
-      const std::string name = path.string() + ": ";
+      const std::string name = names_.whole(i) + ": ";
       if (message.starts_with(name)) message.erase(0, name.size());
       findings_[i].unreadable = message;
       return std::nullopt;
     }
   }
 
-  /// The size of the first picture that can be read. None can be if it stays 0.
-  void find_size() {
-    for (std::size_t i = 0; i < findings_.size() && size_ == 0; ++i) {
-      PixelShare share(budget_);
-      if (const auto picture = decode(i, share)) size_ = picture->pixels.size(1);
-    }
-  }
-
-  void read_one(std::size_t i) {
+  void read_one(std::size_t i, const DecodePicture& decode) {
     PixelShare share(budget_);
-    const std::optional<Picture> picture = decode(i, share);
+    const std::optional<Picture> picture = try_to_decode(i, decode, share);
     if (!picture) return;
     Finding& finding = findings_[i];
     finding.height = picture->pixels.size(1);
@@ -147,14 +154,14 @@ class Reader {
     for (std::size_t i = 0; i < findings_.size() && parts.size() < kNamed; ++i) {
       const std::string& why = findings_[i].*reason;
       if (why.empty()) continue;
-      parts.push_back(concat(in_one_line(files_.names[i]), " (", in_one_line(why), ")"));
+      parts.push_back(concat(in_one_line(names_.names[i]), " (", in_one_line(why), ")"));
     }
     const std::int64_t rest = count - static_cast<std::int64_t>(parts.size());
     if (rest > 0) parts.push_back(concat("and ", rest, " more"));
     return join(parts, ", ");
   }
 
-  std::int64_t count(std::string Finding::*reason) const {
+  std::int64_t count_with(std::string Finding::*reason) const {
     return std::count_if(findings_.begin(), findings_.end(),
                          [&](const Finding& finding) { return !(finding.*reason).empty(); });
   }
@@ -164,15 +171,15 @@ class Reader {
     if (bad == 1) {  // named like any other file that something is wrong with
       std::size_t i = 0;
       while ((findings_[i].*reason).empty()) ++i;
-      return UserError(concat(in_one_line(files_.path(i).string()), ": ",
-                              in_one_line(findings_[i].*reason), remedy));
+      return UserError(
+          concat(in_one_line(names_.whole(i)), ": ", in_one_line(findings_[i].*reason), remedy));
     }
-    return UserError(concat(in_one_line(files_.folder.string()), ": ", bad, " of ",
-                            findings_.size(), " pictures ", what, ": ", list(reason, bad), remedy));
+    return UserError(concat(in_one_line(names_.place), ": ", bad, " of ", findings_.size(),
+                            " pictures ", what, ": ", list(reason, bad), remedy));
   }
 
   void judge(std::int64_t most_skipped) const {
-    const std::int64_t unreadable = count(&Finding::unreadable);
+    const std::int64_t unreadable = count_with(&Finding::unreadable);
     const auto all = static_cast<std::int64_t>(findings_.size());
     if (unreadable > most_skipped || unreadable == all) {
       throw refusal(&Finding::unreadable, unreadable, "cannot be read",
@@ -181,13 +188,13 @@ class Reader {
                         : concat("; data.skip_unreadable = ", unreadable,
                                  unreadable == 1 ? " leaves it out" : " leaves them out"));
     }
-    if (const std::int64_t misfits = count(&Finding::misfit); misfits > 0) {
+    if (const std::int64_t misfits = count_with(&Finding::misfit); misfits > 0) {
       throw refusal(&Finding::misfit, misfits, "do not fit",
                     shape_.size == 0 ? "; data.image_size resizes all to one size" : "");
     }
     if (unreadable > 0) {
       log_warning(
-          concat(in_one_line(files_.folder.string()), ": left out ", unreadable, " of ", all,
+          concat(in_one_line(names_.place), ": left out ", unreadable, " of ", all,
                  " pictures, which cannot be read: ", list(&Finding::unreadable, unreadable)));
     }
   }
@@ -234,19 +241,47 @@ class Reader {
     return join(parts, "; ");
   }
 
-  const PictureFiles& files_;
-  const PictureShape& shape_;
+  PictureNames names_;
+  PictureShape shape_;
   std::int64_t channels_, size_;
   std::vector<Finding> findings_;
   at::Tensor images_;
   PixelBudget budget_;
+  Progress progress_;
+  std::int64_t read_ = 0;
 };
 
-}  // namespace
+PictureReader::PictureReader(PictureNames names, PictureShape shape)
+    : impl_(std::make_unique<Impl>(std::move(names), std::move(shape))) {}
 
-DecodedPictures read_pictures(const PictureFiles& files, const PictureShape& shape,
-                              std::int64_t most_skipped) {
-  return Reader(files, shape).read(most_skipped);
+PictureReader::~PictureReader() = default;
+
+void PictureReader::read(const std::vector<std::int64_t>& numbers,
+                         const std::vector<DecodePicture>& decode) {
+  impl_->read(numbers, decode);
+}
+
+DecodedPictures PictureReader::finish(std::int64_t most_skipped) {
+  return impl_->finish(most_skipped);
+}
+
+DecodedPictures read_picture_files(const PictureNames& names, const PictureShape& shape,
+                                   std::int64_t most_skipped) {
+  PictureReader reader(names, shape);
+  const std::int64_t count = std::ssize(names.names);
+  for (std::int64_t first = 0; first < count; first += kAtOnce) {
+    std::vector<std::int64_t> numbers;
+    std::vector<DecodePicture> decode;
+    for (std::int64_t i = first; i < std::min(first + kAtOnce, count); ++i) {
+      numbers.push_back(i);
+      const std::string file = names.whole(static_cast<std::size_t>(i));
+      decode.push_back([file](std::int64_t channels, const auto& admit) {
+        return read_picture(file, channels, admit);
+      });
+    }
+    reader.read(numbers, decode);
+  }
+  return reader.finish(most_skipped);
 }
 
 at::Tensor fit_by_resizing(const at::Tensor& picture, std::int64_t size) {

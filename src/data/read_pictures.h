@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: MIT
-// Decodes many picture files into one tensor, on all cores.
+// Decodes many pictures, of files or archives, into one tensor, on all cores.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "io/decode.h"
+
 namespace cdm {
 
-struct PictureFiles {
-  std::filesystem::path folder;    // for messages
-  std::vector<std::string> names;  // relative to it
+/// The pictures of a data set, in its order.
+struct PictureNames {
+  std::string place;               // the folder or archive that holds them, for messages
+  std::vector<std::string> names;  // within it, with '/' between folders
 
-  std::filesystem::path path(std::size_t i) const { return folder / names[i]; }
+  std::string whole(std::size_t i) const { return place + "/" + names[i]; }
 };
 
 /// How pictures become images.
@@ -34,12 +37,36 @@ struct DecodedPictures {
   std::string conversion;          // as Dataset::conversion
 };
 
-/// Decodes the pictures. At most `most_skipped` that cannot be read are left out, with a warning
-/// that names them. Throws UserError that names what cannot be read, if that is more; else what
-/// does not fit; at most 10 of each, and their number. The result does not depend on the number of
-/// threads. At any moment the pictures being decoded have 2^28 pixels together at most.
-DecodedPictures read_pictures(const PictureFiles& files, const PictureShape& shape,
-                              std::int64_t most_skipped);
+/// Decodes a picture with that number of channels. `admit` is that of PictureSource. Throws
+/// UserError when the picture cannot be read.
+using DecodePicture = std::function<Picture(
+    std::int64_t channels, const std::function<void(std::uint64_t pixels)>& admit)>;
+
+/// Decodes pictures into one tensor, some at a time. The result does not depend on the number of
+/// threads. At any moment the pictures being decoded have 2^28 pixels together at most. A progress
+/// line counts the pictures.
+class PictureReader {
+ public:
+  PictureReader(PictureNames names, PictureShape shape);
+  ~PictureReader();
+
+  /// Decodes the pictures whose numbers in `names` are `numbers`, on all cores: decode[k] is that
+  /// of picture numbers[k].
+  void read(const std::vector<std::int64_t>& numbers, const std::vector<DecodePicture>& decode);
+
+  /// To be called when all pictures were read. At most `most_skipped` that cannot be read are left
+  /// out, with a warning that names them. Throws UserError that names what cannot be read, if that
+  /// is more; else what does not fit; at most 10 of each, and their number.
+  DecodedPictures finish(std::int64_t most_skipped);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Decodes the files PLACE/NAME.
+DecodedPictures read_picture_files(const PictureNames& names, const PictureShape& shape,
+                                   std::int64_t most_skipped);
 
 /// PictureShape::fit that resizes the shorter side and cuts out the middle.
 at::Tensor fit_by_resizing(const at::Tensor& picture, std::int64_t size);

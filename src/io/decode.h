@@ -77,6 +77,9 @@ struct Picture {
   bool has_colour = false;
 };
 
+/// Decodes the bytes of a picture file of any of the formats.
+Picture decode_picture(std::string_view bytes, std::int64_t channels, const PictureSource& source);
+
 /// read_image(), and whether the picture has a colour. `admit` is that of PictureSource.
 Picture read_picture(const std::filesystem::path& path, std::int64_t channels,
                      const std::function<void(std::uint64_t pixels)>& admit = {});

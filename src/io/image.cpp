@@ -68,7 +68,6 @@ std::string why_not_a_file(const std::filesystem::path& path) {
 
 Picture read_picture(const std::filesystem::path& path, std::int64_t channels,
                      const std::function<void(std::uint64_t pixels)>& admit) {
-  TORCH_CHECK(channels == 1 || channels == 3, "pictures have 1 or 3 channels, not ", channels);
   const PictureSource source = {path.string(), admit};
   // Opening a FIFO would wait for a writer, and a device may have no end.
   const std::string reason = why_not_a_file(path);
@@ -79,7 +78,11 @@ Picture read_picture(const std::filesystem::path& path, std::int64_t channels,
     throw UserError(concat(source.name, ": has ", size, " bytes; pictures of at most ", kMostBytes,
                            " bytes are read"));
   }
-  const std::string bytes = read_file(path);
+  return decode_picture(read_file(path), channels, source);
+}
+
+Picture decode_picture(std::string_view bytes, std::int64_t channels, const PictureSource& source) {
+  TORCH_CHECK(channels == 1 || channels == 3, "pictures have 1 or 3 channels, not ", channels);
   DecodedPicture decoded;
   if (bytes.starts_with("\x89PNG\r\n\x1a\n")) {
     decoded = decode_png(bytes, channels, source);
