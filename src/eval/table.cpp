@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "cdm/core/file.h"
+#include "cdm/core/json_text.h"
 
 namespace cdm {
 namespace {
@@ -96,7 +97,7 @@ void Table::write_json(const std::filesystem::path& file) const {
     }
     all.push_back(std::move(object));
   }
-  write_atomically(file, [&](std::ostream& out) { out << all.dump(2) << "\n"; });
+  write_atomically(file, [&](std::ostream& out) { out << json_text(all, 2) << "\n"; });
 }
 
 }  // namespace cdm
