@@ -17,6 +17,7 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
+#include "cdm/core/json_text.h"
 #include "cdm/core/log.h"
 #include "cdm/core/progress.h"
 #include "cdm/core/text.h"
@@ -140,6 +141,7 @@ void check_outputs(const Options& options) {
     throw cdm::UserError(cdm::concat(
         *twice, ": is given twice; --out, --grid, --raw and --trajectory must be different files"));
   }
+  if (!options.out.empty()) files.push_back(options.out + ".json");  // write_settings()
   for (const std::string& file : files) cdm::require_folder_of(file);
 }
 
@@ -282,7 +284,7 @@ void write_settings(const Options& options, const cdm::LoadedModel& loaded,
   };
   if (sampling.sampler != cdm::SamplerKind::ddim) settings.erase("eta");
   cdm::write_atomically(options.out + ".json",
-                        [&](std::ostream& out) { out << settings.dump(2) << '\n'; });
+                        [&](std::ostream& out) { out << cdm::json_text(settings, 2) << '\n'; });
 }
 
 void draw(Options& options) {

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -16,6 +17,7 @@
 #include "cdm/core/text.h"
 #include "cdm/core/version.h"
 #include "cdm/device/device.h"
+#include "cdm/device/memory_advice.h"
 
 namespace cdm {
 namespace {
@@ -33,7 +35,8 @@ std::string one_line(std::string text) {
 }  // namespace
 
 int run_program(const Program& program, int argc, char** argv) {
-  load_cuda_runtime();  // before anything asks LibTorch for CUDA
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit on file sizes fails, and is reported
+  load_cuda_runtime();            // before anything asks LibTorch for CUDA
   keep_freed_memory();
   CLI::App app(program.description, program.name);
   app.footer("Example:\n  " + program.example + "\n");
@@ -56,13 +59,14 @@ int run_program(const Program& program, int argc, char** argv) {
   } catch (const UserError& error) {
     log_error(one_line(error.what()));
     return kWrongUse;
-  } catch (const c10::OutOfMemoryError& error) {
-    log_error(concat("out of memory: ", first_line(error.what_without_backtrace()),
-                     "; fewer images at a time (--batch, train.micro_batch_size) need less"));
-  } catch (const c10::Error& error) {
-    log_error(first_line(error.what_without_backtrace()));
   } catch (const std::exception& error) {
-    log_error(first_line(error.what()));
+    const auto* const from_torch = dynamic_cast<const c10::Error*>(&error);
+    const std::string reason =
+        first_line(from_torch ? from_torch->what_without_backtrace() : error.what());
+    log_error(is_out_of_memory(error)
+                  ? concat("out of memory: ", reason,
+                           "; fewer images at a time (--batch, train.micro_batch_size) need less")
+                  : reason);
   }
   return kFailed;
 }
@@ -80,7 +84,8 @@ void require_folder_of(const std::string& file) {
     throw UserError(concat(file, exists ? ": " : ": the folder ", folder.string(),
                            exists ? " is not a folder" : " does not exist"));
   }
-  if (std::filesystem::is_directory(file)) {
+  std::error_code error;
+  if (std::filesystem::is_directory(file, error)) {
     throw UserError(concat(file, ": is a folder; a file is to be written"));
   }
   if (!file.empty()) const AtomicFile probe(file);  // its destructor removes the temporary file
@@ -94,6 +99,7 @@ void require_space(const std::vector<PlannedFile>& files, const std::string& opt
     std::error_code error;
     const std::filesystem::space_info space = std::filesystem::space(folder, error);
     if (error || ::stat(folder.c_str(), &status) != 0) continue;  // writing the file will fail
+    if (space.capacity == 0) continue;  // this file system does not tell its size
     std::int64_t& sum = needed[status.st_dev];
     sum += file.bytes;
     if (static_cast<std::uint64_t>(sum) > space.available) {
