@@ -58,14 +58,17 @@ class WrongUse : public testing::Test {
                                                  7));
     write_text(tiny / "nodata.yaml", "data: {kind: npz, path: none.npz}\n");
     fs::create_directory(tiny / "hollow");
-    // Damaged runs: with an incomplete checkpoint, without a checkpoint, without a configuration.
-    for (const char* name : {"torn", "bare", "nameless"}) {
+    // Damaged runs: with an incomplete checkpoint, without a checkpoint, with another
+    // configuration.
+    for (const char* name : {"torn", "bare", "edited"}) {
       fs::copy(tiny / "run", tiny / name, fs::copy_options::recursive);
     }
     const fs::path ema = fs::path(tiny / "torn") / "checkpoints/step-00000001/ema.safetensors";
     fs::resize_file(ema, fs::file_size(ema) / 2);
     fs::remove_all(fs::path(tiny / "bare") / "checkpoints");
-    fs::remove(fs::path(tiny / "nameless") / "config.yaml");
+    std::string config = read_text(fs::path(tiny / "edited") / "config.yaml");
+    config.replace(config.find("seed: 0"), 7, "seed: 1");
+    write_text(fs::path(tiny / "edited") / "config.yaml", config);
   }
   static void TearDownTestSuite() { folder_.reset(); }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reading a configuration: a file and overrides, checked against the declarations of the keys.
 #include "cdm/config/config.h"
+#include "cdm/config/parse_config.h"
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "config/check_together.h"
@@ -77,24 +78,35 @@ void make_absolute(std::string& path, const std::filesystem::path& base) {
   path = (base / path).lexically_normal().string();
 }
 
-}  // namespace
-
-RunConfig load_config(const std::filesystem::path& file,
+/// The configuration of the keys `written` in `source`, with overrides. Relative paths among
+/// `written` start at `folder`.
+RunConfig make_config(WrittenKeys written, const std::string& source,
+                      const std::filesystem::path& folder,
                       const std::vector<std::string>& overrides) {
-  WrittenKeys written = read_yaml(file);
   const WrittenKeys overriding = read_overrides(overrides);
   RunConfig config = read_file_part(written, overriding);
   apply_overrides(overriding, config);
-  const std::filesystem::path file_folder =
-      std::filesystem::absolute(file).lexically_normal().parent_path();
   const auto base_of = [&](const char* key) {
-    return overriding.contains(key) ? std::filesystem::current_path() : file_folder;
+    return overriding.contains(key) ? std::filesystem::current_path() : folder;
   };
   make_absolute(config.data.path, base_of("data.path"));
   make_absolute(config.data.test_path, base_of("data.test_path"));
   for (const auto& [key, value] : overriding) written[key] = value;
-  check_together(config, file.string(), written);
+  check_together(config, source, written);
   return config;
+}
+
+}  // namespace
+
+RunConfig load_config(const std::filesystem::path& file,
+                      const std::vector<std::string>& overrides) {
+  return make_config(read_yaml(file), file.string(),
+                     std::filesystem::absolute(file).lexically_normal().parent_path(), overrides);
+}
+
+RunConfig parse_config(const std::string& text, const std::string& source,
+                       const std::vector<std::string>& overrides) {
+  return make_config(parse_yaml(text, source), source, std::filesystem::current_path(), overrides);
 }
 
 }  // namespace cdm

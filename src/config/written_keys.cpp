@@ -72,16 +72,18 @@ void collect(const YAML::Node& map, const std::string& file, const std::string& 
 }  // namespace
 
 WrittenKeys read_yaml(const std::filesystem::path& file) {
-  const std::string text = read_file(file);
+  return parse_yaml(read_file(file), file.string());
+}
+
+WrittenKeys parse_yaml(const std::string& text, const std::string& source) {
   WrittenKeys written;
   try {
     const YAML::Node root = YAML::Load(text);
     if (root.IsNull()) return written;
-    if (!root.IsMap()) throw UserError(concat(file.string(), ": must hold keys with values"));
-    collect(root, file.string(), "", written);
+    if (!root.IsMap()) throw UserError(concat(source, ": must hold keys with values"));
+    collect(root, source, "", written);
   } catch (const YAML::Exception& error) {
-    throw UserError(
-        concat(file.string(), ":", error.mark.line + 1, ": not YAML: ", printable(error.msg)));
+    throw UserError(concat(source, ":", error.mark.line + 1, ": not YAML: ", printable(error.msg)));
   }
   return written;
 }

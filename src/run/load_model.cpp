@@ -21,7 +21,7 @@ const Density& LoadedModel::density() const {
 
 LoadedModel load_model(const LoadOptions& options) {
   const ModelFiles files = find_model(options.path);
-  RunConfig config = load_config(files.config, options.overrides);
+  RunConfig config = load_config(files, options.overrides);
   if (!options.device.empty()) config.device = options.device;
   const Arithmetic arithmetic = options.precision.value_or(config.precision);
   if (config.data.image_size == 0 || config.data.channels == 0) {

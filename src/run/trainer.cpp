@@ -23,6 +23,7 @@
 #include "cdm/run/stop_signal.h"
 #include "cdm/sample/generate.h"
 #include "cdm/train/make_model.h"
+#include "run/lost_checkpoints.h"
 
 namespace cdm {
 namespace {
@@ -35,6 +36,18 @@ constexpr std::int64_t kSave = 2;
 
 std::string what_is_wrong(std::int64_t step) {
   return concat("step ", step + 1, ": the loss or the gradient is NaN or infinite");
+}
+
+/// The newest checkpoint of a run that is to be resumed. Throws UserError, saying how to go on,
+/// when there is one that cannot be read, or when there is none any more.
+std::optional<TrainingState> checkpoint_to_resume(const RunDir& run, const RunLock& lock) try {
+  std::optional<TrainingState> found = run.newest_checkpoint();
+  if (!found) refuse_lost_checkpoints(run, lock);
+  return found;
+} catch (const UserError& error) {
+  throw UserError(concat(error.what(),
+                         "; put that right, or begin again with --from-scratch, which moves the "
+                         "files of the run to a folder before-1 in it"));
 }
 
 /// The test images that are scored during training; nothing when train.nll_every is 0 or the model
@@ -82,11 +95,11 @@ RunConfig resolve(const RunConfig& config, const Dataset& dataset) {
 }
 
 Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
-                 const ProcessGroup& group)
-    : Trainer(config, run, device, group, load_dataset(config.data, Split::train)) {}
+                 const ProcessGroup& group, Begin begin)
+    : Trainer(config, run, device, group, begin, load_dataset(config.data, Split::train)) {}
 
 Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
-                 const ProcessGroup& group, const Dataset& train)
+                 const ProcessGroup& group, Begin begin, const Dataset& train)
     : config_(resolve(config, train)),
       device_(device),
       group_(group),
@@ -101,7 +114,7 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
   }
   group.require_equal(concat(to_yaml(config_), train.size()), "the configuration or the data");
   if (group.is_first()) {
-    open_run();
+    open_run(begin);
     log_info(concat("training on ", train.description, ", ", train.size(), " images of ",
                     config_.data.channels, " x ", config_.data.image_size, " x ",
                     config_.data.image_size));
@@ -109,29 +122,47 @@ Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
                     learner_.model().schedule().levels(), " noise levels, on ", device_.str(),
                     " in ", name_of(config_.precision),
                     group.is_alone() ? "" : concat(", in ", group.size(), " processes")));
-    if (const std::optional<TrainingState> checkpoint = run_.newest_checkpoint()) {
-      learner_.restore(*checkpoint, run_.checkpoints().string());
-      seconds_before_ = checkpoint->seconds;
-      saved_step_ = checkpoint->step;
-      log_info(concat("going on from step ", checkpoint->step, " of ", run_.root().string()));
+    if (saved_step_ >= 0) {
+      log_info(concat("going on from step ", saved_step_, " of ", run_.root().string()));
+    } else if (const std::int64_t logged = last_step_in(run_.metrics()); logged > 0) {
+      log_warning(concat(run_.root().string(), ": the run was stopped at step ", logged,
+                         " or later, before its first checkpoint; it begins again at step 0"));
     }
     run_.clear_away(learner_.steps_done());
-    run_.save_config(config_);
+    // The metrics come first: with another configuration, lines that are to be removed could look
+    // like those of a run that has lost its checkpoints.
     metrics_.emplace(run_, learner_.steps_done());
+    run_.save_config(config_);
   }
   learner_.share_state();
   steps_skipped_ = learner_.steps_skipped();
 }
 
-void Trainer::open_run() {
+void Trainer::open_run(Begin begin) {
   std::filesystem::create_directories(run_.root());
   lock_.emplace(run_);
-  if (run_.has_config()) require_same_run(run_, config_);
+  std::filesystem::path aside;
+  if (begin == Begin::from_scratch) {
+    aside = run_.set_aside();
+    lock_->note_checkpoint("");
+  }
+  const std::optional<TrainingState> checkpoint = checkpoint_to_resume(run_, *lock_);
+  require_same_run(run_, checkpoint, config_);
+  if (checkpoint) {
+    learner_.restore(*checkpoint, run_.checkpoints().string());
+    seconds_before_ = checkpoint->seconds;
+    saved_step_ = checkpoint->step;
+  }
+  run_.require_writable();
+  if (checkpoint) lock_->note_checkpoint(checkpoint_name(checkpoint->step));
   log_to_file(run_.log().string());
+  if (!aside.empty()) {
+    log_info(concat("the files of the former run are in ", aside.string(),
+                    "; a new run begins (--from-scratch)"));
+  }
 }
 
 void Trainer::run() {
-  const StopSignal signals;
   const std::int64_t total = config_.train.iterations;
   progress_.emplace("training", total, "steps", learner_.steps_done());
   if (config_.train.max_minutes > 0.0) {
@@ -266,7 +297,8 @@ void Trainer::save() {
   if (!group_.is_first() || saved_step_ == learner_.steps_done()) return;
   TrainingState checkpoint = learner_.state();
   checkpoint.seconds = seconds();
-  run_.save(checkpoint, config_.train.keep_checkpoints);
+  run_.save(checkpoint, config_, config_.train.keep_checkpoints);
+  lock_->note_checkpoint(checkpoint_name(checkpoint.step));
   saved_step_ = checkpoint.step;
   saved_seconds_ = progress_->elapsed_seconds();
 }

@@ -13,6 +13,7 @@
 #include "cdm/distributed/process_group.h"
 #include "cdm/run/metrics.h"
 #include "cdm/run/run_dir.h"
+#include "cdm/run/run_lock.h"
 #include "cdm/train/learner.h"
 
 namespace cdm {
@@ -22,19 +23,28 @@ namespace cdm {
 /// for samples that cannot be drawn (check_sampling()).
 RunConfig resolve(const RunConfig& config, const Dataset& dataset);
 
+/// What becomes of a run that is in the run directory already.
+enum class Begin {
+  resume,        // it is resumed at its newest checkpoint
+  from_scratch,  // its files are moved aside (RunDir::set_aside()), and a new run begins
+};
+
 class Trainer {
  public:
   /// Loads the data, and resumes the run at its newest checkpoint if it has one. Throws UserError
-  /// for data that do not suit the configuration, for a run directory in use, and for a
-  /// configuration that differs from the run's in keys that must not change.
+  /// for data that do not suit the configuration, for a run directory in use, for a configuration
+  /// that differs from the run's in keys that must not change, and for a run whose checkpoints
+  /// cannot be read or are lost. No file of a run is changed before all of this is checked and the
+  /// run directory is found to be writable.
   ///
   /// Each process of `group`, which must outlive the trainer, has one trainer. Each takes its share
   /// of every batch; only the one of rank 0 reads and writes the run directory.
   Trainer(const RunConfig& config, const RunDir& run, at::Device device,
-          const ProcessGroup& group = ProcessGroup::alone());
+          const ProcessGroup& group = ProcessGroup::alone(), Begin begin = Begin::resume);
 
   /// Trains until train.iterations or train.max_minutes is reached or a signal requests a stop,
-  /// then writes a checkpoint.
+  /// then writes a checkpoint. Signals are handled while a StopSignal exists, which the caller
+  /// makes: a request from before this call is served at the first step.
   ///
   /// Steps whose loss or gradient is NaN or infinite are skipped. When there are more of them than
   /// train.skip_bad_steps, throws std::runtime_error that names the step; checkpoints written
@@ -47,11 +57,11 @@ class Trainer {
 
  private:
   Trainer(const RunConfig& config, const RunDir& run, at::Device device, const ProcessGroup& group,
-          const Dataset& train);
+          Begin begin, const Dataset& train);
 
-  /// Creates the run directory, locks it, checks that the configuration fits the run in it, and
-  /// opens its log. Called by rank 0 only.
-  void open_run();
+  /// Creates the run directory, locks it, restores the newest checkpoint of the run in it, and
+  /// opens its log. Changes no file of the run before everything is checked. Called by rank 0 only.
+  void open_run(Begin begin);
   /// What this process requests of all processes: bits that say stop and save.
   std::int64_t requests() const;
   void take_step();
