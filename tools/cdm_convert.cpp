@@ -13,6 +13,7 @@
 #include "cdm/io/safetensors.h"
 #include "cdm/run/model_files.h"
 #include "cdm/run/run_dir.h"
+#include "cdm/run/run_lock.h"
 #include "cdm/weights/import_weights.h"
 #include "cdm/weights/official_checkpoint.h"
 #include "program.h"
@@ -51,6 +52,7 @@ void import_run(const Options& options) {
   const cdm::RunConfig config = cdm::fit_to_weights(given, state.model, options.input);
   run.save(cdm::fit_to_network(config, state, options.input), config, 0);
   run.save_config(config);
+  cdm::RunLock(run).note_checkpoint(cdm::checkpoint_name(state.step));
   cdm::log_info(
       cdm::concat("imported step ", state.step, " with ", state.model.size(), " tensors"));
   if (config.model.head_channels != given.model.head_channels) {

@@ -115,6 +115,16 @@ TEST_F(Convert, TrainingGoesOnAtTheImportedStep) {
   }
 }
 
+TEST_F(Convert, TrainingDoesNotBeginAgainWithoutTheImportedCheckpoint) {
+  prepare(0, 0);
+  const std::string run = work_ / "run";
+  ASSERT_EQ(import_as(run).exit_code, 0);
+  std::filesystem::rename(run + "/checkpoints", work_ / "elsewhere");
+  const test::Finished lost = test::run("cdm-train", {run + "/config.yaml", "--device=cpu"});
+  EXPECT_EQ(lost.exit_code, 2);
+  EXPECT_THAT(lost.err, test::mentions("step-00000003 was saved", "--from-scratch"));
+}
+
 TEST_F(Convert, ReadsTheConfigurationOffTheWeights) {
   prepare(5, 0);
   const std::string run = work_ / "run";
