@@ -49,7 +49,7 @@ struct ReferenceCase {
   explicit ReferenceCase(std::filesystem::path where)
       : folder(std::move(where)), loss(tensors("loss.safetensors")) {
     const std::string source = file("checkpoint.pth").string();
-    const TrainingState read = read_official_checkpoint(source);
+    const TrainingState read = read_official_checkpoint(source).state;
     config = fit_to_weights(load_config(file("config.yaml")), read.model, source);
     checkpoint = fit_to_network(config, read, source);
     if (has("nll.safetensors")) nll = tensors("nll.safetensors");

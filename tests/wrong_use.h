@@ -65,14 +65,17 @@ class WrongUse : public testing::Test {
     ASSERT_EQ(::mkfifo((tiny / "pipes/a.png").c_str(), 0600), 0);
     fs::create_directory_symlink("/nowhere", tiny / "dead/cat");
     for (const char* name : {"junk/1.png", "junk/2.png"}) write_text(tiny / name, "junk");
-    // Damaged runs: with an incomplete checkpoint, without a checkpoint, without a configuration.
-    for (const char* name : {"torn", "bare", "nameless"}) {
+    // Damaged runs: with an incomplete checkpoint, without a checkpoint, with another
+    // configuration.
+    for (const char* name : {"torn", "bare", "edited"}) {
       fs::copy(tiny / "run", tiny / name, fs::copy_options::recursive);
     }
     const fs::path ema = fs::path(tiny / "torn") / "checkpoints/step-00000001/ema.safetensors";
     fs::resize_file(ema, fs::file_size(ema) / 2);
     fs::remove_all(fs::path(tiny / "bare") / "checkpoints");
-    fs::remove(fs::path(tiny / "nameless") / "config.yaml");
+    std::string config = read_text(fs::path(tiny / "edited") / "config.yaml");
+    config.replace(config.find("seed: 0"), 7, "seed: 1");
+    write_text(fs::path(tiny / "edited") / "config.yaml", config);
   }
   static void TearDownTestSuite() { folder_.reset(); }
 

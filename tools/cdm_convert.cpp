@@ -12,7 +12,9 @@
 #include "cdm/core/output_target.h"
 #include "cdm/core/text.h"
 #include "cdm/io/safetensors.h"
+#include "cdm/run/model_files.h"
 #include "cdm/run/run_dir.h"
+#include "cdm/run/run_lock.h"
 #include "cdm/weights/import_weights.h"
 #include "cdm/weights/official_checkpoint.h"
 #include "output_files.h"
@@ -47,26 +49,25 @@ void import_run(const Options& options) {
         cdm::concat(options.out, ": is a run already and is not overwritten; name another folder"));
   }
   const cdm::RunConfig given = cdm::load_config(options.config, options.set);
-  const cdm::TrainingState state = cdm::read_official_checkpoint(options.input);
+  const cdm::OfficialCheckpoint official = cdm::read_official_checkpoint(options.input);
+  const cdm::TrainingState& state = official.state;
   const cdm::RunConfig config = cdm::fit_to_weights(given, state.model, options.input);
-  run.save(cdm::fit_to_network(config, state, options.input), 0);
+  run.save(cdm::fit_to_network(config, state, options.input), config, 0);
   run.save_config(config);
+  cdm::RunLock(run).note_checkpoint(cdm::checkpoint_name(state.step));
   cdm::log_info(
       cdm::concat("imported step ", state.step, " with ", state.model.size(), " tensors"));
   if (config.model.head_channels != given.model.head_channels) {
     cdm::log_info(cdm::concat("model.head_channels = ", config.model.head_channels,
                               ", the input width of linear_layer.weight"));
   }
-  if (state.step == 0) {
-    cdm::log_warning("the file has no state of the optimizer: training would begin at step 0");
-  }
-  cdm::log_info(cdm::concat("to continue training: cdm-train ", run.config().string(),
-                            " --run-dir ", run.root().string()));
+  for (const std::string& warning : official.warnings) cdm::log_warning(warning);
+  cdm::log_info(cdm::concat("to continue training: cdm-train ", run.config().string()));
 }
 
 /// Writes a run's checkpoint in the authors' format.
 void export_torch(const cdm::ModelFiles& files, const fs::path& out) {
-  const cdm::RunConfig config = cdm::load_config(files.config);
+  const cdm::RunConfig config = cdm::load_config(files);
   const cdm::TrainingState state = cdm::fit_to_network(
       config, cdm::read_checkpoint(files.checkpoint), files.checkpoint.string());
   cdm::write_official_checkpoint(out, state, config.train);

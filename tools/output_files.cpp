@@ -13,6 +13,7 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/file.h"
+#include "cdm/core/json_text.h"
 #include "cdm/core/output_target.h"
 #include "cdm/core/text.h"
 
@@ -87,9 +88,7 @@ std::string settings_file(const std::string& output) {
 }
 
 void write_json(const std::string& file, const nlohmann::ordered_json& json) {
-  const auto replace = nlohmann::ordered_json::error_handler_t::replace;
-  write_atomically(file,
-                   [&](std::ostream& out) { out << json.dump(2, ' ', false, replace) << '\n'; });
+  write_atomically(file, [&](std::ostream& out) { out << json_text(json, 2) << '\n'; });
 }
 
 void require_space(const std::vector<PlannedFile>& files, const std::string& option) {
@@ -102,6 +101,7 @@ void require_space(const std::vector<PlannedFile>& files, const std::string& opt
     struct ::stat status = {};
     const fs::space_info space = fs::space(folder, error);
     if (error || ::stat(folder.c_str(), &status) != 0) continue;  // writing the file will fail
+    if (space.capacity == 0) continue;  // this file system does not tell its size
     std::int64_t& sum = needed[status.st_dev];
     sum += file.bytes;
     if (static_cast<std::uint64_t>(sum) > space.available) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 
@@ -15,6 +16,7 @@
 #include "cdm/core/text.h"
 #include "cdm/core/version.h"
 #include "cdm/device/device.h"
+#include "cdm/device/memory_advice.h"
 #include "option_values.h"
 
 namespace cdm {
@@ -46,6 +48,7 @@ void hold_standard_descriptors() {
 
 int run_program(const Program& program, int argc, char** argv) {
   hold_standard_descriptors();
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit on file sizes fails, and is reported
   remove_temporary_files_when_stopped();
   load_cuda_runtime();  // before anything asks LibTorch for CUDA
   keep_freed_memory();
@@ -72,13 +75,14 @@ int run_program(const Program& program, int argc, char** argv) {
   } catch (const UserError& error) {
     log_error(one_line(error.what()));
     return kWrongUse;
-  } catch (const c10::OutOfMemoryError& error) {
-    log_error(concat("out of memory: ", first_line(error.what_without_backtrace()),
-                     "; fewer images at a time (--batch, train.micro_batch_size) need less"));
-  } catch (const c10::Error& error) {
-    log_error(first_line(error.what_without_backtrace()));
   } catch (const std::exception& error) {
-    log_error(first_line(error.what()));
+    const auto* const from_torch = dynamic_cast<const c10::Error*>(&error);
+    const std::string reason =
+        first_line(from_torch ? from_torch->what_without_backtrace() : error.what());
+    log_error(is_out_of_memory(error)
+                  ? concat("out of memory: ", reason,
+                           "; fewer images at a time (--batch, train.micro_batch_size) need less")
+                  : reason);
   }
   return kFailed;
 }

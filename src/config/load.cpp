@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Reading a configuration: a file and overrides, checked against the declarations of the keys.
 #include "cdm/config/config.h"
+#include "cdm/config/parse_config.h"
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "config/check_together.h"
@@ -106,6 +107,12 @@ void settle_defaults(const WrittenKeys& written, RunConfig& config) {
   }
 }
 
+/// Where the relative paths of a configuration start.
+struct Folders {
+  std::filesystem::path named;  // the folder of the file as it was named
+  std::filesystem::path real;   // with links followed; is used if nothing is there in `named`
+};
+
 /// The folder that holds the file once links are followed; `otherwise` when that cannot be known.
 std::filesystem::path real_folder_of(const std::filesystem::path& file,
                                      const std::filesystem::path& otherwise) {
@@ -115,36 +122,49 @@ std::filesystem::path real_folder_of(const std::filesystem::path& file,
 }
 
 /// Makes the path absolute that was written for the key.
-void settle_path(std::string& path, const std::string& key, const std::filesystem::path& file,
+void settle_path(std::string& path, const std::string& key, const Folders& folders,
                  const WrittenKeys& in_file, const WrittenKeys& overriding) {
   if (path.empty()) return;
   const bool is_overriding = overriding.contains(key);
   const Written& written = (is_overriding ? overriding : in_file).at(key);
   path = expand_path(path, concat(written.where, ": ", key, " = ", printable(path)));
-  const std::filesystem::path named =
-      is_overriding ? std::filesystem::current_path()
-                    : std::filesystem::absolute(file).lexically_normal().parent_path();
-  path = absolute_path(path, named, is_overriding ? named : real_folder_of(file, named));
+  const std::filesystem::path here = std::filesystem::current_path();
+  path = is_overriding ? absolute_path(path, here, here)
+                       : absolute_path(path, folders.named, folders.real);
+}
+
+/// The configuration of the keys `written` in `source`, with overrides.
+RunConfig make_config(WrittenKeys written, const std::string& source, const Folders& folders,
+                      const std::vector<std::string>& overrides, Stage stage) {
+  const WrittenKeys overriding = read_overrides(overrides);
+  if (stage == Stage::after_training) require_settable_afterwards(overriding);
+  RunConfig config = read_file_part(written, overriding);
+  apply_overrides(overriding, config);
+  settle_path(config.data.path, "data.path", folders, written, overriding);
+  settle_path(config.data.test_path, "data.test_path", folders, written, overriding);
+  for (const auto& [key, value] : overriding) written[key] = value;
+  settle_defaults(written, config);
+  for (const auto& [key, value] : written) {
+    if (key.starts_with("data.")) config.data.places[key] = value.where;
+  }
+  check_together(config, source, written);
+  return config;
 }
 
 }  // namespace
 
 RunConfig load_config(const std::filesystem::path& file, const std::vector<std::string>& overrides,
                       Stage stage) {
-  WrittenKeys written = read_yaml(file);
-  const WrittenKeys overriding = read_overrides(overrides);
-  if (stage == Stage::after_training) require_settable_afterwards(overriding);
-  RunConfig config = read_file_part(written, overriding);
-  apply_overrides(overriding, config);
-  settle_path(config.data.path, "data.path", file, written, overriding);
-  settle_path(config.data.test_path, "data.test_path", file, written, overriding);
-  for (const auto& [key, value] : overriding) written[key] = value;
-  settle_defaults(written, config);
-  for (const auto& [key, value] : written) {
-    if (key.starts_with("data.")) config.data.places[key] = value.where;
-  }
-  check_together(config, file.string(), written);
-  return config;
+  const std::filesystem::path named =
+      std::filesystem::absolute(file).lexically_normal().parent_path();
+  return make_config(read_yaml(file), file.string(), {named, real_folder_of(file, named)},
+                     overrides, stage);
+}
+
+RunConfig parse_config(const std::string& text, const std::string& source,
+                       const std::vector<std::string>& overrides, Stage stage) {
+  const std::filesystem::path here = std::filesystem::current_path();
+  return make_config(parse_yaml(text, source), source, {here, here}, overrides, stage);
 }
 
 }  // namespace cdm

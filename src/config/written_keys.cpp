@@ -82,11 +82,15 @@ void collect(const YAML::Node& map, const PlaceOf& place, const std::string& sec
 }  // namespace
 
 WrittenKeys read_yaml(const std::filesystem::path& file) {
-  const auto place = [&](int line) { return concat(file.string(), ":", line + 1); };
+  return parse_yaml(read_file(file), file.string());
+}
+
+WrittenKeys parse_yaml(const std::string& text, const std::string& source) {
+  const auto place = [&](int line) { return concat(source, ":", line + 1); };
   WrittenKeys written;
-  const YAML::Node root = parse_document(read_file(file), place);
+  const YAML::Node root = parse_document(text, place);
   if (root.IsNull()) return written;
-  if (!root.IsMap()) throw UserError(concat(file.string(), ": must hold keys with values"));
+  if (!root.IsMap()) throw UserError(concat(source, ": must hold keys with values"));
   collect(root, place, "", written);
   return written;
 }

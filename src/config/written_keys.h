@@ -24,6 +24,9 @@ using WrittenKeys = std::map<std::string, Written>;
 /// unknown or repeated key.
 WrittenKeys read_yaml(const std::filesystem::path& file);
 
+/// Reads the keys of a YAML text. Messages begin with `source`.
+WrittenKeys parse_yaml(const std::string& text, const std::string& source);
+
 /// Reads "section.key=value" texts; the last one for a key wins. Throws UserError for a text of
 /// another form, bad YAML, and an unknown key.
 WrittenKeys read_overrides(const std::vector<std::string>& texts);

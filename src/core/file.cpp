@@ -5,9 +5,9 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <sstream>
 #include <stdexcept>
 #include <system_error>
 #include <utility>
@@ -59,6 +59,10 @@ void copy_into_stream(const std::filesystem::path& file, const OutputTarget& str
 
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), target_(find_output_target(path_)) {
+  std::error_code unknown;
+  std::filesystem::symlink_status(target_.path, unknown);
+  // The temporary name is short enough. Without this, only the renaming in the end would find out.
+  if (unknown == std::errc::filename_too_long) throw cannot_write(path_, unknown.message());
   if (target_.is_stream && target_.descriptor < 0 && ::access(path_.c_str(), W_OK) != 0) {
     throw cannot_write(path_, std::strerror(errno));
   }
@@ -104,12 +108,20 @@ std::string read_file(const std::filesystem::path& path) {
   }
   errno = 0;
   std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (in && in.peek() != std::ifstream::traits_type::eof()) text << in.rdbuf();
+  // Read piece by piece: a stream that copies its buffer into a string would stop in silence when
+  // memory runs out or the disk fails.
+  constexpr std::size_t kFirstPiece = std::size_t{1} << 16U;
+  std::string bytes;
+  while (in) {
+    const std::size_t done = bytes.size();
+    bytes.resize(done + std::max(done, kFirstPiece));
+    in.read(bytes.data() + done, static_cast<std::streamsize>(bytes.size() - done));
+    bytes.resize(done + static_cast<std::size_t>(in.gcount()));
+  }
   if (in.bad() || !in.is_open()) {
     throw UserError(concat(path.string(), ": cannot be read: ", std::strerror(errno)));
   }
-  return std::move(text).str();
+  return bytes;
 }
 
 void sync_to_disk(const std::filesystem::path& path) {
@@ -117,6 +129,13 @@ void sync_to_disk(const std::filesystem::path& path) {
   if (descriptor < 0 || ::fsync(descriptor) != 0) {
     const int reason = errno;
     if (descriptor >= 0) ::close(descriptor);
+    // Some file systems sync nothing, or no folders. Then there is nothing more to be done. A
+    // folder that may be written but not read cannot be opened.
+    const bool is_folder = std::filesystem::is_directory(path);
+    if (reason == EINVAL || reason == ENOSYS || reason == ENOTSUP || reason == EROFS ||
+        (is_folder && (reason == EACCES || reason == EBADF || reason == EISDIR))) {
+      return;
+    }
     throw std::runtime_error(concat("cannot sync ", path.string(), ": ", std::strerror(reason)));
   }
   ::close(descriptor);

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "cdm/core/file.h"
+#include "cdm/core/json_text.h"
 
 namespace cdm {
 namespace {
@@ -123,10 +124,7 @@ void Table::write_json(const std::filesystem::path& file) const {
     }
     all.push_back(std::move(object));
   }
-  // Names of files that are not UTF-8 get replacement characters.
-  write_atomically(file, [&](std::ostream& out) {
-    out << all.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
-  });
+  write_atomically(file, [&](std::ostream& out) { out << json_text(all, 2) << "\n"; });
 }
 
 }  // namespace cdm

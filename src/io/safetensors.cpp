@@ -19,6 +19,7 @@
 #include "cdm/core/file.h"
 #include "cdm/core/text.h"
 #include "io/raw_array.h"
+#include "io/what_it_is.h"
 
 static_assert(std::endian::native == std::endian::little);
 
@@ -99,6 +100,9 @@ SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& sou
   const auto fail = [&](const std::string& reason) -> UserError {
     return UserError(concat(source, ": not a whole safetensors file: ", reason));
   };
+  if (const std::string other = what_it_is_instead(bytes); !other.empty()) {
+    throw UserError(concat(source, ": ", other));
+  }
   std::uint64_t header_length = 0;
   if (bytes.size() < kLengthBytes) throw fail("it is shorter than its header");
   std::memcpy(&header_length, bytes.data(), kLengthBytes);

@@ -10,6 +10,7 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
+#include "io/what_it_is.h"
 
 namespace cdm {
 namespace {
@@ -79,6 +80,9 @@ ZipReader::ZipReader(std::string bytes, std::string source)
   const auto fail = [&](const char* reason) {
     return UserError(concat(source_, ": not a whole zip archive: ", reason));
   };
+  if (const std::string other = what_it_is_instead(bytes_); !other.empty()) {
+    throw UserError(concat(source_, ": ", other));
+  }
   const std::string_view all = bytes_;
   std::string mark;
   append_number(mark, kEnd, 4);

@@ -7,7 +7,6 @@
 #include <zlib.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <ostream>
@@ -15,22 +14,26 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
-#include "cdm/core/error.h"
+#include "cdm/config/parse_config.h"
 #include "cdm/core/file.h"
+#include "cdm/core/json_text.h"
 #include "cdm/core/text.h"
 #include "cdm/io/safetensors.h"
+#include "core/dead_link.h"
 
 namespace cdm {
 namespace {
 
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr std::string_view kPrefix = "step-";
 constexpr const char* kModel = "model.safetensors";
 constexpr const char* kAverage = "ema.safetensors";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "state.json";
 constexpr const char* kStateCrc = "crc32";
+constexpr const char* kConfig = "config";
 constexpr std::string_view kFirstMoment = "exp_avg.";
 constexpr std::string_view kSecondMoment = "exp_avg_sq.";
 
@@ -56,51 +59,100 @@ NamedTensors without_prefix(std::string_view prefix, const NamedTensors& tensors
 /// CRC-32 of the content of state.json without the CRC itself. White space does not matter.
 std::uint32_t crc_of_state(nlohmann::json state) {
   state.erase(kStateCrc);
-  return crc_of(state.dump());
+  return crc_of(json_text(state));
 }
 
-/// Reads state.json of a checkpoint folder, and checks its format and CRC-32.
-nlohmann::json read_state(const std::filesystem::path& path) {
-  if (!std::filesystem::is_directory(path)) {
-    throw UserError(concat(path.string(), ": is not a checkpoint (a folder is needed)"));
-  }
-  const std::filesystem::path file = path / kState;
-  try {
-    nlohmann::json state = nlohmann::json::parse(read_file(file));
-    if (const int format = state.at("format").get<int>(); format != kFormat) {
-      throw UserError(
-          concat(file.string(), ": format ", format, " is not known here, only ", kFormat));
-    }
-    if (state.at(kStateCrc).get<std::uint32_t>() != crc_of_state(state)) {
-      throw UserError(concat(file.string(), ": damaged: its checksum is wrong"));
-    }
-    return state;
-  } catch (const nlohmann::json::exception& error) {
-    throw UserError(concat(file.string(), ": damaged: ", error.what()));
-  }
+DamagedCheckpoint damaged(const std::filesystem::path& file, const std::string& reason) {
+  return DamagedCheckpoint(concat(file.string(), ": damaged: ", reason));
 }
+
+/// The bytes of one file of a checkpoint.
+std::string read_part(const std::filesystem::path& file) {
+  refuse_dead_link(file);
+  std::error_code error;
+  if (!std::filesystem::exists(file, error) && !error) throw damaged(file, "it is missing");
+  return read_file(file);
+}
+
+/// What state.json holds. Asking for an entry that is missing or has another type throws
+/// DamagedCheckpoint.
+class State {
+ public:
+  /// Reads state.json of a checkpoint folder, and checks its format and CRC-32. The format comes
+  /// first: another format may compute the CRC in another way.
+  explicit State(const std::filesystem::path& folder) : file_(folder / kState) {
+    refuse_dead_link(folder);
+    std::error_code error;
+    if (!std::filesystem::is_directory(folder, error) && !error) {
+      throw UserError(concat(folder.string(), ": is not a checkpoint (a folder is needed)"));
+    }
+    json_ = nlohmann::json::parse(read_part(file_), nullptr, /*allow_exceptions=*/false);
+    if (json_.is_discarded()) throw damaged(file_, "it is cut short or not JSON");
+    if (const auto format = get<std::int64_t>("format"); format != kFormat) {
+      throw UserError(
+          concat(file_.string(), ": format ", format, " is not known here, only ", kFormat));
+    }
+    if (get<std::uint32_t>(kStateCrc) != crc_of_state(json_)) {
+      throw damaged(file_, "its checksum is wrong");
+    }
+  }
+
+  const std::filesystem::path& file() const { return file_; }
+
+  template <class T>
+  T get(const char* name) const {
+    return checked(name, [&] { return json_.at(name).get<T>(); });
+  }
+  /// The size and the CRC-32 of another file of the checkpoint.
+  std::pair<std::uint64_t, std::uint32_t> size_and_crc(const std::string& name) const {
+    return checked(name, [&] {
+      const nlohmann::json& entry = json_.at("files").at(name);
+      return std::pair(entry.at("bytes").get<std::uint64_t>(),
+                       entry.at("crc32").get<std::uint32_t>());
+    });
+  }
+
+ private:
+  template <class Get>
+  auto checked(const std::string& name, const Get& get) const -> decltype(get()) try {
+    return get();
+  } catch (const nlohmann::json::exception&) {
+    throw damaged(file_, concat("its entry '", name, "' is missing or of another type"));
+  }
+
+  std::filesystem::path file_;
+  nlohmann::json json_;
+};
 
 /// Reads the tensors of one file, and checks its size and CRC-32 against state.json.
-NamedTensors read_checked(const std::filesystem::path& path, const nlohmann::json& state) {
-  const std::string bytes = read_file(path);
-  const nlohmann::json& expected = state.at("files").at(path.filename().string());
-  if (bytes.size() != expected.at("bytes").get<std::uint64_t>() ||
-      crc_of(bytes) != expected.at("crc32").get<std::uint32_t>()) {
-    throw UserError(
-        concat(path.string(), ": damaged: its size or checksum differs from that in ", kState));
+NamedTensors read_checked(const std::filesystem::path& path, const State& state) {
+  const std::string bytes = read_part(path);
+  if (state.size_and_crc(path.filename().string()) != std::pair(bytes.size(), crc_of(bytes))) {
+    throw damaged(path, concat("its size or checksum differs from that in ", kState));
   }
   return parse_safetensors(bytes, path.string()).tensors;
 }
 
 /// Renames the folder `made` to `path`. A folder that is already there is removed afterwards.
+/// Throws std::filesystem::filesystem_error when that fails; the folder at `path` is then kept.
 void put_in_place(const std::filesystem::path& made, const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return std::filesystem::rename(made, path);
-  if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) != 0) {
-    // This file system cannot exchange two names. For a moment, neither folder is at `path`.
-    std::filesystem::remove_all(path);
-    return std::filesystem::rename(made, path);
+  if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, path.c_str(), RENAME_EXCHANGE) == 0) {
+    std::filesystem::remove_all(made);
+    return;
   }
-  std::filesystem::remove_all(made);
+  // This file system cannot exchange two names, or renaming is not possible at all, which the first
+  // rename here finds out. For a moment, neither folder is at `path`.
+  const std::filesystem::path old = concat(made.string(), "-old");
+  std::filesystem::rename(path, old);
+  try {
+    std::filesystem::rename(made, path);
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::rename(old, path, ignored);
+    throw;
+  }
+  std::filesystem::remove_all(old);
 }
 
 }  // namespace
@@ -113,7 +165,7 @@ std::string checkpoint_name(std::int64_t step) {
 }
 
 std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
-                                       const TrainingState& checkpoint) {
+                                       const TrainingState& checkpoint, const RunConfig& config) {
   const std::filesystem::path path = folder / checkpoint_name(checkpoint.step);
   const std::filesystem::path temporary = concat(path.string(), ".tmp-", ::getpid());
   std::filesystem::create_directories(folder);
@@ -127,7 +179,8 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
     nlohmann::ordered_json state = {{"format", kFormat},
                                     {"step", checkpoint.step},
                                     {"skipped", checkpoint.skipped},
-                                    {"seconds", checkpoint.seconds}};
+                                    {"seconds", checkpoint.seconds},
+                                    {kConfig, to_yaml(config)}};
     for (const auto& [file, tensors] :
          {std::pair(kModel, &checkpoint.model), std::pair(kAverage, &checkpoint.ema),
           std::pair(kOptimizer, static_cast<const NamedTensors*>(&optimizer))}) {
@@ -136,7 +189,8 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
       state["files"][file] = {{"bytes", bytes.size()}, {"crc32", crc_of(bytes)}};
     }
     state[kStateCrc] = crc_of_state(state);
-    write_atomically(temporary / kState, [&](std::ostream& out) { out << state.dump(2) << '\n'; });
+    write_atomically(temporary / kState,
+                     [&](std::ostream& out) { out << json_text(state, 2) << '\n'; });
     sync_to_disk(temporary);
     put_in_place(temporary, path);
     sync_to_disk(folder);
@@ -148,26 +202,29 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
   return path;
 }
 
-TrainingState read_checkpoint(const std::filesystem::path& path) try {
-  const nlohmann::json state = read_state(path);
+TrainingState read_checkpoint(const std::filesystem::path& path) {
+  const State state(path);
   TrainingState checkpoint;
-  checkpoint.step = state.at("step").get<std::int64_t>();
-  checkpoint.skipped = state.value("skipped", std::int64_t{0});  // old checkpoints lack it
-  checkpoint.seconds = state.at("seconds").get<double>();
+  checkpoint.step = state.get<std::int64_t>("step");
+  checkpoint.skipped = state.get<std::int64_t>("skipped");
+  checkpoint.seconds = state.get<double>("seconds");
   checkpoint.model = read_checked(path / kModel, state);
   checkpoint.ema = read_checked(path / kAverage, state);
   const NamedTensors optimizer = read_checked(path / kOptimizer, state);
   checkpoint.exp_avg = without_prefix(kFirstMoment, optimizer);
   checkpoint.exp_avg_sq = without_prefix(kSecondMoment, optimizer);
   return checkpoint;
-} catch (const nlohmann::json::exception& error) {
-  throw UserError(concat((path / kState).string(), ": damaged: ", error.what()));
 }
 
-NamedTensors read_weights(const std::filesystem::path& path, bool average) try {
-  return read_checked(path / (average ? kAverage : kModel), read_state(path));
-} catch (const nlohmann::json::exception& error) {
-  throw UserError(concat((path / kState).string(), ": damaged: ", error.what()));
+RunConfig read_checkpoint_config(const std::filesystem::path& path,
+                                 const std::vector<std::string>& overrides, Stage stage) {
+  const State state(path);
+  return parse_config(state.get<std::string>(kConfig),
+                      concat(state.file().string(), ", its configuration"), overrides, stage);
+}
+
+NamedTensors read_weights(const std::filesystem::path& path, bool average) {
+  return read_checked(path / (average ? kAverage : kModel), State(path));
 }
 
 std::int64_t step_of(const std::filesystem::path& path) {
@@ -178,9 +235,18 @@ std::int64_t step_of(const std::filesystem::path& path) {
 }
 
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& folder) {
+  refuse_dead_link(folder);
   std::vector<std::filesystem::path> found;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+  std::filesystem::directory_iterator entries(folder, error);
+  std::error_code ignored;
+  const bool is_missing =
+      error == std::errc::no_such_file_or_directory ||
+      (error == std::errc::not_a_directory && !std::filesystem::exists(folder, ignored));
+  if (error && !is_missing) {
+    throw UserError(concat(folder.string(), ": cannot be read: ", error.message()));
+  }
+  for (const auto& entry : entries) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with(kPrefix) && name.size() > kPrefix.size() &&
         name.find_first_not_of("0123456789", kPrefix.size()) == std::string::npos) {

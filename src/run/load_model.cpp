@@ -21,8 +21,8 @@ const Density& LoadedModel::density() const {
 
 LoadedModel load_model(const LoadOptions& options) {
   const ModelFiles files = find_model(options.path);
-  RunConfig config = load_config(files.config, options.overrides, Stage::after_training);
-  const auto changed = changed_keys(load_config(files.config), config);
+  RunConfig config = load_config(files, options.overrides);
+  const auto changed = changed_keys(load_config(files), config);
   if (!options.device.empty()) config.device = options.device;
   const Arithmetic arithmetic = options.precision.value_or(config.precision);
   if (config.data.image_size == 0 || config.data.channels == 0) {

@@ -3,7 +3,9 @@
 
 #include <ATen/ops/stack.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <stdexcept>
 #include <utility>
@@ -16,17 +18,23 @@ namespace {
 
 constexpr std::size_t kMostUnread = 1000;  // reports kept on the device before they are read
 
+/// The step of a line of metrics.jsonl; nothing for an incomplete line.
+std::optional<std::int64_t> step_of_line(const std::string& line) {
+  const nlohmann::json entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!entry.is_object() || !entry.contains("step") || !entry["step"].is_number_integer()) {
+    return std::nullopt;
+  }
+  return entry["step"].get<std::int64_t>();
+}
+
 /// Removes lines that are incomplete or of steps after `step`.
 void drop_later_lines(const std::filesystem::path& path, std::int64_t step) {
   if (!std::filesystem::exists(path)) return;
   std::istringstream lines(read_file(path));
   std::string kept;
   for (std::string line; std::getline(lines, line);) {
-    const nlohmann::json entry = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (entry.is_object() && entry.contains("step") && entry["step"].is_number_integer() &&
-        entry["step"].get<std::int64_t>() <= step) {
-      kept += line + "\n";
-    }
+    const std::optional<std::int64_t> found = step_of_line(line);
+    if (found && *found <= step) kept += line + "\n";
   }
   write_atomically(path, [&](std::ostream& out) { out << kept; });
 }
@@ -88,6 +96,16 @@ Metrics RunningMeans::take() {
   sums_.clear();
   count_ = 0;
   return means;
+}
+
+std::int64_t last_step_in(const std::filesystem::path& metrics) {
+  if (!std::filesystem::exists(metrics)) return 0;
+  std::int64_t last = 0;
+  std::istringstream lines(read_file(metrics));
+  for (std::string line; std::getline(lines, line);) {
+    last = std::max(last, step_of_line(line).value_or(0));
+  }
+  return last;
 }
 
 MetricsWriter::MetricsWriter(const RunDir& run, std::int64_t step)

@@ -2,8 +2,6 @@
 #include "cdm/run/prepare.h"
 
 #include <ATen/core/Tensor.h>
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -20,7 +18,9 @@
 #include "cdm/data/subset.h"
 #include "cdm/diffusion/schedule.h"
 #include "cdm/model/network.h"
+#include "cdm/run/run_lock.h"
 #include "cdm/sample/sample.h"
+#include "run/lost_checkpoints.h"
 
 namespace cdm {
 namespace {
@@ -72,26 +72,15 @@ fs::path nearest_existing(const fs::path& folder) {
   return at;
 }
 
-/// Throws std::runtime_error, naming the run directory and the reason, when nothing can be made in
-/// it. A folder that is made and removed again tells more than permissions do.
-void require_writable(const RunDir& run) {
+/// Throws std::runtime_error, naming the run directory and the reason, when it cannot be made. A
+/// folder that is made and removed again tells more than permissions do.
+void require_makeable(const RunDir& run) {
   std::string probe = (nearest_existing(run.root()) / ".cdm-XXXXXX").string();
   if (::mkdtemp(probe.data()) == nullptr) {
     throw std::runtime_error(
         concat("cannot write in ", run.root().string(), ": ", std::strerror(errno)));
   }
   ::rmdir(probe.c_str());
-}
-
-/// Throws UserError when another process trains in the run directory (RunLock).
-void require_not_in_use(const RunDir& run) {
-  const int lock = ::open((run.root() / ".lock").c_str(), O_RDONLY | O_CLOEXEC);
-  if (lock < 0) return;
-  const bool is_held = ::flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  ::close(lock);
-  if (is_held) {
-    throw UserError(concat(run.root().string(), ": another process is training in this folder"));
-  }
 }
 
 }  // namespace
@@ -128,9 +117,9 @@ Dataset load_training_images(const RunConfig& config) {
 }
 
 PreparedTraining prepare_training(const RunConfig& config, const RunDir& run,
-                                  const ProcessGroup& group) {
+                                  const ProcessGroup& group, Begin begin) {
+  const RunConfig named = begin == Begin::resume ? with_classes_of(run, config) : config;
   PreparedTraining start;
-  const RunConfig named = with_classes_of(run, config);
   start.train = load_training_images(named);
   start.config = resolve(named, start.train);
   start.test = test_images(start.config);
@@ -140,12 +129,31 @@ PreparedTraining prepare_training(const RunConfig& config, const RunDir& run,
   }
   group.require_equal(concat(to_yaml(start.config), start.train.size()),
                       "the configuration or the data");
-  if (group.is_first()) {
-    require_writable(run);
-    require_not_in_use(run);
-    if (run.has_config()) require_same_run(run, start.config);
-  }
   return start;
+}
+
+std::optional<TrainingState> checkpoint_to_resume(const RunDir& run, const RunConfig& config) {
+  std::optional<TrainingState> found;
+  try {
+    found = run.newest_checkpoint();
+    if (!found) refuse_lost_checkpoints(run);
+  } catch (const UserError& error) {
+    throw UserError(concat(error.what(),
+                           "; put that right, or begin again with --from-scratch, which moves the "
+                           "files of the run to a folder before-1 in it"));
+  }
+  require_same_run(run, found, config);
+  return found;
+}
+
+void check_run_folder(const RunDir& run, const RunConfig& config, Begin begin) {
+  require_not_in_use(run);
+  if (begin == Begin::resume) checkpoint_to_resume(run, config);
+  if (fs::is_directory(run.root())) {
+    run.require_writable();
+  } else {
+    require_makeable(run);
+  }
 }
 
 }  // namespace cdm

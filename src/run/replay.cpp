@@ -94,7 +94,7 @@ void write_skipped_step(const std::filesystem::path& file, const RunConfig& conf
 
 void replay_step(const RunConfig& config, const RunDir& run, at::Device device, std::int64_t number,
                  std::ostream& out) {
-  if (!run.has_config()) {
+  if (!run.has_config() && list_checkpoints(run.checkpoints()).empty()) {
     throw UserError(concat("--replay-step: there is no run in ", run.root().string()));
   }
   if (number > config.train.iterations) {
@@ -104,11 +104,10 @@ void replay_step(const RunConfig& config, const RunDir& run, at::Device device, 
   const RunConfig known = with_classes_of(run, config);
   const Dataset train = load_training_images(known);
   const RunConfig resolved = resolve(known, train);
-  require_same_run(run, resolved);
+  const std::optional<TrainingState> state = run.newest_checkpoint(number);
+  require_same_run(run, state, resolved);
   Learner learner(resolved, network_shape(resolved), device);
-  if (const std::optional<TrainingState> state = run.newest_checkpoint(number)) {
-    learner.restore(*state, run.checkpoints().string());
-  }
+  if (state) learner.restore(*state, run.checkpoints().string());
   const std::int64_t from = learner.steps_done();
   log_info(concat("replaying steps ", from + 1, " to ", number));
   BatchStream batches(train, resolved.train.batch_size, static_cast<std::uint64_t>(resolved.seed),

@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/run/run_dir.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <iterator>
 #include <ostream>
 #include <stdexcept>
@@ -17,8 +14,10 @@
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "config/keys.h"
+#include "core/dead_link.h"
 
 namespace cdm {
+
 bool RunDir::has_config() const { return std::filesystem::exists(config()); }
 
 void RunDir::save_config(const RunConfig& config) const {
@@ -26,8 +25,9 @@ void RunDir::save_config(const RunConfig& config) const {
   write_atomically(this->config(), [&](std::ostream& out) { out << to_yaml(config); });
 }
 
-void RunDir::save(const TrainingState& checkpoint, std::int64_t keep) const {
-  write_checkpoint(checkpoints(), checkpoint);
+void RunDir::save(const TrainingState& checkpoint, const RunConfig& config,
+                  std::int64_t keep) const {
+  write_checkpoint(checkpoints(), checkpoint, config);
   if (keep == 0) return;
   const std::vector<std::filesystem::path> all = list_checkpoints(checkpoints());
   std::for_each(all.begin(), all.end() - std::min<std::ptrdiff_t>(keep, std::ssize(all)),
@@ -39,15 +39,18 @@ std::optional<TrainingState> RunDir::newest_checkpoint(std::int64_t before) cons
   for (auto path = all.rbegin(); path != all.rend(); ++path) {
     if (step_of(*path) >= before) continue;
     try {
-      return read_checkpoint(*path);
-    } catch (const UserError& error) {
+      TrainingState found = read_checkpoint(*path);
+      if (found.step == step_of(*path)) return found;
+      throw UserError(concat(path->string(), ": holds step ", found.step,
+                             ": the folder must be named ", checkpoint_name(found.step)));
+    } catch (const DamagedCheckpoint& error) {
       log_warning(concat(error.what(), "; trying an older checkpoint"));
     }
   }
   if (before != kAnyStep) return std::nullopt;
   if (!all.empty()) {
     throw UserError(concat(checkpoints().string(), ": none of the ", all.size(),
-                           " checkpoints can be read; move the run directory away to start anew"));
+                           " checkpoints can be read: all are damaged"));
   }
   return std::nullopt;
 }
@@ -70,19 +73,46 @@ void RunDir::clear_away(std::int64_t step) const {
   }
 }
 
-RunLock::RunLock(const RunDir& run) {
-  const std::filesystem::path file = run.root() / ".lock";
-  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor_ < 0) {
-    throw std::runtime_error(concat("cannot write ", file.string(), ": ", std::strerror(errno)));
+void RunDir::require_writable() const {
+  for (const std::filesystem::path& path :
+       {config(), checkpoints(), metrics(), tensorboard(), samples(), skipped_steps(), log()}) {
+    refuse_dead_link(path);
   }
-  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-    ::close(descriptor_);
-    throw UserError(concat(run.root().string(), ": another process is training in this folder"));
+  for (const std::filesystem::path& folder : {root_, checkpoints(), tensorboard(), samples()}) {
+    // The destructor of the probe removes what it made.
+    if (std::filesystem::exists(folder)) const AtomicFile probe(folder / "probe");
+  }
+  for (const std::filesystem::path& file : {metrics(), skipped_steps(), log()}) {
+    if (!std::filesystem::exists(file)) continue;
+    errno = 0;
+    if (!std::ofstream(file, std::ios::app)) {
+      throw std::runtime_error(concat("cannot write ", file.string(), ": ", std::strerror(errno)));
+    }
   }
 }
 
-RunLock::~RunLock() { ::close(descriptor_); }
+std::filesystem::path RunDir::set_aside() const {
+  std::filesystem::path aside;
+  for (int number = 1; aside.empty() || std::filesystem::exists(aside); ++number) {
+    aside = root_ / concat("before-", number);
+  }
+  bool is_moved = false;
+  // The checkpoints come first, because they matter most.
+  for (const std::filesystem::path& path : {checkpoints(), config(), metrics(), tensorboard(),
+                                            samples(), skipped_steps(), log(), root_ / "eval"}) {
+    std::error_code error;
+    const std::filesystem::file_status status = std::filesystem::symlink_status(path, error);
+    if (!std::filesystem::exists(status)) continue;
+    std::filesystem::create_directories(aside);
+    std::filesystem::rename(path, aside / path.filename(), error);
+    if (error) {
+      throw std::runtime_error(
+          concat("cannot move ", path.string(), " to ", aside.string(), ": ", error.message()));
+    }
+    is_moved = true;
+  }
+  return is_moved ? aside : std::filesystem::path();
+}
 
 std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConfig& wanted) {
   std::vector<std::string> changes;
@@ -99,30 +129,17 @@ std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConf
   return changes;
 }
 
-void require_same_run(const RunDir& run, const RunConfig& wanted) {
-  const std::vector<std::string> changes = forbidden_changes(load_config(run.config()), wanted);
+void require_same_run(const RunDir& run, const std::optional<TrainingState>& checkpoint,
+                      const RunConfig& wanted) {
+  if (!checkpoint && !run.has_config()) return;
+  const std::filesystem::path source =
+      checkpoint ? run.checkpoints() / checkpoint_name(checkpoint->step) : run.config();
+  const std::vector<std::string> changes =
+      forbidden_changes(checkpoint ? read_checkpoint_config(source) : load_config(source), wanted);
   if (changes.empty()) return;
-  throw UserError(concat(run.config().string(),
+  throw UserError(concat(source.string(),
                          ": the run was started with other values: ", join(changes, ", "),
                          "; set them back, or start another run with --run-dir"));
-}
-
-ModelFiles find_model(const std::filesystem::path& path) {
-  const RunDir run(path);
-  if (run.has_config()) {
-    const std::vector<std::filesystem::path> all = list_checkpoints(run.checkpoints());
-    if (all.empty()) throw UserError(concat(path.string(), ": this run has no checkpoint yet"));
-    return {run.config(), all.back()};
-  }
-  const std::filesystem::path folder =
-      std::filesystem::absolute(path / "").lexically_normal().parent_path();
-  const RunDir around(folder.parent_path().parent_path());
-  if (std::filesystem::exists(folder / "state.json") && around.has_config()) {
-    return {around.config(), folder};
-  }
-  throw UserError(concat(path.string(),
-                         std::filesystem::exists(path) ? ": is not a" : ": there is no",
-                         " run directory (with config.yaml) or checkpoint of one"));
 }
 
 }  // namespace cdm

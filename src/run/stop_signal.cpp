@@ -10,7 +10,7 @@ namespace {
 volatile std::sig_atomic_t stop_signal = 0;
 volatile std::sig_atomic_t save_signal = 0;
 
-constexpr std::array<int, 3> kSignals = {SIGINT, SIGTERM, SIGUSR1};
+constexpr std::array<int, 4> kSignals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 std::array<struct sigaction, kSignals.size()> former;
 
 void handle(int signal) {
@@ -35,6 +35,9 @@ StopSignal::StopSignal() {
   action.sa_flags = SA_RESTART;
   for (std::size_t i = 0; i < kSignals.size(); ++i) {
     ::sigaction(kSignals[i], &action, &former[i]);
+    if (kSignals[i] == SIGHUP && former[i].sa_handler == SIG_IGN) {
+      ::sigaction(SIGHUP, &former[i], nullptr);
+    }
   }
 }
 
@@ -43,8 +46,16 @@ StopSignal::~StopSignal() {
 }
 
 const char* StopSignal::stop_requested() {
-  if (stop_signal == SIGINT) return "SIGINT";
-  return stop_signal == SIGTERM ? "SIGTERM" : nullptr;
+  switch (stop_signal) {
+    case SIGINT:
+      return "SIGINT";
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGHUP:
+      return "SIGHUP";
+    default:
+      return nullptr;
+  }
 }
 
 bool StopSignal::take_save_request() {

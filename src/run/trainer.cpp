@@ -65,11 +65,11 @@ std::string metrics_line(const Metrics& metrics) {
 }  // namespace
 
 Trainer::Trainer(const RunConfig& config, const RunDir& run, at::Device device,
-                 const ProcessGroup& group)
-    : Trainer(prepare_training(config, run, group), run, device, group) {}
+                 const ProcessGroup& group, Begin begin)
+    : Trainer(prepare_training(config, run, group, begin), run, device, group, begin) {}
 
 Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device device,
-                 const ProcessGroup& group)
+                 const ProcessGroup& group, Begin begin)
     : config_(start.config),
       device_(device),
       group_(group),
@@ -79,7 +79,7 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
                config_.data.horizontal_flip, device),
       run_(run) {
   if (group.is_first()) {
-    open_run();
+    open_run(begin);
     log_info(concat("training on ", start.train.description, ", ", start.train.size(),
                     " images of ", config_.data.channels, " x ", config_.data.image_size, " x ",
                     config_.data.image_size));
@@ -92,29 +92,46 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
       const std::string doubt = warning_of_start(learner_.model().schedule(), config_.sample);
       if (!doubt.empty()) log_warning(doubt);
     }
-    if (const std::optional<TrainingState> checkpoint = run_.newest_checkpoint()) {
-      learner_.restore(*checkpoint, run_.checkpoints().string());
-      seconds_before_ = checkpoint->seconds;
-      saved_step_ = checkpoint->step;
-      log_info(concat("going on from step ", checkpoint->step, " of ", run_.root().string()));
+    if (saved_step_ >= 0) {
+      log_info(concat("going on from step ", saved_step_, " of ", run_.root().string()));
+    } else if (const std::int64_t logged = last_step_in(run_.metrics()); logged > 0) {
+      log_warning(concat(run_.root().string(), ": the run was stopped at step ", logged,
+                         " or later, before its first checkpoint; it begins again at step 0"));
     }
     run_.clear_away(learner_.steps_done());
-    run_.save_config(config_);
+    // The metrics come first: with another configuration, lines that are to be removed could look
+    // like those of a run that has lost its checkpoints.
     metrics_.emplace(run_, learner_.steps_done());
+    run_.save_config(config_);
   }
   learner_.share_state();
   steps_skipped_ = learner_.steps_skipped();
 }
 
-void Trainer::open_run() {
+void Trainer::open_run(Begin begin) {
   std::filesystem::create_directories(run_.root());
   lock_.emplace(run_);
-  if (run_.has_config()) require_same_run(run_, config_);
+  std::filesystem::path aside;
+  if (begin == Begin::from_scratch) {
+    aside = run_.set_aside();
+    lock_->note_checkpoint("");
+  }
+  const std::optional<TrainingState> checkpoint = checkpoint_to_resume(run_, config_);
+  if (checkpoint) {
+    learner_.restore(*checkpoint, run_.checkpoints().string());
+    seconds_before_ = checkpoint->seconds;
+    saved_step_ = checkpoint->step;
+  }
+  run_.require_writable();
+  if (checkpoint) lock_->note_checkpoint(checkpoint_name(checkpoint->step));
   log_to_file(run_.log().string());
+  if (!aside.empty()) {
+    log_info(concat("the files of the former run are in ", aside.string(),
+                    "; a new run begins (--from-scratch)"));
+  }
 }
 
 void Trainer::run() {
-  const StopSignal signals;
   const std::int64_t total = config_.train.iterations;
   progress_.emplace("training", total, "steps", learner_.steps_done());
   if (config_.train.max_minutes > 0.0) {
@@ -249,7 +266,8 @@ void Trainer::save() {
   if (!group_.is_first() || saved_step_ == learner_.steps_done()) return;
   TrainingState checkpoint = learner_.state();
   checkpoint.seconds = seconds();
-  run_.save(checkpoint, config_.train.keep_checkpoints);
+  run_.save(checkpoint, config_, config_.train.keep_checkpoints);
+  lock_->note_checkpoint(checkpoint_name(checkpoint.step));
   saved_step_ = checkpoint.step;
   saved_seconds_ = progress_->elapsed_seconds();
 }

@@ -5,6 +5,7 @@
 #include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <string>
@@ -18,23 +19,55 @@
 namespace cdm {
 namespace {
 
+constexpr const char* kWeights = "model_state_dict";
+constexpr const char* kAverage = "ema_model_state_dict";
+constexpr const char* kOptimizer = "optimizer_state_dict";
+// Other names of the weights, the likeliest first.
+constexpr std::array<const char*, 5> kOtherNames = {"state_dict", "model", "network", "net",
+                                                    "unet"};
+
+/// Whether the value is a dict of tensors by name, and nothing else.
+bool is_state_dict(const TorchValue& value) {
+  const auto* const dict = value.get<TorchDict>();
+  return dict != nullptr && !dict->items.empty() &&
+         std::all_of(dict->items.begin(), dict->items.end(), [](const auto& item) {
+           return std::holds_alternative<std::string>(item.first) &&
+                  item.second.template get<at::Tensor>() != nullptr;
+         });
+}
+
+/// Number of tensors in the value, at any depth.
+std::size_t count_tensors(const TorchValue& value) {
+  std::size_t count = value.get<at::Tensor>() != nullptr ? 1 : 0;
+  if (const auto* const dict = value.get<TorchDict>()) {
+    for (const auto& item : dict->items) count += count_tensors(item.second);
+  }
+  if (const auto* const list = value.get<TorchList>()) {
+    for (const TorchValue& item : list->items) count += count_tensors(item);
+  }
+  return count;
+}
+
 /// Converts one file. It keeps the file's name for error messages.
 class Reader {
  public:
   explicit Reader(const std::filesystem::path& path)
       : source_(path.string()), file_(read_torch(path)), top_(as<TorchDict>(&file_, "the file")) {}
 
-  TrainingState run() {
-    TrainingState state;
-    state.model = weights("model_state_dict");
-    if (state.model.empty()) throw fail("its model_state_dict is empty");
-    state.ema = has("ema_model_state_dict") ? average(state.model) : state.model;
+  OfficialCheckpoint run() {
+    OfficialCheckpoint read;
+    TrainingState& state = read.state;
+    find_weights();
+    state.model = weights(*weights_, weights_name_);
+    if (state.model.empty()) throw fail(concat("its ", weights_name_, " is empty"));
+    state.ema = has(kAverage) ? average(state.model) : state.model;
     for (const auto& [name, weight] : state.model) {
       state.exp_avg.emplace_back(name, at::zeros_like(weight));
       state.exp_avg_sq.emplace_back(name, at::zeros_like(weight));
     }
-    if (has("optimizer_state_dict")) read_optimizer(state);
-    return state;
+    if (has(kOptimizer)) read_optimizer(state);
+    read.warnings = warnings(state);
+    return read;
   }
 
  private:
@@ -52,9 +85,86 @@ class Reader {
     return found;
   }
 
+  /// Whether there is an entry of that name, and something in it.
   bool has(const char* name) const {
     const TorchValue* const value = top_->find(name);
-    return value != nullptr && !value->is_none();
+    if (value == nullptr || value->is_none()) return false;
+    const auto* const dict = value->get<TorchDict>();
+    return dict == nullptr || !dict->items.empty();
+  }
+
+  /// Finds the entry with the weights. A bare state_dict is its own entry.
+  void find_weights() {
+    weights_ = top_->find(kWeights);
+    weights_name_ = kWeights;
+    if (weights_ != nullptr) return;
+    if (is_state_dict(file_)) {
+      weights_ = &file_;
+      weights_name_ = "the file";
+      return;
+    }
+    std::vector<std::string> candidates;
+    for (const auto& [key, value] : top_->items) {
+      const auto* const name = std::get_if<std::string>(&key);
+      if (name != nullptr && *name != kAverage && is_state_dict(value)) {
+        candidates.push_back(*name);
+      }
+    }
+    if (candidates.empty() && has(kAverage)) candidates.emplace_back(kAverage);
+    if (candidates.empty()) throw fail(concat("it has no ", kWeights));
+    weights_name_ = candidates.front();
+    if (candidates.size() > 1) {
+      const auto known =
+          std::find_if(kOtherNames.begin(), kOtherNames.end(), [&](const std::string& name) {
+            return std::find(candidates.begin(), candidates.end(), name) != candidates.end();
+          });
+      if (known == kOtherNames.end()) {
+        throw fail(concat("it has no ", kWeights, ", and several entries hold weights: ",
+                          printable(join(candidates, ", ")), "; name one of them ", kWeights));
+      }
+      weights_name_ = *known;
+    }
+    weights_ = top_->find(weights_name_);
+  }
+
+  /// The names of other entries that hold as many tensors as the weights, but are not read.
+  std::vector<std::string> unread(std::size_t count) const {
+    std::vector<std::string> names;
+    if (weights_ == &file_) return names;
+    for (const auto& [key, value] : top_->items) {
+      const auto* const name = std::get_if<std::string>(&key);
+      if (name == nullptr || *name == weights_name_ || *name == kAverage || *name == kOptimizer) {
+        continue;
+      }
+      const auto* const dict = value.get<TorchDict>();
+      const bool is_optimizer = dict != nullptr && dict->find("param_groups") != nullptr;
+      if (!is_optimizer && count_tensors(value) >= count) {
+        names.push_back(concat("'", printable(*name), "'"));
+      }
+    }
+    return names;
+  }
+
+  std::vector<std::string> warnings(const TrainingState& state) const {
+    std::vector<std::string> texts;
+    const auto warn = [&](const auto&... parts) {
+      texts.push_back(concat(source_, ": ", parts...));
+    };
+    const std::string taken = weights_ == &file_
+                                  ? "the file is a bare state_dict: its weights"
+                                  : concat("the weights of '", printable(weights_name_), "'");
+    const std::vector<std::string> others = unread(state.model.size());
+    if (!others.empty()) {
+      warn(taken, " were taken", has(kAverage) ? "" : ", also as their moving average", "; ",
+           join(others, ", "), others.size() == 1 ? " holds" : " hold",
+           " weights, too, but was not read: save the moving average as '", kAverage, "'");
+    } else if (!has(kAverage)) {
+      warn(taken, " were taken, also as their moving average, which the file does not hold");
+    }
+    if (state.step == 0) {
+      warn("it has no state of the optimizer: training would begin at step 0");
+    }
+    return texts;
   }
 
   /// The value as a number: it is an int, a float, or a tensor with one element.
@@ -68,10 +178,10 @@ class Reader {
     return tensor.to(at::kDouble).item<double>();
   }
 
-  NamedTensors weights(const char* part) const {
+  NamedTensors weights(const TorchValue& dict, const std::string& part) const {
     NamedTensors out;
     std::set<std::string> names;
-    for (const auto& [key, value] : as<TorchDict>(top_->find(part), part)->items) {
+    for (const auto& [key, value] : as<TorchDict>(&dict, part)->items) {
       const auto* const name = std::get_if<std::string>(&key);
       if (name == nullptr) throw fail(concat("a name in ", part, " is not text"));
       if (*name == "n_averaged") continue;
@@ -97,19 +207,20 @@ class Reader {
   /// The moving average, in the model's order.
   NamedTensors average(const NamedTensors& model) const {
     std::map<std::string, at::Tensor> found;
-    for (auto& [name, tensor] : weights("ema_model_state_dict")) found.emplace(name, tensor);
+    for (auto& [name, tensor] : weights(*top_->find(kAverage), kAverage)) {
+      found.emplace(name, tensor);
+    }
     if (found.size() != model.size()) {
-      throw fail(concat("ema_model_state_dict has ", found.size(), " weights and model_state_dict ",
+      throw fail(concat(kAverage, " has ", found.size(), " weights and ", weights_name_, " ",
                         model.size()));
     }
     NamedTensors out;
     for (const auto& [name, weight] : model) {
       const auto entry = found.find(name);
-      if (entry == found.end())
-        throw fail(concat("ema_model_state_dict has no '", printable(name), "'"));
+      if (entry == found.end()) throw fail(concat(kAverage, " has no '", printable(name), "'"));
       if (entry->second.sizes() != weight.sizes()) {
-        throw fail(concat("'", printable(name), "' is ", entry->second.sizes(),
-                          " in ema_model_state_dict and ", weight.sizes(), " in model_state_dict"));
+        throw fail(concat("'", printable(name), "' is ", entry->second.sizes(), " in ", kAverage,
+                          " and ", weight.sizes(), " in ", weights_name_));
       }
       out.emplace_back(name, entry->second);
     }
@@ -117,9 +228,8 @@ class Reader {
   }
 
   void read_optimizer(TrainingState& state) const {
-    const auto& optimizer =
-        *as<TorchDict>(top_->find("optimizer_state_dict"), "optimizer_state_dict");
-    const auto& moments = *as<TorchDict>(optimizer.find("state"), "state in optimizer_state_dict");
+    const auto& optimizer = *as<TorchDict>(top_->find(kOptimizer), kOptimizer);
+    const auto& moments = *as<TorchDict>(optimizer.find("state"), concat("state in ", kOptimizer));
     // A parameter that was never updated has no entry.
     std::size_t used = 0;
     for (std::size_t i = 0; i < state.model.size(); ++i) {
@@ -143,14 +253,16 @@ class Reader {
       }
     }
     if (used != moments.items.size()) {
-      throw fail(concat("optimizer_state_dict knows ", moments.items.size(),
-                        " parameters and model_state_dict ", state.model.size()));
+      throw fail(concat(kOptimizer, " knows ", moments.items.size(), " parameters and ",
+                        weights_name_, " ", state.model.size()));
     }
   }
 
   std::string source_;
   TorchValue file_;
   const TorchDict* top_;
+  const TorchValue* weights_ = nullptr;
+  std::string weights_name_;
 };
 
 TorchDict state_dict(const NamedTensors& weights, bool is_ordered) {
@@ -188,7 +300,7 @@ TorchDict adam_state(const TrainingState& checkpoint, const TrainConfig& config)
 
 }  // namespace
 
-TrainingState read_official_checkpoint(const std::filesystem::path& path) {
+OfficialCheckpoint read_official_checkpoint(const std::filesystem::path& path) {
   return Reader(path).run();
 }
 

@@ -175,7 +175,7 @@ void untrain(const std::string& run) {
   const std::filesystem::path newest = test::newest_checkpoint(run);
   TrainingState state = read_checkpoint(newest);
   for (NamedTensors* const weights : {&state.model, &state.ema}) test::zero_last_layer(*weights);
-  write_checkpoint(newest.parent_path(), state);
+  write_checkpoint(newest.parent_path(), state, read_checkpoint_config(newest));
 }
 
 /// What a step of DDIM from level t to level s multiplies images of the untrained model by. To it,

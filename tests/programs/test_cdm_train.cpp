@@ -200,8 +200,8 @@ TEST_P(CdmTrainStops, AtASignalWithACheckpointFromWhichItGoesOn) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Signals, CdmTrainStops,
-                         testing::Values(std::pair(SIGTERM, "SIGTERM"),
-                                         std::pair(SIGINT, "SIGINT")),
+                         testing::Values(std::pair(SIGTERM, "SIGTERM"), std::pair(SIGINT, "SIGINT"),
+                                         std::pair(SIGHUP, "SIGHUP")),
                          [](const auto& info) { return std::string(info.param.second); });
 
 TEST(CdmTrain, SavesAtSigusr1AndGoesOn) {
@@ -259,7 +259,7 @@ TEST(CdmTrain, RefusesToGoOnWithAnotherModel) {
   const test::Finished done =
       tiny.train("tiny", "run", {"model.channels=32", "loss.ce_weight=0.5", "train.log_every=7"});
   EXPECT_EQ(done.exit_code, 2);
-  EXPECT_THAT(done.err, mentions("run/config.yaml", "model.channels: 16 -> 32",
+  EXPECT_THAT(done.err, mentions("run/checkpoints/step-00000005", "model.channels: 16 -> 32",
                                  "loss.ce_weight: 0.001 -> 0.5"));
   EXPECT_THAT(done.err, Not(HasSubstr("log_every")));
   EXPECT_EQ(tiny.contents(), before);

@@ -6,6 +6,7 @@
 #include "arrays.h"
 #include "cdm/io/npz.h"
 #include "cdm/io/safetensors.h"
+#include "cdm/io/torch_file.h"
 #include "cdm/run/checkpoint.h"
 #include "cdm/train/learner.h"
 #include "cdm/weights/official_checkpoint.h"
@@ -74,7 +75,7 @@ TEST_F(Convert, RoundTripKeepsEveryTensor) {
   ASSERT_EQ(import_as(run).exit_code, 0);
   expect_equal(checkpoint_of(run, "step-00000003"), state_);
   ASSERT_EQ(convert(run, file).out, file + "\n");
-  expect_equal(read_official_checkpoint(file), state_);
+  expect_equal(read_official_checkpoint(file).state, state_);
   ASSERT_EQ(convert(file, again, {"--config", run + "/config.yaml"}).exit_code, 0);
   expect_equal(checkpoint_of(again, "step-00000003"), state_);
   EXPECT_EQ(test::read_text(again + "/config.yaml"), test::read_text(run + "/config.yaml"));
@@ -114,6 +115,16 @@ TEST_F(Convert, TrainingGoesOnAtTheImportedStep) {
   }
 }
 
+TEST_F(Convert, TrainingDoesNotBeginAgainWithoutTheImportedCheckpoint) {
+  prepare(0, 0);
+  const std::string run = work_ / "run";
+  ASSERT_EQ(import_as(run).exit_code, 0);
+  std::filesystem::rename(run + "/checkpoints", work_ / "elsewhere");
+  const test::Finished lost = test::run("cdm-train", {run + "/config.yaml", "--device=cpu"});
+  EXPECT_EQ(lost.exit_code, 2);
+  EXPECT_THAT(lost.err, test::mentions("step-00000003 was saved", "--from-scratch"));
+}
+
 TEST_F(Convert, ReadsTheConfigurationOffTheWeights) {
   prepare(5, 0);
   const std::string run = work_ / "run";
@@ -138,6 +149,33 @@ TEST_F(Convert, SettlesTheResolutionsForTheSizeOfTheImages) {
             (std::vector<std::int64_t>{1, 2}));
 }
 
+TEST_F(Convert, SaysWhichWeightsItTook) {
+  prepare(0, 0);
+  const TorchValue file = read_torch(work_ / "official.pth");
+  const auto& members = *file.get<TorchDict>();
+  const TorchValue& weights = *members.find("model_state_dict");
+  const auto take = [&](const TorchDict& content, const std::string& run) {
+    write_torch(work_ / "other.pth", content);
+    const test::Finished done =
+        convert(work_ / "other.pth", work_ / run, {"--config", work_ / "config.yaml"});
+    EXPECT_EQ(done.exit_code, 0) << done.err;
+    const TrainingState read = checkpoint_of(work_ / run, "step-00000000");
+    expect_equal(read.model, state_.model);
+    expect_equal(read.ema, state_.model);
+    return done.err;
+  };
+  EXPECT_THAT(take(TorchDict{{{"model_state_dict", weights},
+                              {"ema", *members.find("ema_model_state_dict")},
+                              {"optimizer_state_dict", TorchDict()}}},
+                   "stripped"),
+              test::mentions("warning: ", "'model_state_dict' were taken", "'ema' holds",
+                             "no state of the optimizer"));
+  EXPECT_THAT(take(*weights.get<TorchDict>(), "bare"),
+              test::mentions("warning: ", "a bare state_dict", "as their moving average"));
+  const test::Finished whole = import_as(work_ / "whole");
+  EXPECT_EQ(whole.err.find("warning"), std::string::npos) << whole.err;
+}
+
 TEST_F(Convert, RefusesWhatDoesNotFit) {
   prepare(0, 3);
   const std::string out = work_ / "run";
@@ -159,6 +197,9 @@ TEST_F(Convert, RefusesWhatDoesNotFit) {
   expect_refusal(with("data.channels=3"), "conv_in.weight", "[8, 1, 3, 3]", "[8, 3, 3, 3]");
   expect_refusal(convert(work_ / "official.pth", out), "--config");
   expect_refusal(convert(work_ / "none.pth", out, {"--config", work_ / "config.yaml"}), "none.pth");
+  test::write_text(work_ / "pointer.pth", "version https://git-lfs.github.com/spec/v1\n");
+  expect_refusal(convert(work_ / "pointer.pth", out, {"--config", work_ / "config.yaml"}),
+                 "pointer.pth", "git lfs pull");
   test::write_text(work_ / "broken.pth", test::read_text(work_ / "official.pth").substr(0, 9999));
   expect_refusal(convert(work_ / "broken.pth", out, {"--config", work_ / "config.yaml"}),
                  "broken.pth");

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
@@ -85,6 +86,47 @@ TEST(Faults, AKilledRunGoesOnAndEndsAsIfItHadNot) {
   }
   EXPECT_EQ(found, expected);
   std::cout << kills() << " kills, " << ended << " runs ended between them\n";
+}
+
+TEST(Faults, AFileSystemThatCanDoLittleIsWarnedOfAndTrainedOn) {
+  const TinyRun tiny;
+  ASSERT_EQ(tiny.train("tiny", "whole").exit_code, 0);
+  test::ProcessOptions options;
+  options.folder = std::filesystem::path(tiny / "tiny.yaml").parent_path().string();
+  options.environment = {"OMP_NUM_THREADS=1", std::string("LD_PRELOAD=") + CDM_PLAIN_DISK};
+  const Finished done = test::run("cdm-train", TinyRun::arguments("tiny", "run"), options);
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.err, HasSubstr("warning: run: the file system has no locks"));
+  test::expect_same_state(tiny / "whole", tiny / "run", 20);
+}
+
+/// Runs a shell script in the folder of `tiny`; $BIN is the folder of the programs.
+Finished run_script(const TinyRun& tiny, const std::string& script) {
+  test::ProcessOptions options;
+  options.folder = std::filesystem::path(tiny / "tiny.yaml").parent_path().string();
+  options.environment = {"OMP_NUM_THREADS=1", std::string("BIN=") + CDM_BIN_DIR};
+  return test::run("/bin/sh", {"-c", script}, options);
+}
+
+TEST(Faults, AFileBeyondTheLimitOnSizesEndsARunWithOneLine) {
+  const TinyRun tiny;
+  const Finished done = run_script(
+      tiny, "ulimit -f 16; exec $BIN/cdm-train tiny.yaml --run-dir run --set model.channels=64");
+  EXPECT_EQ(done.exit_code, 1) << done.err;
+  EXPECT_THAT(done.err, HasSubstr("error: cannot write run/checkpoints/step-00000005"));
+  EXPECT_THAT(done.err, ::testing::EndsWith(": File too large\n"));
+  EXPECT_TRUE(test::names_in(tiny / "run/checkpoints").empty());
+}
+
+TEST(Faults, AFileThatDoesNotFitIntoMemoryEndsAProgramWithOneLine) {
+  const TinyRun tiny;
+  test::write_text(tiny / "large.npz", "");
+  std::filesystem::resize_file(tiny / "large.npz", std::uintmax_t{3} << 30U);
+  const Finished done = run_script(
+      tiny, "ulimit -v 2000000; exec $BIN/cdm-train tiny.yaml --set data.path=large.npz");
+  EXPECT_EQ(done.exit_code, 1) << done.err;
+  EXPECT_THAT(done.err, ::testing::StartsWith("error: out of memory: "));
+  EXPECT_EQ(std::count(done.err.begin(), done.err.end(), '\n'), 1) << done.err;
 }
 
 /// A shell script in a mount name space of its own, in the folder of `tiny`; CDM_TRAIN is the

@@ -65,7 +65,7 @@ TEST_F(WrongUse, OfCdmSample) {
        {with({"--set", "model.channels=17"}), {"model.channels = 17", "after training"}},
        {with({"--device", "tpu"}), {"device", "tpu"}},
        {{"bare", "--out", "a.npz"}, {"bare", "no checkpoint"}},
-       {{"nameless", "--out", "a.npz"}, {"nameless"}},
+       {{"edited", "--out", "a.npz"}, {"edited/config.yaml", "seed: 0 -> 1"}},
        {{"torn", "--out", "a.npz"}, {"ema.safetensors"}},
        {{"hollow", "--out", "a.npz"}, {"hollow", "run directory"}},
        {{"run/config.yaml/run", "--out", "a.npz"}, {"run/config.yaml/run"}},

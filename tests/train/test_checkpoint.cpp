@@ -48,6 +48,17 @@ TrainingState some_checkpoint(std::int64_t step = 1000) {
           .exp_avg_sq = tensors(40)};
 }
 
+RunConfig some_config() {
+  RunConfig config;
+  config.model.channels = 24;
+  config.data.path = "/data/\xc3\xa9 \"x\"";
+  return config;
+}
+
+fs::path save(const fs::path& folder, const TrainingState& state) {
+  return write_checkpoint(folder, state, some_config());
+}
+
 std::set<std::string> names_in(const fs::path& folder) {
   std::set<std::string> names;
   for (const auto& entry : fs::directory_iterator(folder)) names.insert(entry.path().filename());
@@ -60,7 +71,7 @@ TEST_F(CheckpointTest, ComesBackAsItWas) {
   TrainingState written = some_checkpoint();
   // As layers keep them: channels side by side.
   written.model[0].second = written.model[0].second.contiguous(at::MemoryFormat::ChannelsLast);
-  const fs::path path = write_checkpoint(folder_ / "deep" / "er", written);
+  const fs::path path = save(folder_ / "deep" / "er", written);
   EXPECT_EQ(path, folder_ / "deep" / "er" / "step-00001000");
   EXPECT_THAT(names_in(path), testing::UnorderedElementsAreArray(kFiles));
   EXPECT_EQ(names_in(path.parent_path()).size(), 1U);
@@ -79,7 +90,7 @@ TEST_F(CheckpointTest, ComesBackAsItWas) {
 TEST_F(CheckpointTest, ListsOldestFirstAndOnlyWholeOnes) {
   EXPECT_TRUE(list_checkpoints(folder_ / "none").empty());
   for (const std::int64_t step : {123456789LL, 900LL, 1000LL, 99999999LL}) {
-    write_checkpoint(folder_, some_checkpoint(step));
+    save(folder_, some_checkpoint(step));
   }
   for (const char* other : {"step-00002000.tmp-77", "step-", "step-12x", "sample-00000001"}) {
     fs::create_directory(folder_ / other);
@@ -90,16 +101,16 @@ TEST_F(CheckpointTest, ListsOldestFirstAndOnlyWholeOnes) {
 }
 
 TEST_F(CheckpointTest, ReplacesOneOfTheSameStep) {
-  write_checkpoint(folder_, some_checkpoint());
+  save(folder_, some_checkpoint());
   TrainingState newer = some_checkpoint();
   newer.model = tensors(99);
-  const fs::path path = write_checkpoint(folder_, newer);
+  const fs::path path = save(folder_, newer);
   expect_equal(read_checkpoint(path).model, newer.model);
   EXPECT_EQ(names_in(folder_).size(), 1U);
 }
 
 TEST_F(CheckpointTest, NamesTheDamagedFile) {
-  const fs::path path = write_checkpoint(folder_, some_checkpoint());
+  const fs::path path = save(folder_, some_checkpoint());
   const auto error = [&] { return user_error([&] { read_checkpoint(path); }); };
   for (const char* const name : kFiles) {
     const fs::path file = path / name;
@@ -126,15 +137,95 @@ TEST_F(CheckpointTest, NamesTheDamagedFile) {
   }
 }
 
+TEST_F(CheckpointTest, KnowsItsConfiguration) {
+  const fs::path path = save(folder_, some_checkpoint());
+  EXPECT_EQ(flatten(read_checkpoint_config(path)), flatten(some_config()));
+  const RunConfig changed = read_checkpoint_config(path, {"device=cpu", "model.channels=32"});
+  EXPECT_EQ(changed.device, "cpu");
+  EXPECT_EQ(changed.model.channels, 32);
+  EXPECT_THAT(user_error([&] { read_checkpoint_config(path, {"model.chanels=1"}); }),
+              HasSubstr("model.chanels"));
+}
+
+TEST_F(CheckpointTest, KeepsAPathThatIsNotUtf8FromSpoilingIt) {
+  RunConfig config = some_config();
+  config.data.path = "/data/caf\xe9";
+  const fs::path path = write_checkpoint(folder_, some_checkpoint(), config);
+  EXPECT_EQ(read_checkpoint(path).step, 1000);
+  EXPECT_EQ(read_checkpoint_config(path).data.path, "/data/caf\xef\xbf\xbd");
+}
+
+/// What reading the checkpoint says: "damaged", "refused" or "read".
+std::string outcome(const fs::path& path) {
+  try {
+    read_checkpoint(path);
+    return "read";
+  } catch (const DamagedCheckpoint&) {
+    return "damaged";
+  } catch (const UserError&) {
+    return "refused";
+  }
+}
+
+TEST_F(CheckpointTest, IsDamagedOnlyByItsContent) {
+  const fs::path path = save(folder_, some_checkpoint());
+  for (const char* const name : kFiles) {
+    const fs::path file = path / name;
+    const std::string whole = read_file(file);
+    overwrite(file, whole.substr(0, whole.size() / 2));
+    EXPECT_EQ(outcome(path), "damaged") << name;
+    overwrite(file, "");
+    EXPECT_EQ(outcome(path), "damaged") << name;
+    fs::remove(file);
+    EXPECT_EQ(outcome(path), "damaged") << name;
+    // A link to itself exists but cannot be opened, not even by the superuser.
+    fs::create_symlink(file, file);
+    EXPECT_EQ(outcome(path), "refused") << name;
+    EXPECT_THAT(user_error([&] { read_checkpoint(path); }),
+                test::error_in(file, "Too many levels of symbolic links"));
+    fs::remove(file);
+    fs::create_symlink("/nowhere/else", file);
+    EXPECT_EQ(outcome(path), "refused") << name;
+    EXPECT_THAT(user_error([&] { read_checkpoint(path); }), test::error_in(file, "/nowhere/else"));
+    overwrite(file, whole);
+    EXPECT_EQ(outcome(path), "read");
+  }
+}
+
+TEST_F(CheckpointTest, SaysInWordsWhatIsWrongWithItsState) {
+  const fs::path path = save(folder_, some_checkpoint());
+  for (const char* const text : {"", "{", "[1]", "{}", "{\"format\": \"two\"}", "\xff"}) {
+    overwrite(path / "state.json", text);
+    const std::string message = user_error([&] { read_checkpoint(path); });
+    EXPECT_THAT(message, test::error_in(path / "state.json", "damaged: "));
+    EXPECT_EQ(message.find("json.exception"), std::string::npos) << message;
+  }
+}
+
 TEST_F(CheckpointTest, RefusesAnotherFormat) {
-  const fs::path path = write_checkpoint(folder_, some_checkpoint());
-  std::string state = read_file(path / "state.json");
-  const std::string before = "\"format\": 1";
+  const fs::path path = save(folder_, some_checkpoint());
+  const std::string state = read_file(path / "state.json");
+  const std::string before = "\"format\": 2";
   ASSERT_NE(state.find(before), std::string::npos);
-  overwrite(path / "state.json", state.replace(state.find(before), before.size(), "\"format\": 2"));
-  const std::string message = user_error([&] { read_checkpoint(path); });
-  EXPECT_THAT(message, HasSubstr((path / "state.json").string()));
-  EXPECT_THAT(message, HasSubstr("format 2 is not known here, only 1"));
+  for (const char* const other : {"1", "3"}) {
+    std::string changed = state;
+    changed.replace(state.find(before), before.size(), concat("\"format\": ", other));
+    overwrite(path / "state.json", changed);
+    EXPECT_EQ(outcome(path), "refused");
+    EXPECT_THAT(user_error([&] { read_checkpoint(path); }),
+                test::error_in(path / "state.json",
+                               concat("format ", other, " is not known here, only 2")));
+  }
+}
+
+TEST_F(CheckpointTest, IsNotListedWhereTheFolderCannotBeRead) {
+  fs::create_symlink("/nowhere/else", folder_ / "link");
+  EXPECT_THAT(user_error([&] { list_checkpoints(folder_ / "link"); }),
+              test::error_in(folder_ / "link", "/nowhere/else"));
+  overwrite(folder_ / "file", "");
+  EXPECT_THAT(user_error([&] { list_checkpoints(folder_ / "file"); }),
+              test::error_in(folder_ / "file", "cannot be read: "));
+  EXPECT_TRUE(list_checkpoints(folder_ / "file" / "below").empty());
 }
 
 TEST_F(CheckpointTest, RefusesWhatIsNotAFolder) {
@@ -144,7 +235,7 @@ TEST_F(CheckpointTest, RefusesWhatIsNotAFolder) {
 
 TEST_F(CheckpointTest, AFailedWriteLeavesTheOldOneAndNothingElse) {
   const TrainingState old = some_checkpoint();
-  const fs::path path = write_checkpoint(folder_, old);
+  const fs::path path = save(folder_, old);
 
   TrainingState large = some_checkpoint();
   large.ema[0].second = at::zeros({100, 100});
@@ -156,7 +247,7 @@ TEST_F(CheckpointTest, AFailedWriteLeavesTheOldOneAndNothingElse) {
   setrlimit(RLIMIT_FSIZE, &small);
   std::string message;
   try {
-    write_checkpoint(folder_, large);
+    save(folder_, large);
   } catch (const std::runtime_error& error) {
     message = error.what();
   }
@@ -171,7 +262,7 @@ TEST_F(CheckpointTest, AFailedWriteLeavesTheOldOneAndNothingElse) {
 TEST_F(CheckpointTest, NamesAFolderThatCannotBeMade) {
   overwrite(folder_ / "file", "");
   try {
-    write_checkpoint(folder_ / "file" / "checkpoints", some_checkpoint());
+    save(folder_ / "file" / "checkpoints", some_checkpoint());
     FAIL() << "no error";
   } catch (const std::runtime_error& error) {
     EXPECT_THAT(error.what(), HasSubstr((folder_ / "file").string()));

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: MIT
-// The folder of a run: checkpoints kept and passed over, one process at a time, what may change.
-#include <ATen/ops/full.h>
+// The folder of a run: checkpoints kept and passed over, what is moved aside, what must be
+// writable.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
-#include <set>
 #include <string>
+#include <vector>
 
 #include "cdm/core/file.h"
 #include "cdm/core/log.h"
 #include "cdm/device/random.h"
 #include "cdm/run/run_dir.h"
-#include "config/keys.h"
 #include "equal_checkpoints.h"
-#include "files.h"
+#include "run_folder.h"
 
 namespace cdm {
 namespace {
@@ -29,28 +26,7 @@ using test::user_error;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using testing::IsEmpty;
-
-class RunFolder : public test::FilesTest {
- protected:
-  void save(std::int64_t step, std::int64_t keep = 0) const {
-    const NamedTensors tensors = {{"w", at::full({2}, static_cast<double>(step))}};
-    run_.save({step, 0, 1.0, tensors, tensors, tensors, tensors}, keep);
-  }
-  std::set<std::string> saved() const {
-    std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(run_.checkpoints())) {
-      names.insert(entry.path().filename());
-    }
-    return names;
-  }
-  void damage(const char* checkpoint) const {
-    const fs::path file = run_.checkpoints() / checkpoint / "ema.safetensors";
-    overwrite(file, read_file(file).substr(1));
-  }
-
-  RunDir run_{folder_ / "run"};
-};
+using RunFolder = test::RunFolder;
 
 TEST_F(RunFolder, SavesTheConfigurationWhereThereIsNoFolderYet) {
   RunConfig config;
@@ -108,6 +84,37 @@ TEST_F(RunFolder, KeepsDamagedCheckpointsUnderAnotherName) {
   EXPECT_EQ(run_.newest_checkpoint()->step, 20);
 }
 
+TEST_F(RunFolder, StopsAtACheckpointThatItMayNotRead) {
+  for (const std::int64_t step : {10, 20}) save(step);
+  const fs::path newest = run_.checkpoints() / "step-00000020";
+  for (const fs::path& closed :
+       {newest / "ema.safetensors", newest / "state.json", newest, run_.checkpoints()}) {
+    const fs::perms open = fs::status(closed).permissions();
+    fs::permissions(closed, fs::perms::none);
+    test::as_nobody([&] {
+      const std::string message = user_error([&] { run_.newest_checkpoint(); });
+      EXPECT_THAT(message, HasSubstr("Permission denied")) << closed;
+      EXPECT_THAT(message, HasSubstr(closed.string()));
+    });
+    fs::permissions(closed, open);
+  }
+  EXPECT_EQ(run_.newest_checkpoint()->step, 20);
+}
+
+TEST_F(RunFolder, StopsAtACheckpointOfAnotherFormatOrName) {
+  for (const std::int64_t step : {10, 20}) save(step);
+  const fs::path newest = run_.checkpoints() / "step-00000020";
+  std::string state = read_file(newest / "state.json");
+  overwrite(newest / "state.json", state.replace(state.find("\"format\": 2"), 11, "\"format\": 7"));
+  EXPECT_THAT(user_error([&] { run_.newest_checkpoint(); }),
+              test::error_in(newest / "state.json", "format 7"));
+  EXPECT_THAT(saved(), ElementsAre("step-00000010", "step-00000020"));
+  fs::remove_all(newest);
+  fs::rename(run_.checkpoints() / "step-00000010", newest);
+  EXPECT_THAT(user_error([&] { run_.newest_checkpoint(); }),
+              test::error_in(newest, "step 10", "step-00000010"));
+}
+
 TEST_F(RunFolder, FindsTheNewestCheckpointBeforeAStep) {
   for (const std::int64_t step : {10, 20}) save(step);
   EXPECT_EQ(run_.newest_checkpoint(21)->step, 20);
@@ -149,157 +156,55 @@ TEST_F(RunFolder, PassesOverACheckpointDamagedAnywhere) {
   expect_equal(read_checkpoint(newest), whole);
 }
 
-TEST_F(RunFolder, IsHeldByOneAtATime) {
-  fs::create_directories(run_.root());
-  const std::string refusal = run_.root().string() + ": another process is training in this folder";
-  {
-    const RunLock lock(run_);
-    EXPECT_EQ(user_error([&] { RunLock second(run_); }), refusal);
-    const RunDir other(folder_ / "other");
-    fs::create_directories(other.root());
-    const RunLock of_another(other);
-  }
-  EXPECT_EQ(user_error([&] { RunLock again(run_); }), "no UserError");
-}
-
-TEST_F(RunFolder, IsFreeWhenTheProcessThatHeldItIsKilled) {
-  fs::create_directories(run_.root());
-  int ready[2] = {};
-  ASSERT_EQ(::pipe(ready), 0);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    try {
-      const RunLock lock(run_);
-      if (::write(ready[1], "x", 1) == 1) ::pause();
-    } catch (...) {
-    }
-    ::_exit(1);
-  }
-  char byte = 0;
-  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  EXPECT_THAT(user_error([&] { RunLock second(run_); }), HasSubstr("another process"));
-  ::kill(child, SIGKILL);
-  ::waitpid(child, nullptr, 0);
-  EXPECT_EQ(user_error([&] { RunLock second(run_); }), "no UserError");
-  ::close(ready[0]);
-  ::close(ready[1]);
-}
-
-TEST_F(RunFolder, ALockThatCannotBeMadeIsNamed) {
-  try {
-    RunLock lock(run_);
-    FAIL() << "no error";
-  } catch (const std::runtime_error& error) {
-    EXPECT_THAT(error.what(), HasSubstr((run_.root() / ".lock").string()));
-  }
-}
-
-TEST(ForbiddenChanges, NameKeyOldAndNewValue) {
-  RunConfig saved;
-  EXPECT_THAT(forbidden_changes(saved, saved), IsEmpty());
-  RunConfig wanted = saved;
-  wanted.seed = 1;
-  wanted.model.channel_mult = {1, 2};
-  wanted.train.batch_size = 64;
-  wanted.train.iterations = 7;
-  EXPECT_THAT(forbidden_changes(saved, wanted),
-              ElementsAre("seed: 0 -> 1", "model.channel_mult: [] -> [1, 2]",
-                          "train.batch_size: 128 -> 64"));
-}
-
-TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
-  const std::set<std::string> free = {"device",
-                                      "operations",
-                                      "collectives",
-                                      "precision",
-                                      "own_cuda_kernels",
-                                      "cuda_graphs",
-                                      "data.path",
-                                      "data.test_path",
-                                      "sample.sampler",
-                                      "sample.steps",
-                                      "sample.spacing",
-                                      "sample.guidance",
-                                      "sample.eta",
-                                      "train.iterations",
-                                      "train.micro_batch_size",
-                                      "train.learning_rate",
-                                      "train.decay_every",
-                                      "train.decay_factor",
-                                      "train.clip_grad_norm",
-                                      "train.log_every",
-                                      "train.checkpoint_every",
-                                      "train.keep_checkpoints",
-                                      "train.sample_every",
-                                      "train.sample_count",
-                                      "train.nll_every",
-                                      "train.nll_images",
-                                      "train.max_minutes",
-                                      "train.checkpoint_minutes",
-                                      "train.skip_bad_steps"};
-  for (const Key& key : config_keys()) {
-    EXPECT_EQ(key.resume == Resume::may_change, free.contains(key.full_name())) << key.full_name();
-  }
-  const RunConfig saved;
-  const auto changes = [&](auto change) {
-    RunConfig wanted;
-    change(wanted);
-    return forbidden_changes(saved, wanted);
-  };
-  EXPECT_THAT(changes([](RunConfig& c) { c.sample.eta = 0.5; }), IsEmpty());
-  EXPECT_THAT(changes([](RunConfig& c) { c.device = "cpu"; }), IsEmpty());
-  EXPECT_THAT(changes([](RunConfig& c) { c.data.path = "/x"; }), IsEmpty());
-  EXPECT_THAT(changes([](RunConfig& c) { c.train.iterations = 1; }), IsEmpty());
-  EXPECT_THAT(changes([](RunConfig& c) { c.operations = Operations::plain; }), IsEmpty());
-  EXPECT_THAT(changes([](RunConfig& c) { c.seed = 1; }), ElementsAre("seed: 0 -> 1"));
-  EXPECT_THAT(changes([](RunConfig& c) { c.train.warmup = 1; }),
-              ElementsAre("train.warmup: 5000 -> 1"));
-}
-
-TEST(ForbiddenChanges, OfAKindNameTheKindAlone) {
-  RunConfig linear;
-  linear.diffusion.beta_end = 0.1;
-  RunConfig cosine;
-  cosine.diffusion.schedule = ScheduleKind::cosine;
-  EXPECT_THAT(forbidden_changes(linear, cosine),
-              ElementsAre("diffusion.schedule: linear -> cosine"));
-  RunConfig ddim;
-  ddim.sample.eta = 0.5;
-  RunConfig heun;
-  heun.sample.sampler = SamplerKind::heun;
-  EXPECT_THAT(forbidden_changes(ddim, heun), IsEmpty());
-}
-
-TEST_F(RunFolder, AModelIsARunOrACheckpointOfOne) {
+TEST_F(RunFolder, IsSetAsideWhole) {
+  EXPECT_EQ(run_.set_aside(), fs::path());
   run_.save_config(RunConfig());
-  EXPECT_EQ(user_error([&] { find_model(run_.root()); }),
-            run_.root().string() + ": this run has no checkpoint yet");
-  save(1);
-  save(2);
-  for (const fs::path& path : {run_.root(), run_.root() / "", run_.root() / "checkpoints" / ".."}) {
-    const ModelFiles files = find_model(path);
-    EXPECT_TRUE(fs::equivalent(files.config, run_.config()));
-    EXPECT_TRUE(fs::equivalent(files.checkpoint, run_.checkpoints() / "step-00000002"));
-  }
-  const fs::path first = run_.checkpoints() / "step-00000001";
-  for (const fs::path& path : {first, first / "", first / "."}) {
-    const ModelFiles files = find_model(path);
-    EXPECT_TRUE(fs::equivalent(files.config, run_.config())) << path;
-    EXPECT_TRUE(fs::equivalent(files.checkpoint, first)) << path;
-  }
-  const fs::path before = fs::current_path();
-  fs::current_path(first);
-  EXPECT_TRUE(fs::equivalent(find_model(".").checkpoint, first));
-  EXPECT_TRUE(fs::equivalent(find_model(".").config, run_.config()));
-  fs::current_path(before);
+  save(7);
+  overwrite(run_.metrics(), "{}\n");
+  overwrite(run_.root() / "notes.txt", "mine");
+  const fs::path first = run_.set_aside();
+  EXPECT_EQ(first, run_.root() / "before-1");
+  EXPECT_EQ(RunDir(first).newest_checkpoint()->step, 7);
+  EXPECT_TRUE(RunDir(first).has_config());
+  EXPECT_EQ(read_file(RunDir(first).metrics()), "{}\n");
+  EXPECT_FALSE(run_.newest_checkpoint().has_value());
+  EXPECT_FALSE(run_.has_config() || fs::exists(run_.metrics()));
+  EXPECT_TRUE(fs::exists(run_.root() / "notes.txt")) << "not a file of the run";
+  fs::create_symlink("/nowhere/else", run_.checkpoints());
+  EXPECT_EQ(run_.set_aside(), run_.root() / "before-2");
+  EXPECT_TRUE(fs::is_symlink(run_.root() / "before-2" / "checkpoints"));
+}
 
-  EXPECT_EQ(user_error([&] { find_model(folder_ / "none"); }),
-            (folder_ / "none").string() +
-                ": there is no run directory (with config.yaml) or checkpoint of one");
-  for (const fs::path& other : {folder_, run_.checkpoints(), first / "state.json"}) {
-    EXPECT_EQ(user_error([&] { find_model(other); }),
-              other.string() + ": is not a run directory (with config.yaml) or checkpoint of one");
-  }
+TEST_F(RunFolder, WritesNothingWhereSomethingCannotBeWritten) {
+  fs::create_directories(run_.root());
+  run_.require_writable();
+  EXPECT_TRUE(fs::is_empty(run_.root()));
+  fs::create_directories(run_.checkpoints());
+  overwrite(run_.metrics(), "{}\n");
+  fs::permissions(run_.metrics(), fs::perms::owner_read | fs::perms::others_read);
+  fs::permissions(run_.root(), fs::perms::all);
+  fs::permissions(run_.checkpoints(), fs::perms::all);
+  const auto failure = [&] {
+    std::string message = "no error";
+    test::as_nobody([&] {
+      try {
+        run_.require_writable();
+      } catch (const std::runtime_error& error) {
+        message = error.what();
+      }
+    });
+    return message;
+  };
+  EXPECT_THAT(failure(), AllOf(HasSubstr(run_.metrics().string()), HasSubstr("Permission denied")));
+  fs::permissions(run_.metrics(), fs::perms::all);
+  EXPECT_EQ(failure(), "no error");
+  fs::permissions(run_.checkpoints(), fs::perms::owner_read | fs::perms::others_read);
+  EXPECT_THAT(failure(),
+              AllOf(HasSubstr(run_.checkpoints().string()), HasSubstr("Permission denied")));
+  fs::permissions(run_.checkpoints(), fs::perms::all);
+  EXPECT_EQ(read_file(run_.metrics()), "{}\n");
+  fs::create_symlink("/nowhere/else", run_.tensorboard());
+  EXPECT_THAT(failure(), AllOf(HasSubstr(run_.tensorboard().string()), HasSubstr("/nowhere/else")));
 }
 
 }  // namespace

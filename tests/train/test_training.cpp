@@ -256,7 +256,7 @@ TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
   {
     Learner first = small.learner();
     for (std::int64_t k = 0; k < kStop; ++k) first.step(small.inputs(k));
-    saved = write_checkpoint(folder, first.state());
+    saved = write_checkpoint(folder, first.state(), small.config);
   }
   at::rand({17});  // other random numbers drawn meanwhile change nothing
   Learner second = small.learner();
@@ -325,7 +325,7 @@ TEST(Training, SkipsAStepThatIsNotFiniteAndGoesOn) {
     // one that takes up its state.
     const std::filesystem::path folder = std::filesystem::path(testing::TempDir()) / "skipped";
     std::filesystem::remove_all(folder);
-    const std::filesystem::path saved = write_checkpoint(folder, learner.state());
+    const std::filesystem::path saved = write_checkpoint(folder, learner.state(), small.config);
     Learner resumed = small.learner();
     resumed.restore(read_checkpoint(saved), saved.string());
     EXPECT_EQ(resumed.steps_skipped(), 3);

@@ -59,10 +59,13 @@ std::vector<NamedModel> load_runs(const RunsOptions& options) {
     if (!paths.insert(std::filesystem::weakly_canonical(whole)).second) {
       throw UserError(concat(path, ": is given twice"));
     }
+    constexpr std::size_t kLongestName = 100;  // names become parts of file names
     std::string name = whole.lexically_normal().parent_path().filename().string();
+    name.resize(std::min(name.size(), kLongestName));
     if (names.contains(name)) {
       name = path;
-      std::replace(name.begin(), name.end(), '/', '_');  // names become parts of file names
+      std::replace(name.begin(), name.end(), '/', '_');
+      name.resize(std::min(name.size(), kLongestName));
     }
     while (!names.insert(name).second) name += '_';  // a/b and a_b would have the same name
     models.push_back({name, load_model(load)});

@@ -51,7 +51,7 @@ void write_atomically(const std::filesystem::path& path,
 std::string read_file(const std::filesystem::path& path);
 
 /// Flushes the contents of a file or directory to disk (fsync). Throws std::runtime_error, naming
-/// the path and the reason, when that fails.
+/// the path and the reason, when that fails; a file system that cannot sync is no failure.
 void sync_to_disk(const std::filesystem::path& path);
 
 }  // namespace cdm

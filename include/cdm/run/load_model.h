@@ -9,7 +9,7 @@
 
 #include "cdm/config/config.h"
 #include "cdm/diffusion/model.h"
-#include "cdm/run/run_dir.h"
+#include "cdm/run/model_files.h"
 
 namespace cdm {
 

@@ -53,6 +53,10 @@ class RunningMeans {
   std::vector<SkippedStep> skipped_;
 };
 
+/// The last step that a metrics.jsonl has a line of; 0 when there is no such file or line. Throws
+/// UserError when the file cannot be read.
+std::int64_t last_step_in(const std::filesystem::path& metrics);
+
 class MetricsWriter {
  public:
   /// Opens the run's files to continue after `step`. Lines of later steps are removed from

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What comes before the first step of a training: its data are loaded, its configuration is
 // settled, and everything is checked that can be checked without training. A training and a dry run
-// both begin with prepare_training(), so that they refuse the same.
+// use the same functions, so that they refuse the same.
 #pragma once
 
 #include <optional>
@@ -12,6 +12,12 @@
 #include "cdm/run/run_dir.h"
 
 namespace cdm {
+
+/// What becomes of a run that is in the run directory already.
+enum class Begin {
+  resume,        // it is resumed at its newest checkpoint
+  from_scratch,  // its files are moved aside (RunDir::set_aside()), and a new run begins
+};
 
 /// `config` with what the training data say: data.image_size, data.channels, and
 /// model.channel_mult = [] settled for that size. Throws UserError when labels are missing or out
@@ -37,13 +43,20 @@ struct PreparedTraining {
 };
 
 /// Loads the data and resolves the configuration. Throws UserError for data that do not suit the
-/// configuration, for a batch of fewer images than there are processes, for processes that differ
-/// in configuration or data, for a run directory in use, and for a configuration that differs from
-/// the run's in keys that must not change; std::runtime_error when the run directory cannot be
-/// written. Leaves nothing on disk.
-///
-/// Every process of the group calls it. Only the one of rank 0 looks at the run directory.
+/// configuration, for a batch of fewer images than there are processes, and for processes that
+/// differ in configuration or data. Every process of the group calls it. Writes nothing.
 PreparedTraining prepare_training(const RunConfig& config, const RunDir& run,
-                                  const ProcessGroup& group);
+                                  const ProcessGroup& group, Begin begin = Begin::resume);
+
+/// The newest checkpoint of a run that is to be resumed with `config`; nothing when there is no run
+/// yet, or when it was stopped before its first checkpoint. Throws UserError, saying how to go on,
+/// when a checkpoint cannot be read, when all have been lost, and when `config` differs from the
+/// run's in keys that must not change.
+std::optional<TrainingState> checkpoint_to_resume(const RunDir& run, const RunConfig& config);
+
+/// All that is checked of a run directory before training begins in it, for the process of rank 0:
+/// that no other process trains there, checkpoint_to_resume(), and that it can be written. Throws
+/// UserError, or std::runtime_error for what cannot be written. Leaves nothing on disk.
+void check_run_folder(const RunDir& run, const RunConfig& config, Begin begin);
 
 }  // namespace cdm

@@ -33,14 +33,16 @@ class RunDir {
   /// Writes config.yaml. Creates the folder if it does not exist.
   void save_config(const RunConfig& config) const;
 
-  /// Writes a checkpoint, then removes all but the newest `keep` ones (0 = removes none).
-  void save(const TrainingState& checkpoint, std::int64_t keep) const;
+  /// Writes a checkpoint of a training with `config`, then removes all but the newest `keep` ones
+  /// (0 = removes none).
+  void save(const TrainingState& checkpoint, const RunConfig& config, std::int64_t keep) const;
 
   static constexpr std::int64_t kAnyStep = std::numeric_limits<std::int64_t>::max();
 
   /// Reads the newest undamaged checkpoint of a step before `before`. Logs a warning for each
   /// damaged one that it tries. Returns nothing when there is none. With kAnyStep, throws UserError
-  /// when there are checkpoints but all are damaged.
+  /// when there are checkpoints but all are damaged. Throws UserError when a checkpoint or their
+  /// folder cannot be read for another reason, such as permissions: nothing older is taken then.
   std::optional<TrainingState> newest_checkpoint(std::int64_t before = kAnyStep) const;
 
   /// Call it before a run is resumed from `step`, that of its newest undamaged checkpoint. Renames
@@ -48,40 +50,29 @@ class RunDir {
   /// incomplete checkpoints that a killed process left.
   void clear_away(std::int64_t step) const;
 
+  /// Checks that everything that training writes can be written, in a folder that exists. Nothing
+  /// is changed. Throws UserError for a link to something
+  /// that does not exist, and std::runtime_error, naming the path and the reason, for what cannot
+  /// be written.
+  void require_writable() const;
+
+  /// Moves the files of the run, with all results, to a new folder before-1/ (or the next free
+  /// number) in it, and returns that folder; empty when there was nothing to move. Throws
+  /// std::runtime_error, naming the file and the reason, when one cannot be moved.
+  std::filesystem::path set_aside() const;
+
  private:
   std::filesystem::path root_;
-};
-
-/// A lock on a run directory, so that only one process trains in it. The operating system releases
-/// it when the process ends, however it ends.
-class RunLock {
- public:
-  /// Throws UserError when another process holds the lock.
-  explicit RunLock(const RunDir& run);
-  ~RunLock();
-  RunLock(const RunLock&) = delete;
-  RunLock& operator=(const RunLock&) = delete;
-
- private:
-  int descriptor_;
 };
 
 /// The keys whose values differ although they must not change when a run is resumed, each as
 /// "key: saved value -> wanted value".
 std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConfig& wanted);
 
-/// Throws UserError, naming the keys, when forbidden_changes() finds any between the run's
-/// config.yaml and `wanted`.
-void require_same_run(const RunDir& run, const RunConfig& wanted);
-
-/// The files of a trained model.
-struct ModelFiles {
-  std::filesystem::path config;      // config.yaml
-  std::filesystem::path checkpoint;  // checkpoints/step-N
-};
-
-/// The model in `path`: a run directory, whose newest checkpoint is taken, or a checkpoint folder
-/// in one. Throws UserError when it is neither.
-ModelFiles find_model(const std::filesystem::path& path);
+/// Throws UserError, naming the keys, when forbidden_changes() finds any between what the run was
+/// trained with and `wanted`. `checkpoint` is the one to resume from, and its own configuration
+/// counts, whatever config.yaml says. Without a checkpoint, config.yaml counts if there is one.
+void require_same_run(const RunDir& run, const std::optional<TrainingState>& checkpoint,
+                      const RunConfig& wanted);
 
 }  // namespace cdm

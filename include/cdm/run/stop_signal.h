@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Signals that a training process handles at the end of the current step.
+// Signals that a training process handles at the end of the current step, or, while it starts up,
+// at the first step.
 #pragma once
 
 namespace cdm {
 
-/// While an object of this class exists, SIGINT and SIGTERM request a stop, and SIGUSR1 requests a
-/// checkpoint. A second SIGINT ends the process at once. Only one object may exist at a time.
+/// While an object of this class exists, SIGINT, SIGTERM and SIGHUP (a closed terminal) request a
+/// stop, and SIGUSR1 requests a checkpoint. A second SIGINT ends the process at once. SIGHUP stays
+/// ignored where it was, as under nohup. Only one object may exist at a time.
 class StopSignal {
  public:
   StopSignal();
@@ -14,7 +16,7 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  /// The name of the signal that requested a stop ("SIGINT" or "SIGTERM"), or null.
+  /// The name of the signal that requested a stop ("SIGINT", "SIGTERM" or "SIGHUP"), or null.
   static const char* stop_requested();
   /// Whether a checkpoint was requested since the last call.
   static bool take_save_request();

@@ -14,6 +14,7 @@
 #include "cdm/run/metrics.h"
 #include "cdm/run/prepare.h"
 #include "cdm/run/run_dir.h"
+#include "cdm/run/run_lock.h"
 #include "cdm/train/learner.h"
 
 namespace cdm {
@@ -21,15 +22,18 @@ namespace cdm {
 class Trainer {
  public:
   /// Prepares the training (prepare_training(), whose errors it throws), and resumes the run at its
-  /// newest checkpoint if it has one.
+  /// newest checkpoint if it has one, unless `begin` says that a new one begins. Throws UserError
+  /// also as check_run_folder() does. No file of a run is changed before all of this is checked and
+  /// the run directory is found to be writable.
   ///
   /// Each process of `group`, which must outlive the trainer, has one trainer. Each takes its share
   /// of every batch; only the one of rank 0 reads and writes the run directory.
   Trainer(const RunConfig& config, const RunDir& run, at::Device device,
-          const ProcessGroup& group = ProcessGroup::alone());
+          const ProcessGroup& group = ProcessGroup::alone(), Begin begin = Begin::resume);
 
   /// Trains until train.iterations or train.max_minutes is reached or a signal requests a stop,
-  /// then writes a checkpoint.
+  /// then writes a checkpoint. Signals are handled while a StopSignal exists, which the caller
+  /// makes: a request from before this call is served at the first step.
   ///
   /// Steps whose loss or gradient is NaN or infinite are skipped. When there are more of them than
   /// train.skip_bad_steps, throws std::runtime_error that names the step; checkpoints written
@@ -42,11 +46,11 @@ class Trainer {
 
  private:
   Trainer(const PreparedTraining& start, const RunDir& run, at::Device device,
-          const ProcessGroup& group);
+          const ProcessGroup& group, Begin begin);
 
-  /// Creates the run directory, locks it, checks that the configuration fits the run in it, and
-  /// opens its log. Called by rank 0 only.
-  void open_run();
+  /// Creates the run directory, locks it, restores the newest checkpoint of the run in it, and
+  /// opens its log. Changes no file of the run before everything is checked. Called by rank 0 only.
+  void open_run(Begin begin);
   /// What this process requests of all processes: bits that say stop and save.
   std::int64_t requests() const;
   void take_step();
