@@ -38,6 +38,7 @@ zlib.h                         zlib1g-dev
 png.h                          libpng-dev
 turbojpeg.h                    libturbojpeg0-dev
 nettle/sha2.h                  nettle-dev
+archive.h                      libarchive-dev
 gtest/gtest.h                  libgtest-dev
 gmock/gmock.h                  libgmock-dev
 benchmark/benchmark.h          libbenchmark-dev

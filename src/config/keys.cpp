@@ -103,18 +103,18 @@ void declare_data(std::vector<Key>& table) {
   data.key("kind", &DataConfig::kind, DataKind::fashion_mnist, anything(),
            "format of the data set; toy = data drawn from a known density, see data.toy");
   data.key("path", &DataConfig::path, "", anything(),
-           "directory or .npz file; relative paths start at the folder of the configuration file; "
-           "empty = where the system installs the data set")
+           "directory or file (npz, image_archive); relative paths start at the folder of the "
+           "configuration file; empty = where the system installs the data set")
       .only(for_data_from_files())
       .may_change();
   data.key("test_path", &DataConfig::test_path, "", anything(),
-           "directory or .npz file of the test split, where it cannot be found through data.path "
-           "(npz, and image folders without train/ and test/)")
+           "directory or file of the test split, where it cannot be found through data.path (npz, "
+           "image_archive, and image folders without train/ and test/)")
       .only(for_stored_data())
       .may_change();
   data.key("image_size", &DataConfig::image_size, 0, range(0, 4096),
            "width and height of the images in pixels; 0 = as in the data set (celeba: 64); images "
-           "of image_folder and celeba are resized to it");
+           "of image_folder, image_archive and celeba are resized to it");
   data.key("channels", &DataConfig::channels, 0, range(0, 3),
            "1 = grey, 3 = RGB, 0 = as in the data set");
   data.key("horizontal_flip", &DataConfig::horizontal_flip, true, anything(),

@@ -68,15 +68,18 @@ void check_picture_size(const std::string& source, std::uint64_t width, std::uin
 }
 
 at::Tensor read_image(const std::filesystem::path& path, std::int64_t channels) {
+  return decode_image(read_file(path), channels, path.string());
+}
+
+at::Tensor decode_image(std::string_view bytes, std::int64_t channels, const std::string& source) {
   TORCH_CHECK(channels == 1 || channels == 3, "pictures have 1 or 3 channels, not ", channels);
-  const std::string bytes = read_file(path);
   at::Tensor image;
   if (bytes.starts_with(kPngMagic)) {
-    image = decode_png(bytes, channels, path.string());
+    image = decode_png(bytes, channels, source);
   } else if (bytes.starts_with(kJpegMagic)) {
-    image = decode_jpeg(bytes, channels, path.string());
+    image = decode_jpeg(bytes, channels, source);
   } else {
-    throw UserError(concat(path.string(), ": neither a PNG nor a JPEG picture"));
+    throw UserError(concat(source, ": neither a PNG nor a JPEG picture"));
   }
   return image.permute({2, 0, 1}).contiguous();
 }

@@ -6,6 +6,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string>
+#include <string_view>
 
 namespace cdm {
 
@@ -15,6 +17,9 @@ namespace cdm {
 /// naming the file, when it cannot be read, is damaged or cut short, is a CMYK JPEG, or has no
 /// pixels or more than 2^28.
 at::Tensor read_image(const std::filesystem::path& path, std::int64_t channels);
+
+/// The same from the bytes of such a file. Messages begin with `source`.
+at::Tensor decode_image(std::string_view bytes, std::int64_t channels, const std::string& source);
 
 /// Writes an image, uint8 [C, H, W] with C = 1 or 3 on any device: under a temporary name beside
 /// `path`, then renamed.
