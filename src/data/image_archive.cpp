@@ -40,6 +40,7 @@ class Decoder {
     if (!images_.defined()) {
       const at::Tensor first = decode(waiting_.front());
       size_ = config_.image_size == 0 ? first.size(1) : config_.image_size;
+      fit_picture(first, config_, size_, waiting_.front().where);  // before memory for all is taken
       images_ = at::empty({count_, first.size(0), size_, size_}, at::kByte);
     }
     if (waiting_bytes_ >= kMostAtOnce) flush();

@@ -45,6 +45,8 @@ bool is_picture_name(std::string_view name) {
   return ends_with_any(name, {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"});
 }
 
+bool is_class_name(std::string_view name) { return ends_with_any(name, {".cls"}); }
+
 bool is_archive_name(std::string_view name) {
   return ends_with_any(name, {".zip", ".tar", ".tar.gz", ".tgz"});
 }
@@ -231,9 +233,13 @@ ArchivePictures list_archive(const fs::path& file) {
     const std::string& name = archive.name();
     if (is_passed_over(name)) continue;
     bool is_new = true;
+    if (archive.is_link() && (is_picture_name(name) || is_class_name(name))) {
+      throw UserError(concat(archive.where(), ": is a link, which is not followed in an archive"));
+    }
+    if (archive.is_link()) continue;
     if (is_picture_name(name)) {
       is_new = pictures.emplace(name, std::nullopt).second;
-    } else if (lower(name).ends_with(".cls")) {
+    } else if (is_class_name(name)) {
       is_new = classes.emplace(key_of(name), parse_class(archive.read(kMostClass), archive.where()))
                    .second;
     } else if (name.substr(folder_of(name).size()) == kList) {

@@ -78,8 +78,10 @@ bool ArchiveReader::next() {
       throw UserError(
           concat(path_.string(), ": not a whole zip or tar archive: ", handle_->error()));
     }
-    if (::archive_entry_filetype(handle_->entry) != AE_IFREG) continue;
-    if (::archive_entry_hardlink(handle_->entry) != nullptr) continue;
+    const bool is_plain = ::archive_entry_filetype(handle_->entry) == AE_IFREG;
+    is_link_ = ::archive_entry_hardlink(handle_->entry) != nullptr ||
+               ::archive_entry_symlink(handle_->entry) != nullptr;
+    if (!is_plain && !is_link_) continue;
     ++count_;
     const char* const name = ::archive_entry_pathname(handle_->entry);
     if (name == nullptr || *name == '\0') {

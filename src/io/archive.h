@@ -18,12 +18,14 @@ class ArchiveReader {
   ~ArchiveReader();
   ArchiveReader(ArchiveReader&&) noexcept;
 
-  /// Goes on to the next plain file in the archive; false at its end. Folders and links are passed
-  /// over. Throws UserError when the archive is damaged or cut short.
+  /// Goes on to the next file or link in the archive; false at its end. Folders are passed over.
+  /// Throws UserError when the archive is damaged or cut short.
   bool next();
 
-  /// The name of the file that next() found, with '/' between folders.
+  /// The name of what next() found, with '/' between folders.
   const std::string& name() const { return name_; }
+  /// Whether it is a link, which has no bytes of its own.
+  bool is_link() const { return is_link_; }
 
   /// The bytes of that file; call it at most once. Throws UserError when there are more than `most`
   /// of them, or when they are damaged, cut short or encrypted. Memory grows with the bytes that
@@ -39,6 +41,7 @@ class ArchiveReader {
   std::filesystem::path path_;
   std::unique_ptr<Handle> handle_;
   std::string name_;
+  bool is_link_ = false;
   std::uint64_t count_ = 0;  // of files so far
 };
 

@@ -36,10 +36,12 @@ const fs::path kMade = fs::path(CDM_TEST_DATA) / "data" / "archives";
 
 using Members = std::vector<std::pair<std::string, std::string>>;
 
-/// A tar archive (ustar) of plain files.
-std::string tar(const Members& members, bool with_end = true) {
+/// A tar archive (ustar) of plain files, type 0, or of hard links (1) or symbolic links (2) to the
+/// names that are their contents.
+std::string tar(const Members& members, char type = '0') {
   std::string out;
-  for (const auto& [name, contents] : members) {
+  for (const auto& [name, text] : members) {
+    const std::string contents = type == '0' ? text : "";
     std::string header(512, '\0');
     header.replace(0, name.size(), name);
     char numbers[64] = {};
@@ -47,7 +49,8 @@ std::string tar(const Members& members, bool with_end = true) {
                   contents.size());
     header.replace(100, 35, std::string(numbers, 35));
     header.replace(136, 11, "00000000000");
-    header.replace(148, 9, "        0");
+    header.replace(148, 9, std::string(8, ' ') + type);
+    if (type != '0') header.replace(157, text.size(), text);
     header.replace(257, 8, std::string("ustar\00000", 8));
     unsigned sum = 0;
     for (const char byte : header) sum += static_cast<unsigned char>(byte);
@@ -55,7 +58,7 @@ std::string tar(const Members& members, bool with_end = true) {
     header.replace(148, 8, std::string(numbers, 6) + '\0' + ' ');
     out += header + contents + std::string((512 - contents.size() % 512) % 512, '\0');
   }
-  return with_end ? out + std::string(1024, '\0') : out;
+  return out + std::string(1024, '\0');
 }
 
 class ImageArchive : public DatasetTest {
@@ -229,6 +232,18 @@ TEST_F(ImageArchive, NamesAPictureThatIsWrong) {
   EXPECT_THAT(refusal(), error_in(zip_, "zip"));
   overwrite(zip_, "no archive at all");
   EXPECT_THAT(refusal(), error_in(zip_, "zip", "tar"));
+}
+
+TEST_F(ImageArchive, FollowsNoLinks) {
+  use(DataKind::image_archive, tar_);
+  for (const char type : {'1', '2'}) {
+    const std::string plain = tar({{"a.png", png(1)}});
+    const std::string link = tar({{"b.png", "a.png"}}, type);
+    overwrite(tar_, link.substr(0, 512) + plain);
+    EXPECT_THAT(refusal(), error_in(tar_, "'b.png'", "link")) << type;
+    overwrite(tar_, tar({{"README", "a.png"}}, type).substr(0, 512) + plain);
+    EXPECT_THAT(reds(), ElementsAre(1)) << type;
+  }
 }
 
 TEST_F(ImageArchive, RefusesFilesThatGrowTooLarge) {
