@@ -83,6 +83,10 @@ set(CDM_PICTURE_LIBRARIES PNG::PNG libjpeg-turbo::turbojpeg WebP::webpdemux TIFF
 # Nettle must be installed: it has no CMake build.
 include("${CMAKE_CURRENT_LIST_DIR}/Nettle.cmake")
 
+# libarchive must be installed, too: Debian's can read far more than is read here, and a build of its
+# own would decide by what is installed what it can.
+include("${CMAKE_CURRENT_LIST_DIR}/LibArchive.cmake")
+
 if(CDM_BUILD_TESTS)
   cdm_dependency(GTest 1.11 google/googletest/archive/refs/tags/v1.14.0.tar.gz
     8ad598c73ad796e0d8280b082cebd82a630d73e73cd3c70057938a6501bba5d7)

@@ -27,5 +27,5 @@ configure_package_config_file(cmake/cdmConfig.cmake.in "${CMAKE_BINARY_DIR}/cdmC
 write_basic_package_version_file("${CMAKE_BINARY_DIR}/cdmConfigVersion.cmake"
   COMPATIBILITY SameMinorVersion)
 install(FILES "${CMAKE_BINARY_DIR}/cdmConfig.cmake" "${CMAKE_BINARY_DIR}/cdmConfigVersion.cmake"
-              cmake/LibTorch.cmake cmake/Nettle.cmake cmake/WebP.cmake
+              cmake/LibArchive.cmake cmake/LibTorch.cmake cmake/Nettle.cmake cmake/WebP.cmake
         DESTINATION "${_cdm_package}")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The pickle within a .pth file, without the archive around it.
+// A pickle: as that within a .pth file, without the archive around it, and as one of NumPy arrays.
 #include "io/pickle.h"
 
 #include <ATen/ops/zeros.h>
@@ -12,5 +12,6 @@ CDM_FUZZ_TARGET(pickle)(const std::uint8_t* data, std::size_t size) {
     return at::zeros({count}, type);
   };
   cdm::fuzz::attempt([&] { cdm::parse_pickle(cdm::fuzz::view(data, size), storages, "input"); });
+  cdm::fuzz::attempt([&] { cdm::parse_numpy_pickle(cdm::fuzz::view(data, size), "input"); });
   return 0;
 }

@@ -8,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "archive.cpp"
 #include "cdm/core/file.h"
 #include "cifar10.cpp"
+#include "cifar_python.cpp"
 #include "idx.cpp"
 #include "npy.cpp"
 #include "npz.cpp"
@@ -21,10 +23,16 @@
 
 int main(int argc, char** argv) {
   const std::map<std::string, int (*)(const std::uint8_t*, std::size_t)> targets = {
-      {"cifar10", &replay_cifar10}, {"idx", &replay_idx},
-      {"npy", &replay_npy},         {"npz", &replay_npz},
-      {"pickle", &replay_pickle},   {"picture", &replay_picture},
-      {"pth", &replay_pth},         {"safetensors", &replay_safetensors},
+      {"archive", &replay_archive},
+      {"cifar10", &replay_cifar10},
+      {"cifar_python", &replay_cifar_python},
+      {"idx", &replay_idx},
+      {"npy", &replay_npy},
+      {"npz", &replay_npz},
+      {"pickle", &replay_pickle},
+      {"picture", &replay_picture},
+      {"pth", &replay_pth},
+      {"safetensors", &replay_safetensors},
       {"yaml", &replay_yaml}};
   if (argc != 3 || !targets.contains(argv[1])) {
     std::cerr << "usage: fuzz-replay TARGET FOLDER\n";

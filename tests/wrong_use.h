@@ -43,6 +43,8 @@ class WrongUse : public testing::Test {
     ASSERT_EQ(tiny.train("plain", "free", {"train.iterations=1"}).exit_code, 0);
     write_arrays(tiny);
     write_text(tiny / "junk.npz", "junk");
+    write_text(tiny / "junk.zip", "junk");
+    ASSERT_EQ(::mkfifo((tiny / "fifo").c_str(), 0600), 0);
     write_text(tiny / "junk.pth", "junk");
     write_text(tiny / "torn.npz", read_text(tiny / "test.npz").substr(0, 1000));
     const std::string official = read_text(fs::path(CDM_TEST_DATA) / "data" / "official.pth");

@@ -83,8 +83,9 @@ double gemm_flop_per_s(at::Device device, at::ScalarType type) {
 /// The configuration with the batch and image sizes that the options give. Image sizes that neither
 /// the options nor the configuration give are the usual ones of data.kind.
 cdm::RunConfig with_sizes(cdm::RunConfig config, const Options& options) {
-  const bool grey =
-      config.data.kind == cdm::DataKind::fashion_mnist || config.data.kind == cdm::DataKind::mnist;
+  const bool grey = config.data.kind == cdm::DataKind::fashion_mnist ||
+                    config.data.kind == cdm::DataKind::mnist ||
+                    config.data.kind == cdm::DataKind::emnist;
   const auto choose = [](std::int64_t& value, std::int64_t given, std::int64_t usual) {
     if (given > 0) value = given;
     if (value == 0) value = usual;

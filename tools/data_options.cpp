@@ -14,7 +14,8 @@ namespace cdm {
 void add_data_options(CLI::App& app, DataOptions& options) {
   app.add_option(
       "--data", options.data,
-      "data set: a directory, or .npz with arr_0 uint8 [N, H, W, C]; default: the run's");
+      "data set: a directory, an archive of pictures (.zip, .tar), or .npz with arr_0 uint8 "
+      "[N, H, W, C]; default: the run's");
   app.add_option("--split", options.split, "split of the data set: train or test")
       ->check(CLI::IsMember({"train", "test"}));
   app.add_option("--limit", options.limit,
@@ -54,8 +55,10 @@ Dataset load_chosen_dataset(const DataOptions& options, const LoadedModel& loade
 
 DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size) {
   DataConfig data = detect_dataset(path);
-  if (data.kind == DataKind::image_folder || data.kind == DataKind::celeba)
+  if (data.kind == DataKind::image_folder || data.kind == DataKind::image_archive ||
+      data.kind == DataKind::celeba) {
     data.image_size = image_size;
+  }
   return data;
 }
 

@@ -12,7 +12,7 @@
 namespace cdm {
 
 struct DataOptions {
-  std::string data;  // directory or .npz; "" = the run's data set
+  std::string data;  // as detect_dataset() takes it; "" = the run's data set
   std::string split = "test";
   std::int64_t limit = 0;  // number of images, spread evenly over the data set; 0 = all
   bool resize = false;     // whether pictures of another size or colour may be made to fit
@@ -28,8 +28,8 @@ void add_data_options(CLI::App& app, DataOptions& options);
 /// says how they were changed.
 Dataset load_chosen_dataset(const DataOptions& options, const LoadedModel& loaded);
 
-/// The data set that detect_dataset() finds in `path`. The images of an image folder and of CelebA
-/// are to be resized to image_size x image_size pixels.
+/// The data set that detect_dataset() finds in `path`. The images of an image folder, of an archive
+/// of pictures and of CelebA are to be resized to image_size x image_size pixels.
 DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size);
 
 /// The labels with which to evaluate a model on `dataset`, int64 [N]. They are undefined for an

@@ -41,6 +41,7 @@ webp/demux.h                   libwebp-dev
 tiffio.h                       libtiff-dev
 gif_lib.h                      libgif-dev
 nettle/sha2.h                  nettle-dev
+archive.h                      libarchive-dev
 gtest/gtest.h                  libgtest-dev
 gmock/gmock.h                  libgmock-dev
 benchmark/benchmark.h          libbenchmark-dev

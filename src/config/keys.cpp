@@ -70,7 +70,8 @@ Condition for_stored_data() {
           [](const RunConfig& c) { return c.data.kind != DataKind::toy; }};
 }
 Condition for_data_of_pictures() {
-  return kind_is<DataKind>("data.kind", {DataKind::image_folder, DataKind::celeba},
+  return kind_is<DataKind>("data.kind",
+                           {DataKind::image_folder, DataKind::image_archive, DataKind::celeba},
                            [](auto& c) { return c.data.kind; });
 }
 /// True where images are read from files: as training data, or for toy data's mean and covariance.
@@ -84,13 +85,16 @@ Condition for_data_from_files() {
 bool may_be_mirrored(DataKind kind) {
   switch (kind) {
     case DataKind::mnist:  // a mirrored digit is no digit
-    case DataKind::toy:    // the density is a given one
+    case DataKind::emnist:
+    case DataKind::toy:  // the density is a given one
       return false;
     case DataKind::fashion_mnist:
     case DataKind::cifar10:
+    case DataKind::cifar100:
     case DataKind::celeba:
     case DataKind::npz:
     case DataKind::image_folder:
+    case DataKind::image_archive:
       break;
   }
   return true;
@@ -139,23 +143,23 @@ void declare_data(std::vector<Key>& table) {
            "format of the data set; toy = data drawn from a known density, see data.toy")
       .may_set_afterwards();
   data.key("path", &DataConfig::path, "", anything(),
-           "directory or .npz file; relative paths start at the folder of the configuration file; "
-           "empty = where the system installs the data set")
+           "directory or file (npz, image_archive); relative paths start at the folder of the "
+           "configuration file; empty = where the system installs the data set")
       .only(for_data_from_files())
       .may_change()
       .may_set_afterwards()
       .text = path_text(&DataConfig::path);
   data.key("test_path", &DataConfig::test_path, "", anything(),
-           "directory or .npz file of the test split, where it cannot be found through data.path "
-           "(npz; an image folder without train/ and test/ needs none: a tenth of its pictures is "
-           "held out)")
+           "directory or file of the test split, where it cannot be found through data.path (npz, "
+           "image_archive; an image folder without train/ and test/ needs none: a tenth of its "
+           "pictures is held out)")
       .only(for_stored_data())
       .may_change()
       .may_set_afterwards()
       .text = path_text(&DataConfig::test_path);
   data.key("image_size", &DataConfig::image_size, 0, range(0, 4096),
            "width and height of the images in pixels; 0 = as in the data set (celeba: 64); images "
-           "of image_folder and celeba are resized to it");
+           "of image_folder, image_archive and celeba are resized to it");
   data.key("channels", &DataConfig::channels, 0, range(0, 3),
            "1 = grey, 3 = RGB, 0 = as in the data set");
   data.key("skip_unreadable", &DataConfig::skip_unreadable, 0, range(0, 1e8),
@@ -165,7 +169,7 @@ void declare_data(std::vector<Key>& table) {
       .may_set_afterwards();
   data.key("horizontal_flip", &DataConfig::horizontal_flip, true, anything(),
            "mirror each training image left to right with probability 1/2")
-      .default_from("false for mnist and toy, else true", [](RunConfig& config) {
+      .default_from("false for mnist, emnist and toy, else true", [](RunConfig& config) {
         config.data.horizontal_flip = may_be_mirrored(config.data.kind);
       });
   data.key("dequantize", &DataConfig::dequantize, Dequantization::none, anything(),

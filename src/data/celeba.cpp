@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 // CelebA (Liu et al., 2015) as it is distributed: aligned pictures, 178 pixels wide and 218 high,
 // and the official partition into training, validation and test pictures.
+#include <algorithm>
 #include <sstream>
+#include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "cdm/core/error.h"
@@ -24,29 +27,39 @@ constexpr std::int64_t kHeight = 218, kWidth = 178;
 constexpr std::int64_t kSquare = 128, kCentreRow = 121, kCentreColumn = 89;
 constexpr std::int64_t kUsualSize = 64;
 
-/// list_eval_partition.txt (lines such as "000001.jpg 0") or the same as .csv ("000001.jpg,0" after
-/// a line of headings). Empty when there is neither.
-fs::path partition_file(const fs::path& folder) {
-  for (const char* const extension : {".txt", ".csv"}) {
-    fs::path file = folder / (std::string(kPartition) + extension);
-    if (fs::is_regular_file(file)) return file;
+/// Where the pictures and the partition are. Each is empty when it is nowhere.
+struct Place {
+  fs::path pictures, list;
+};
+
+/// Finds the pictures beside the list, where most copies have them, or in the official folders Img
+/// and Eval (or Anno). One copy that is passed around holds the pictures one folder deeper, and
+/// torchvision puts all into a folder celeba.
+Place find(const fs::path& folder) {
+  Place found;
+  for (const fs::path& base : {folder, folder / "celeba", folder / "CelebA"}) {
+    for (const fs::path& around : {base, base / "Img"}) {
+      for (const fs::path& inner : {around / kPictures / kPictures, around / kPictures}) {
+        if (found.pictures.empty() && fs::is_directory(inner)) found.pictures = inner;
+      }
+    }
+    for (const fs::path& around : {base, base / "Eval", base / "Anno"}) {
+      for (const char* const extension : {".txt", ".csv"}) {
+        const fs::path file = around / (std::string(kPartition) + extension);
+        if (found.list.empty() && fs::is_regular_file(file)) found.list = file;
+      }
+    }
   }
-  return {};
+  return found;
 }
 
-/// The names of a split's pictures. The partition file numbers them 0 = train, 1 = validation, 2 =
-/// test.
-std::vector<std::string> pictures_of(const fs::path& folder, Split split) {
-  const fs::path list = partition_file(folder);
-  if (list.empty()) {
-    throw UserError(
-        concat((folder / kPartition).string(),
-               ".txt (or .csv): not found; it comes with CelebA, in its folder Eval, and "
-               "says which pictures are for training and which for testing"));
-  }
+/// The names of the pictures of a split. The list numbers them 0 = train, 1 = validation, 2 = test;
+/// lines are such as "000001.jpg 0", or in a .csv "000001.jpg,0" after a line of headings.
+std::vector<std::string> names_of(const fs::path& list, Split split) {
   const std::int64_t wanted = split == Split::train ? 0 : 2;
   std::istringstream lines(read_file(list));
-  std::vector<std::string> pictures;
+  std::vector<std::string> names;
+  std::unordered_map<std::string, std::int64_t> seen;  // in which line
   std::int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
@@ -61,10 +74,45 @@ std::vector<std::string> pictures_of(const fs::path& folder, Split split) {
       throw UserError(concat(list.string(), ":", number, ": '", printable(line),
                              "' must be a file name and 0, 1 or 2"));
     }
-    if (part - '0' == wanted) pictures.push_back(name);
+    const auto [earlier, is_new] = seen.emplace(name, number);
+    if (!is_new) {
+      throw UserError(concat(list.string(), ":", number, ": names '", printable(name),
+                             "' once more; line ", earlier->second, " did"));
+    }
+    if (part - '0' == wanted) names.push_back(name);
   }
-  if (pictures.empty()) {
+  if (names.empty()) {
     throw UserError(concat(list.string(), ": names no pictures of partition ", wanted));
+  }
+  return names;
+}
+
+/// The pictures of a split. All of them are looked for before any is read.
+PictureNames pictures_of(const fs::path& folder, Split split) {
+  constexpr std::size_t kMostNamed = 10;
+  const Place place = find(folder);
+  if (place.list.empty()) {
+    throw UserError(
+        concat((folder / kPartition).string(),
+               ".txt (or .csv): not found; it comes with CelebA, in its folder Eval, and "
+               "says which pictures are for training and which for testing"));
+  }
+  if (place.pictures.empty()) {
+    throw UserError(concat((folder / kPictures).string(),
+                           ": not found, nor in a folder Img; it "
+                           "holds CelebA's aligned pictures"));
+  }
+  const PictureNames pictures = {place.pictures.string(), names_of(place.list, split)};
+  std::vector<std::string> missing;
+  for (const std::string& name : pictures.names) {
+    if (!fs::is_regular_file(place.pictures / name)) missing.push_back(printable(name));
+  }
+  if (!missing.empty()) {
+    const std::size_t count = missing.size();
+    missing.resize(std::min(count, kMostNamed));
+    throw UserError(concat(place.pictures.string(), ": lacks ", count, " of ",
+                           pictures.names.size(), " pictures that ", place.list.string(),
+                           " names: ", join(missing, ", "), count > kMostNamed ? ", ..." : ""));
   }
   return pictures;
 }
@@ -84,12 +132,13 @@ at::Tensor fit_face(const at::Tensor& picture, std::int64_t size) {
 }  // namespace
 
 bool is_celeba(const fs::path& folder) {
-  return fs::is_directory(folder / kPictures) && !partition_file(folder).empty();
+  const Place place = find(folder);
+  return !place.pictures.empty() && !place.list.empty();
 }
 
 Dataset read_celeba(const DataConfig& config, const fs::path& folder, Split split) {
   if (config.channels == 1) throw UserError("data.channels = 1: CelebA is in colour; give 3 or 0");
-  const PictureNames pictures = {(folder / kPictures).string(), pictures_of(folder, split)};
+  const PictureNames pictures = pictures_of(folder, split);
   PictureShape shape;
   shape.size = config.image_size == 0 ? kUsualSize : config.image_size;
   shape.channels = 3;

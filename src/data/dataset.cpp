@@ -3,6 +3,8 @@
 
 #include <ATen/TensorOperators.h>
 
+#include <algorithm>
+#include <cctype>
 #include <system_error>
 
 #include "cdm/core/error.h"
@@ -35,9 +37,17 @@ std::string written_at(const DataConfig& config, const std::string& key, const s
 
 std::string name_of(Split split) { return split == Split::train ? "train" : "test"; }
 
+/// Whether a path may be no file or folder itself, but stand for several.
+bool may_be_pattern(DataKind kind) {
+  return kind == DataKind::emnist || kind == DataKind::image_archive;
+}
+
 /// The file or folder that holds the split.
 std::filesystem::path path_of(const DataConfig& config, Split split) {
   const bool has_own = split == Split::test && !config.test_path.empty();
+  if (may_be_pattern(config.kind) && !config.path.empty()) {
+    return has_own ? config.test_path : config.path;
+  }
   if (has_own) return existing_path(config, "data.test_path");
   if (!config.path.empty()) return existing_path(config, "data.path");
   if (config.kind == DataKind::fashion_mnist) {
@@ -71,33 +81,48 @@ void check_images(const Dataset& dataset, const DataConfig& config, const std::s
   }
 }
 
+/// For kinds of which `what` holds one split.
+void need_test_path(const DataConfig& config, Split split, const char* what) {
+  if (split == Split::test && config.test_path.empty()) {
+    throw UserError(concat("data.test_path is empty: ", what, " holds one split, so data.kind = ",
+                           name_of(config.kind), " needs it for the test split"));
+  }
+}
+
 Dataset read_dataset(const DataConfig& config, const std::filesystem::path& path, Split split) {
   Dataset dataset;
   switch (config.kind) {
     case DataKind::fashion_mnist:
-      dataset = read_idx_folder(path, split);
+      dataset = read_mnist(path, split);
       dataset.class_names = fashion_names();
       break;
     case DataKind::mnist:
-      dataset = read_idx_folder(path, split);
+      dataset = read_mnist(path, split);
       dataset.class_names = digit_names();
+      break;
+    case DataKind::emnist:
+      dataset = read_emnist(path, split);
       break;
     case DataKind::cifar10:
       dataset = read_cifar10(path, split);
+      break;
+    case DataKind::cifar100:
+      dataset = read_cifar100(path, split);
       break;
     case DataKind::celeba:
       dataset = read_celeba(config, path, split);
       break;
     case DataKind::npz:
-      if (split == Split::test && config.test_path.empty()) {
-        throw UserError(
-            "data.test_path is empty: an .npz holds one split, so data.kind = npz needs "
-            "it for the test split");
-      }
+      need_test_path(config, split, "an .npz");
+      check_data_file(path);
       dataset = read_npz_images(path);
       break;
     case DataKind::image_folder:
       dataset = read_image_folder(config, path, split);
+      break;
+    case DataKind::image_archive:
+      need_test_path(config, split, "an archive");
+      dataset = read_image_archive(config, path);
       break;
     case DataKind::toy:
       dataset = read_toy(config, split);
@@ -139,19 +164,32 @@ Dataset load_dataset(const DataConfig& config, Split split) {
 DataConfig detect_dataset(const std::filesystem::path& path) {
   const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
   DataConfig config;
-  if (std::filesystem::is_regular_file(whole)) {
+  const bool is_folder = std::filesystem::is_directory(whole);
+  if (is_image_archive(whole)) {
+    config.kind = DataKind::image_archive;
+  } else if (is_emnist(whole)) {
+    config.kind = DataKind::emnist;
+  } else if (std::filesystem::is_regular_file(whole)) {
     if (whole.extension() != ".npz") {
-      throw UserError(concat(path.string(), ": must be an .npz file or a folder"));
+      throw UserError(concat(path.string(),
+                             ": must be a folder, an .npz file, or an archive of pictures (.zip, "
+                             ".tar, .tar.gz or .tgz)"));
     }
     config.kind = DataKind::npz;
-  } else if (!std::filesystem::is_directory(whole)) {
-    throw UserError(concat(path.string(), ": not found"));
-  } else if (is_idx_folder(whole)) {
+  } else if (!is_folder) {
+    if (!std::filesystem::exists(whole)) throw UserError(concat(path.string(), ": not found"));
+    check_data_file(whole);
+  } else if (!find_mnist(whole).empty()) {
     // The files of MNIST and Fashion-MNIST have the same names. Only the class names depend on it.
-    const bool is_fashion = whole.string().find("fashion") != std::string::npos;
+    std::string name = find_mnist(whole).string();
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const bool is_fashion = name.find("fashion") != std::string::npos;
     config.kind = is_fashion ? DataKind::fashion_mnist : DataKind::mnist;
-  } else if (!find_cifar10(whole).empty()) {
+  } else if (is_cifar10(whole)) {
     config.kind = DataKind::cifar10;
+  } else if (is_cifar100(whole)) {
+    config.kind = DataKind::cifar100;
   } else if (is_celeba(whole)) {
     config.kind = DataKind::celeba;
   } else {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// IDX files, the format of MNIST and Fashion-MNIST: http://yann.lecun.com/exdb/mnist. A file is
+// IDX files, the format of MNIST and its relatives: http://yann.lecun.com/exdb/mnist. A file is
 // four bytes (0, 0, type 8 = uint8, number of dimensions), the sizes as big-endian 32-bit numbers,
 // and the data.
 #include <ATen/ops/empty.h>
@@ -19,24 +19,7 @@
 namespace cdm {
 namespace {
 
-constexpr std::int64_t kClasses = 10;
 constexpr std::size_t kPiece = 1 << 20;  // bytes read at a time; gzread counts in int
-
-/// The file `name` or `name`.gz in `folder`; empty when there is neither.
-std::filesystem::path find_file(const std::filesystem::path& folder, const std::string& name) {
-  for (const std::string& candidate : {name, name + ".gz"}) {
-    if (std::filesystem::is_regular_file(folder / candidate)) return folder / candidate;
-  }
-  return {};
-}
-
-std::filesystem::path need_file(const std::filesystem::path& folder, const std::string& name) {
-  std::filesystem::path found = find_file(folder, name);
-  if (found.empty()) {
-    throw UserError(concat((folder / name).string(), ": not found, nor with .gz at its end"));
-  }
-  return found;
-}
 
 /// The bytes of a file, decompressed if it is a gzip file.
 class ByteSource {
@@ -120,19 +103,29 @@ at::Tensor read_idx(const std::filesystem::path& file, std::size_t dimensions) {
   return array;
 }
 
-bool is_idx_folder(const std::filesystem::path& folder) {
-  return !find_file(folder, "train-images-idx3-ubyte").empty() ||
-         !find_file(folder, "t10k-images-idx3-ubyte").empty();
+std::filesystem::path find_idx(const std::filesystem::path& folder, const std::string& prefix,
+                               IdxContents contents) {
+  const bool is_images = contents == IdxContents::images;
+  const std::string stem = prefix + (is_images ? "-images" : "-labels");
+  for (const char* const separator : {"-", "."}) {
+    const std::string name = concat(stem, separator, is_images ? "idx3-ubyte" : "idx1-ubyte");
+    for (const std::string& candidate : {name, name + ".gz"}) {
+      if (std::filesystem::is_regular_file(folder / candidate)) return folder / candidate;
+    }
+  }
+  return {};
 }
 
-Dataset read_idx_folder(const std::filesystem::path& folder, Split split) {
-  const std::string prefix = split == Split::train ? "train" : "t10k";
-  const std::filesystem::path images = need_file(folder, prefix + "-images-idx3-ubyte");
-  const std::filesystem::path labels = need_file(folder, prefix + "-labels-idx1-ubyte");
+Dataset read_idx_pair(const std::filesystem::path& folder, const std::string& prefix) {
+  const std::filesystem::path images = find_idx(folder, prefix, IdxContents::images);
+  if (images.empty()) {
+    throw UserError(concat((folder / (prefix + "-images-idx3-ubyte")).string(),
+                           ": not found, nor with .idx3-ubyte or .gz at its end"));
+  }
   Dataset dataset;
   dataset.images = read_idx(images, 3).unsqueeze(1);
-  dataset.labels = read_idx(labels, 1).to(at::kLong);
-  check_labels(labels.string(), dataset.labels, dataset.size(), kClasses);
+  const std::filesystem::path labels = find_idx(folder, prefix, IdxContents::labels);
+  if (!labels.empty()) dataset.labels = read_idx(labels, 1).to(at::kLong);
   return dataset;
 }
 

@@ -213,12 +213,8 @@ Dataset read_image_folder(const DataConfig& config, const fs::path& base, Split 
   const std::vector<std::int64_t> labels =
       has_classes ? labels_of(contents, folder, dataset.class_names) : std::vector<std::int64_t>();
 
-  PictureShape shape;
-  shape.size = config.image_size;
-  shape.channels = config.channels;
-  shape.fit = config.image_size == 0 ? &fit_unchanged : &fit_by_resizing;
-  const DecodedPictures decoded =
-      read_picture_files({folder.string(), contents.names}, shape, config.skip_unreadable);
+  const DecodedPictures decoded = read_picture_files({folder.string(), contents.names},
+                                                     shape_for(config), config.skip_unreadable);
   dataset.images = decoded.images;
   dataset.conversion = decoded.conversion;
   std::vector<std::int64_t> kept_labels;

@@ -14,6 +14,15 @@
 #include "data/sources.h"
 
 namespace cdm {
+namespace {
+
+/// Whether a shape is that of square images [N, C, H, W], and cannot be [N, H, W, C].
+bool has_channels_first(at::IntArrayRef shape) {
+  const auto are_channels = [](std::int64_t size) { return size == 1 || size == 3; };
+  return are_channels(shape[1]) && shape[2] == shape[3] && !are_channels(shape[3]);
+}
+
+}  // namespace
 
 Dataset read_npz_images(const std::filesystem::path& file) {
   const std::string name = file.string();
@@ -21,6 +30,12 @@ Dataset read_npz_images(const std::filesystem::path& file) {
   if (stored.dim() != 4 || stored.scalar_type() != at::kByte) {
     throw UserError(concat(name, ": arr_0 is ", stored.scalar_type(), " ", stored.sizes(),
                            "; it must be uint8 [images, height, width, channels]"));
+  }
+  if (has_channels_first(stored.sizes())) {
+    throw UserError(concat(name, ": arr_0 is ", stored.sizes(),
+                           ", with the channels before height and width; save "
+                           "images.transpose(0, 2, 3, 1), which is [images, height, width, "
+                           "channels]"));
   }
   Dataset dataset;
   dataset.images = stored.permute({0, 3, 1, 2}).contiguous();

@@ -75,6 +75,26 @@ struct Finding {
   bool is_good() const { return unreadable.empty() && misfit.empty(); }
 };
 
+/// PictureShape::fit that resizes the shorter side and cuts out the middle.
+at::Tensor fit_by_resizing(const at::Tensor& picture, std::int64_t size) {
+  const std::int64_t height = picture.size(1), width = picture.size(2);
+  if (std::max(height, width) > kMostStretch * std::min(height, width)) {
+    throw UserError(concat("is ", height, " x ", width,
+                           " (height x width): too long and narrow to be cut to a square"));
+  }
+  return resize_and_center_crop(picture, size);
+}
+
+/// PictureShape::fit for pictures that must have that size.
+at::Tensor fit_unchanged(const at::Tensor& picture, std::int64_t size) {
+  const std::int64_t height = picture.size(1), width = picture.size(2);
+  if (height != size || width != size) {
+    throw UserError(concat("is ", height, " x ", width, " (height x width), not ", size, " x ",
+                           size, " as the first needs"));
+  }
+  return picture;
+}
+
 }  // namespace
 
 class PictureReader::Impl {
@@ -284,22 +304,12 @@ DecodedPictures read_picture_files(const PictureNames& names, const PictureShape
   return reader.finish(most_skipped);
 }
 
-at::Tensor fit_by_resizing(const at::Tensor& picture, std::int64_t size) {
-  const std::int64_t height = picture.size(1), width = picture.size(2);
-  if (std::max(height, width) > kMostStretch * std::min(height, width)) {
-    throw UserError(concat("is ", height, " x ", width,
-                           " (height x width): too long and narrow to be cut to a square"));
-  }
-  return resize_and_center_crop(picture, size);
-}
-
-at::Tensor fit_unchanged(const at::Tensor& picture, std::int64_t size) {
-  const std::int64_t height = picture.size(1), width = picture.size(2);
-  if (height != size || width != size) {
-    throw UserError(concat("is ", height, " x ", width, " (height x width), not ", size, " x ",
-                           size, " as the first needs"));
-  }
-  return picture;
+PictureShape shape_for(const DataConfig& config) {
+  PictureShape shape;
+  shape.size = config.image_size;
+  shape.channels = config.channels;
+  shape.fit = config.image_size == 0 ? &fit_unchanged : &fit_by_resizing;
+  return shape;
 }
 
 }  // namespace cdm

@@ -10,16 +10,18 @@
 #include <string>
 #include <vector>
 
+#include "cdm/config/config.h"
 #include "io/decode.h"
 
 namespace cdm {
 
 /// The pictures of a data set, in its order.
 struct PictureNames {
-  std::string place;               // the folder or archive that holds them, for messages
+  std::string place;               // the folder or archive that holds them
   std::vector<std::string> names;  // within it, with '/' between folders
+  std::string separator = "/";     // between place and name
 
-  std::string whole(std::size_t i) const { return place + "/" + names[i]; }
+  std::string whole(std::size_t i) const { return place + separator + names[i]; }
 };
 
 /// How pictures become images.
@@ -30,6 +32,9 @@ struct PictureShape {
   /// the picture, without the file's name: "is 1 x 99 (height x width), ...".
   std::function<at::Tensor(const at::Tensor& picture, std::int64_t size)> fit;
 };
+
+/// The shape that config.image_size and config.channels ask for.
+PictureShape shape_for(const DataConfig& config);
 
 struct DecodedPictures {
   at::Tensor images;               // uint8 [N, C, size, size]
@@ -67,11 +72,5 @@ class PictureReader {
 /// Decodes the files PLACE/NAME.
 DecodedPictures read_picture_files(const PictureNames& names, const PictureShape& shape,
                                    std::int64_t most_skipped);
-
-/// PictureShape::fit that resizes the shorter side and cuts out the middle.
-at::Tensor fit_by_resizing(const at::Tensor& picture, std::int64_t size);
-
-/// PictureShape::fit for pictures that must have that size.
-at::Tensor fit_unchanged(const at::Tensor& picture, std::int64_t size);
 
 }  // namespace cdm

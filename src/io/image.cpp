@@ -16,6 +16,7 @@
 #include "cdm/core/file.h"
 #include "cdm/core/text.h"
 #include "io/decode.h"
+#include "io/what_it_is.h"
 
 namespace cdm {
 namespace {
@@ -29,10 +30,6 @@ constexpr std::uint8_t kMidGrey = 128;
 /// What a file is that is no picture of a known format; empty when that is not known either.
 std::string_view other_kind_of(std::string_view bytes) {
   if (bytes.empty()) return ": it is empty";
-  if (bytes.starts_with("version https://git-lfs")) {
-    return ": it is a pointer of Git LFS; git lfs pull fetches the picture";
-  }
-  if (bytes.starts_with("<!") || bytes.starts_with("<html")) return ": it is a web page";
   if (bytes.substr(0, 12).ends_with("ftypavif")) return ": it is AVIF";
   if (bytes.substr(0, 8).ends_with("ftyp")) return ": it is HEIC or a video";
   return "";
@@ -97,6 +94,8 @@ Picture decode_picture(std::string_view bytes, std::int64_t channels, const Pict
     decoded = decode_tiff(bytes, channels, source);
   } else if (bytes.starts_with("BM")) {
     decoded = decode_bmp(bytes, channels, source);
+  } else if (const std::string other = what_it_is_instead(bytes); !other.empty()) {
+    throw UserError(concat(source.name, ": ", other));
   } else {
     throw UserError(concat(source.name, ": neither a PNG, JPEG, WebP, GIF, BMP nor TIFF picture",
                            other_kind_of(bytes)));

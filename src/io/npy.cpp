@@ -26,17 +26,48 @@ constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kMostDimensions = 64;  // the limit of NumPy and LibTorch
 
+/// A type of numbers in files, and that of the tensor that is made of them.
 struct TypeName {
-  std::string_view name;
-  at::ScalarType type;
+  std::string_view name;  // as in a header, without the order of bytes
+  at::ScalarType stored, type;
 };
-constexpr std::array<TypeName, 7> kTypes = {{{"|u1", at::kByte},
-                                             {"|b1", at::kBool},
-                                             {"<i4", at::kInt},
-                                             {"<i8", at::kLong},
-                                             {"<f2", at::kHalf},
-                                             {"<f4", at::kFloat},
-                                             {"<f8", at::kDouble}}};
+// LibTorch has hardly any operation for unsigned numbers of more than 8 bits: each becomes the
+// signed type that holds all its values.
+constexpr std::array<TypeName, 12> kTypes = {{{"u1", at::kByte, at::kByte},
+                                              {"b1", at::kBool, at::kBool},
+                                              {"i1", at::kChar, at::kChar},
+                                              {"i2", at::kShort, at::kShort},
+                                              {"i4", at::kInt, at::kInt},
+                                              {"i8", at::kLong, at::kLong},
+                                              {"u2", at::kUInt16, at::kInt},
+                                              {"u4", at::kUInt32, at::kLong},
+                                              {"u8", at::kUInt64, at::kLong},
+                                              {"f2", at::kHalf, at::kHalf},
+                                              {"f4", at::kFloat, at::kFloat},
+                                              {"f8", at::kDouble, at::kDouble}}};
+
+/// Reverses the bytes of each number.
+void swap_bytes(std::string& data, std::size_t width) {
+  for (std::size_t i = 0; i + width <= data.size(); i += width) {
+    std::reverse(data.begin() + static_cast<std::ptrdiff_t>(i),
+                 data.begin() + static_cast<std::ptrdiff_t>(i + width));
+  }
+}
+
+/// Copies unsigned numbers into the wider (or, for 64 bits, equally wide) numbers of `out`. Returns
+/// whether all fit.
+template <class Unsigned, class Signed>
+bool widen(std::string_view data, at::Tensor& out) {
+  auto* const values = out.mutable_data_ptr<Signed>();
+  bool all_fit = true;
+  for (std::int64_t i = 0; i < out.numel(); ++i) {
+    Unsigned value = 0;
+    std::memcpy(&value, data.data() + static_cast<std::size_t>(i) * sizeof value, sizeof value);
+    values[i] = static_cast<Signed>(value);
+    all_fit = all_fit && values[i] >= 0;
+  }
+  return all_fit;
+}
 
 /// The text after "'key':" in the header's dictionary, without leading spaces; empty if there is no
 /// such key.
@@ -67,12 +98,13 @@ bool parse_shape(std::string_view text, std::vector<std::int64_t>& shape) {
 
 std::string npy_header(at::ScalarType type, const std::vector<std::int64_t>& shape) {
   const auto known = std::find_if(kTypes.begin(), kTypes.end(),
-                                  [&](const TypeName& entry) { return entry.type == type; });
+                                  [&](const TypeName& entry) { return entry.stored == type; });
   TORCH_CHECK(known != kTypes.end(), "no .npy type for ", type);
+  const char order = c10::elementSize(type) == 1 ? '|' : '<';
   std::string sizes;
   for (const std::int64_t size : shape) sizes += concat(size, ", ");
-  std::string dictionary =
-      concat("{'descr': '", known->name, "', 'fortran_order': False, 'shape': (", sizes, "), }");
+  std::string dictionary = concat("{'descr': '", order, known->name,
+                                  "', 'fortran_order': False, 'shape': (", sizes, "), }");
   const std::size_t fixed_part = kMagic.size() + 4;
   dictionary.append(kAlignment - (fixed_part + dictionary.size() + 1) % kAlignment, ' ');
   dictionary += '\n';
@@ -81,6 +113,55 @@ std::string npy_header(at::ScalarType type, const std::vector<std::int64_t>& sha
   header += {'\x01', '\x00', static_cast<char>(dictionary.size() & 0xff),
              static_cast<char>(dictionary.size() >> 8)};
   return header + dictionary;
+}
+
+at::Tensor numpy_array(std::string_view descr, const std::vector<std::int64_t>& shape, bool fortran,
+                       std::string_view data, const NumpyFailure& fail) {
+  const auto known = std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeName& entry) {
+    return descr.size() == 3 && entry.name == descr.substr(1) &&
+           std::string_view("<>|=").find(descr[0]) != std::string_view::npos;
+  });
+  if (known == kTypes.end()) throw fail(concat("type '", printable(descr), "' is not read here"));
+  const std::size_t width = c10::elementSize(known->stored);
+  if (descr[0] == '|' && width > 1) {
+    throw fail(concat("type '", printable(descr), "' does not say the order of its bytes"));
+  }
+  if (shape.size() > kMostDimensions) throw fail(concat("it has ", shape.size(), " dimensions"));
+  // Also for the type of the tensor, which may be wider: sizes are checked before memory is taken.
+  const std::int64_t expected = byte_count(known->stored, shape);
+  if (expected < 0 || byte_count(known->type, shape) < 0 ||
+      data.size() != static_cast<std::size_t>(expected)) {
+    throw fail(concat("its header asks for another number of bytes than the ", data.size(),
+                      " that follow"));
+  }
+  if (known->stored == at::kBool && !are_truth_values(data)) {
+    throw fail("it holds truth values other than 0 and 1");
+  }
+  std::string swapped;
+  if (descr[0] == '>' && width > 1) {
+    swapped = data;
+    swap_bytes(swapped, width);
+    data = swapped;
+  }
+  std::vector<std::int64_t> stored = shape;
+  if (fortran) std::reverse(stored.begin(), stored.end());
+  at::Tensor array = at::empty(stored, known->type);
+  if (known->stored == at::kUInt16) {
+    widen<std::uint16_t, std::int32_t>(data, array);
+  } else if (known->stored == at::kUInt32) {
+    widen<std::uint32_t, std::int64_t>(data, array);
+  } else if (known->stored == at::kUInt64) {
+    if (!widen<std::uint64_t, std::int64_t>(data, array))
+      throw fail("it holds numbers above 2^63 - 1");
+  } else if (expected > 0) {
+    std::memcpy(array.mutable_data_ptr(), data.data(), data.size());
+  }
+  if (!fortran) return array;
+  std::vector<std::int64_t> order(shape.size());
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    order[i] = static_cast<std::int64_t>(order.size() - 1 - i);
+  }
+  return array.permute(order).contiguous();
 }
 
 at::Tensor parse_npy(std::string_view bytes, const std::string& source) {
@@ -110,36 +191,12 @@ at::Tensor parse_npy(std::string_view bytes, const std::string& source) {
     throw fail("no simple type");
   }
   descr = descr.substr(1, closing - 1);
-  const auto known = std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeName& entry) {
-    return entry.name == descr ||
-           (entry.name[0] == '|' && descr.size() == 3 && entry.name.substr(1) == descr.substr(1));
-  });
-  if (known == kTypes.end()) throw fail(concat("type '", printable(descr), "' is not read here"));
   const std::string_view fortran_order = value_of(header, "fortran_order");
   const bool fortran = fortran_order.starts_with("True");
   if (!fortran && !fortran_order.starts_with("False")) throw fail("no fortran_order");
   std::vector<std::int64_t> shape;
   if (!parse_shape(value_of(header, "shape"), shape)) throw fail("no shape");
-  if (shape.size() > kMostDimensions) throw fail(concat("it has ", shape.size(), " dimensions"));
-
-  const std::int64_t expected = byte_count(known->type, shape);
-  if (expected < 0 || data.size() != static_cast<std::size_t>(expected)) {
-    throw fail(concat("its header asks for another number of bytes than the ", data.size(),
-                      " that follow"));
-  }
-  if (known->type == at::kBool && !are_truth_values(data)) {
-    throw fail("it holds truth values other than 0 and 1");
-  }
-  std::vector<std::int64_t> stored = shape;
-  if (fortran) std::reverse(stored.begin(), stored.end());
-  at::Tensor array = at::empty(stored, known->type);
-  if (expected > 0) std::memcpy(array.mutable_data_ptr(), data.data(), data.size());
-  if (!fortran) return array;
-  std::vector<std::int64_t> order(shape.size());
-  for (std::size_t i = 0; i < order.size(); ++i) {
-    order[i] = static_cast<std::int64_t>(order.size() - 1 - i);
-  }
-  return array.permute(order).contiguous();
+  return numpy_array(descr, shape, fortran, data, fail);
 }
 
 at::Tensor read_npy(const std::filesystem::path& path) {

@@ -18,11 +18,8 @@ ZipReader open_archive(const std::filesystem::path& path) {
   return {read_file(path), path.string()};
 }
 
-}  // namespace
-
-std::vector<std::string> npz_names(const std::filesystem::path& path) {
+std::vector<std::string> names_in(const ZipReader& archive) {
   std::vector<std::string> names;
-  const ZipReader archive = open_archive(path);
   for (const ZipReader::Member& member : archive.members()) {
     if (member.name.ends_with(kSuffix)) {
       names.push_back(member.name.substr(0, member.name.size() - kSuffix.size()));
@@ -31,10 +28,30 @@ std::vector<std::string> npz_names(const std::filesystem::path& path) {
   return names;
 }
 
+/// For a message: the names of the arrays, at most ten of them.
+std::string what_is_in(const ZipReader& archive) {
+  constexpr std::size_t kMostNames = 10;
+  const std::vector<std::string> names = names_in(archive);
+  std::vector<std::string> shown;
+  for (const std::string& name : names) {
+    if (shown.size() < kMostNames) shown.push_back(concat("'", printable(name), "'"));
+  }
+  if (shown.empty()) return "it holds no arrays";
+  return concat("it has ", join(shown, ", "), names.size() > kMostNames ? ", ..." : "");
+}
+
+}  // namespace
+
+std::vector<std::string> npz_names(const std::filesystem::path& path) {
+  return names_in(open_archive(path));
+}
+
 at::Tensor read_npz(const std::filesystem::path& path, const std::string& name) {
   const ZipReader archive = open_archive(path);
   const ZipReader::Member* const member = archive.find(name + std::string(kSuffix));
-  if (member == nullptr) throw UserError(concat(path.string(), ": has no array '", name, "'"));
+  if (member == nullptr) {
+    throw UserError(concat(path.string(), ": has no array '", name, "'; ", what_is_in(archive)));
+  }
   return parse_npy(archive.read(*member), concat(path.string(), ": array '", printable(name), "'"));
 }
 

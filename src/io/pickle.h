@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The pickle inside a .pth file, without the archive around it. PyTorch writes protocol 2.
+// Python's pickles of protocol 2: the one inside a .pth file, without the archive around it, and
+// those of NumPy arrays.
 // https://github.com/python/cpython/blob/main/Lib/pickletools.py describes the instructions.
 #pragma once
 
@@ -41,6 +42,11 @@ using StorageReader =
 /// or contains something that is not read here.
 TorchValue parse_pickle(std::string_view bytes, const StorageReader& storages,
                         const std::string& source);
+
+/// The value of a pickle of NumPy arrays, text, numbers, lists, tuples and dicts, as Python 2 or 3
+/// writes it by protocol 2. Arrays are read as read_npy() reads them; text and bytes are both text
+/// here. Throws UserError as parse_pickle() does.
+TorchValue parse_numpy_pickle(std::string_view bytes, const std::string& source);
 
 /// Adds the storage of a contiguous CPU tensor to the file and returns its key.
 using StorageWriter = std::function<std::string(const at::Tensor& contiguous)>;

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: MIT
 // Runs a pickle's instructions on a stack of plain values. No code of Python can be called: the
-// only "functions" are the four in the list below.
+// only "functions" are those in the two lists below.
 #include <ATen/ops/as_strided.h>
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <bit>
+#include <span>
 #include <unordered_map>
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "io/pickle.h"
+#include "io/pickle_numpy.h"
 #include "io/pickle_objects.h"
 
 namespace cdm {
@@ -22,31 +24,52 @@ struct FunctionName {
   std::string_view module, name;
   Function function;
 };
-constexpr std::array<FunctionName, 4> kFunctions = {
+constexpr std::array<FunctionName, 4> kTorchFunctions = {
     {{"collections", "OrderedDict", Function::ordered_dict},
      {"torch._utils", "_rebuild_tensor_v2", Function::rebuild_tensor},
      {"torch._utils", "_rebuild_parameter", Function::rebuild_parameter},
      {"torch", "Size", Function::size}}};
+// NumPy 2 calls its module numpy._core.
+constexpr std::array<FunctionName, 5> kNumpyFunctions = {
+    {{"numpy.core.multiarray", "_reconstruct", Function::reconstruct_array},
+     {"numpy._core.multiarray", "_reconstruct", Function::reconstruct_array},
+     {"numpy", "ndarray", Function::array_class},
+     {"numpy", "dtype", Function::array_type},
+     {"_codecs", "encode", Function::encode_text}}};
+
+// Of arrays and the bytes that they are made of, as a multiple of the pickle's own size: an array
+// may be twice as wide as in the file.
+constexpr std::size_t kMostGrowth = 4;
+
+/// What one kind of pickle may hold, and how messages call it.
+struct Dialect {
+  std::string_view file, pickle, things;
+  std::span<const FunctionName> functions;
+  bool has_storages;
+};
+constexpr Dialect kTorch = {"PyTorch file", "data.pkl", "tensors", kTorchFunctions, true};
+constexpr Dialect kNumpy = {"pickle of NumPy arrays", "bytes", "arrays", kNumpyFunctions, false};
 
 constexpr std::size_t kMostDimensions = 64;  // ATen's own limit
 
 class Parser {
  public:
-  Parser(std::string_view bytes, const StorageReader& storages, const std::string& source)
-      : bytes_(bytes), storages_(storages), source_(source) {}
+  Parser(const Dialect& dialect, std::string_view bytes, const StorageReader& storages,
+         const std::string& source)
+      : dialect_(dialect), bytes_(bytes), storages_(storages), source_(source) {}
 
   TorchValue run() {
     while (step()) {
     }
     const Object result = pop();
     if (!stack_.empty() || !marks_.empty()) throw fail("values are left over at its end");
-    return finish(objects_, result, [this](const std::string& reason) { return fail(reason); });
+    return finish(objects_, result, failure_);
   }
 
  private:
   UserError fail(const std::string& reason) const {
-    return UserError(concat(source_, ": not a usable PyTorch file: ", reason, " (byte ",
-                            instruction_, " of its data.pkl)"));
+    return UserError(concat(source_, ": not a usable ", dialect_.file, ": ", reason, " (byte ",
+                            instruction_, " of its ", dialect_.pickle, ")"));
   }
 
   // Reading the bytes.
@@ -113,9 +136,7 @@ class Parser {
   }
   template <class T>
   T& expect(Object object, const char* what) {
-    T* const found = std::get_if<T>(&objects_[object]);
-    if (found == nullptr) throw fail(concat("something else is where ", what, " is due"));
-    return *found;
+    return pickle::expect<T>(objects_, object, what, failure_);
   }
 
   bool step();
@@ -123,18 +144,22 @@ class Parser {
   void push_storage();
   void set_items(const std::vector<Object>& items);
   void reduce();
+  void build();
+  void count_copied(std::size_t bytes);
   at::Tensor rebuild_tensor(const Sequence& arguments);
-  std::vector<std::int64_t> whole_numbers(Object tuple);
 
+  const Dialect& dialect_;
   std::string_view bytes_;
   const StorageReader& storages_;
   const std::string& source_;
+  const Failure failure_ = [this](const std::string& reason) { return fail(reason); };
   std::size_t position_ = 0, instruction_ = 0;
 
   Objects objects_;
   std::vector<Object> stack_;
   std::vector<std::size_t> marks_;  // heights of the stack when the marks were set
   std::unordered_map<std::uint64_t, Object> memo_;
+  std::size_t copied_ = 0;  // bytes of arrays and of encoded text
 };
 
 /// Runs one instruction; false when it was the last.
@@ -172,6 +197,12 @@ bool Parser::step() {
       push(real());
       break;
     case 'X':  // BINUNICODE
+      push(std::string(take(static_cast<std::size_t>(number(4)))));
+      break;
+    case 'U':  // SHORT_BINSTRING, BINSTRING: Python 2's text
+      push(std::string(take(static_cast<std::size_t>(number(1)))));
+      break;
+    case 'T':
       push(std::string(take(static_cast<std::size_t>(number(4)))));
       break;
     case '(':
@@ -228,13 +259,12 @@ bool Parser::step() {
     case 'R':
       reduce();
       break;
-    case 'b':  // BUILD. PyTorch gives state dicts a _metadata attribute, which holds no weights.
-      expect<Mapping>(pop(), "a dict of attributes");
-      expect<Mapping>(top(), "a dict");
+    case 'b':
+      build();
       break;
     default:
       throw fail(concat("instruction ", static_cast<int>(static_cast<std::uint8_t>(code)),
-                        " is not one that PyTorch writes"));
+                        " is not read here"));
   }
   return true;
 }
@@ -243,26 +273,27 @@ void Parser::push_global() {
   const std::string_view module = line();
   const std::string_view name = line();
   const auto function = std::find_if(
-      kFunctions.begin(), kFunctions.end(),
+      dialect_.functions.begin(), dialect_.functions.end(),
       [&](const FunctionName& known) { return known.module == module && known.name == name; });
-  if (function != kFunctions.end()) {
+  if (function != dialect_.functions.end()) {
     push(function->function);
     return;
   }
   const auto storage = std::find_if(kStorageNames.begin(), kStorageNames.end(),
                                     [&](const StorageName& known) { return known.name == name; });
-  if (module == "torch" && storage != kStorageNames.end()) {
+  if (dialect_.has_storages && module == "torch" && storage != kStorageNames.end()) {
     push(StorageType{storage->type});
-  } else if (module == "torch.storage" && name == "UntypedStorage") {
+  } else if (dialect_.has_storages && module == "torch.storage" && name == "UntypedStorage") {
     push(StorageType{at::kByte});
   } else {
     throw fail(concat("it asks Python for '", printable(module), ".", printable(name),
-                      "', which is not read here: only tensors, numbers, text, lists, tuples and "
-                      "dicts of them are"));
+                      "', which is not read here: only ", dialect_.things,
+                      ", numbers, text, lists, tuples and dicts of them are"));
   }
 }
 
 void Parser::push_storage() {
+  if (!dialect_.has_storages) throw fail("it refers to another file");
   // ("storage", type, key, device, element count)
   const std::vector<Object> id = expect<Sequence>(pop(), "a storage's description").items;
   if (id.size() != 5 || expect<std::string>(id[0], "the word 'storage'") != "storage") {
@@ -299,10 +330,58 @@ void Parser::reduce() {
       return;
     case Function::size:
       if (count != 1) throw fail("a torch.Size is not made from one argument");
-      whole_numbers(arguments.items[0]);
+      whole_numbers(objects_, arguments.items[0], failure_);
       stack_.push_back(arguments.items[0]);
       return;
+    case Function::reconstruct_array:  // (class, shape, type): all but the class is set by BUILD
+      if (count != 3 || expect<Function>(arguments.items[0], "NumPy's class of arrays") !=
+                            Function::array_class) {
+        throw fail("something else than a NumPy array is made");
+      }
+      push(UnbuiltArray());
+      return;
+    case Function::array_type:  // (name, align, copy)
+      if (count != 3) throw fail("a NumPy type is not made from three arguments");
+      push(ArrayType{expect<std::string>(arguments.items[0], "the name of a type"), "="});
+      return;
+    case Function::encode_text:  // (text, encoding)
+      if (count != 2 || expect<std::string>(arguments.items[1], "an encoding") != "latin1") {
+        throw fail("bytes are not made from latin1 text");
+      }
+      push(latin1_bytes(expect<std::string>(arguments.items[0], "text"), failure_));
+      count_copied(std::get<std::string>(objects_.back()).size());
+      return;
+    case Function::array_class:
+      throw fail("it calls NumPy's class of arrays");
   }
+}
+
+/// BUILD: sets the state of the object below it on the stack.
+void Parser::build() {
+  const Object state = pop();
+  const Object target = top();
+  if (std::holds_alternative<Mapping>(objects_[target])) {
+    // PyTorch gives state dicts a _metadata attribute, which holds no weights.
+    expect<Mapping>(state, "a dict of attributes");
+  } else if (auto* const type = std::get_if<ArrayType>(&objects_[target])) {
+    // (version, order of bytes, and more that only types of several fields have)
+    const auto& values = expect<Sequence>(state, "the state of a NumPy type").items;
+    if (values.size() < 2) throw fail("a NumPy type lacks its order of bytes");
+    type->order = expect<std::string>(values[1], "the order of bytes of a NumPy type");
+  } else {
+    expect<UnbuiltArray>(target, "a dict, or a new NumPy array or type,");
+    at::Tensor array = build_array(objects_, state, failure_);
+    count_copied(array.nbytes());
+    objects_[target] = std::move(array);
+  }
+}
+
+/// A short pickle may use a long text very often. One that was written from values does not: each
+/// byte of it belongs to one array.
+void Parser::count_copied(std::size_t bytes) {
+  copied_ += bytes;
+  if (copied_ / kMostGrowth > bytes_.size())
+    throw fail("it uses the same bytes for several arrays");
 }
 
 /// (storage, offset, sizes, strides, requires_grad, backward hooks[, metadata])
@@ -314,8 +393,8 @@ at::Tensor Parser::rebuild_tensor(const Sequence& arguments) {
   }
   const at::Tensor& storage = expect<Storage>(items[0], "a storage").values;
   const std::int64_t offset = expect<std::int64_t>(items[1], "an offset");
-  const std::vector<std::int64_t> sizes = whole_numbers(items[2]);
-  const std::vector<std::int64_t> strides = whole_numbers(items[3]);
+  const std::vector<std::int64_t> sizes = whole_numbers(objects_, items[2], failure_);
+  const std::vector<std::int64_t> strides = whole_numbers(objects_, items[3], failure_);
   if (sizes.size() != strides.size() || sizes.size() > kMostDimensions) {
     throw fail("a tensor's sizes and strides do not fit each other");
   }
@@ -340,19 +419,15 @@ at::Tensor Parser::rebuild_tensor(const Sequence& arguments) {
   return storage.as_strided(sizes, strides, offset);
 }
 
-std::vector<std::int64_t> Parser::whole_numbers(Object tuple) {
-  std::vector<std::int64_t> numbers;
-  for (const Object item : expect<Sequence>(tuple, "a tuple of whole numbers").items) {
-    numbers.push_back(expect<std::int64_t>(item, "a whole number"));
-  }
-  return numbers;
-}
-
 }  // namespace
 
 TorchValue parse_pickle(std::string_view bytes, const StorageReader& storages,
                         const std::string& source) {
-  return Parser(bytes, storages, source).run();
+  return Parser(kTorch, bytes, storages, source).run();
+}
+
+TorchValue parse_numpy_pickle(std::string_view bytes, const std::string& source) {
+  return Parser(kNumpy, bytes, {}, source).run();
 }
 
 }  // namespace cdm

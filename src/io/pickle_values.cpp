@@ -106,6 +106,15 @@ std::string Converter::text(const std::string& value) {
 
 }  // namespace
 
+std::vector<std::int64_t> whole_numbers(Objects& objects, Object tuple, const Failure& fail) {
+  std::vector<std::int64_t> numbers;
+  for (const Object item :
+       expect<Sequence>(objects, tuple, "a tuple of whole numbers", fail).items) {
+    numbers.push_back(expect<std::int64_t>(objects, item, "a whole number", fail));
+  }
+  return numbers;
+}
+
 TorchValue finish(const Objects& objects, Object object, const Failure& fail) {
   return Converter(objects, fail).run(object);
 }

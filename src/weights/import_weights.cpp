@@ -24,12 +24,15 @@ std::int64_t only_image_size(DataKind kind) {
   switch (kind) {
     case DataKind::fashion_mnist:
     case DataKind::mnist:
+    case DataKind::emnist:
       return 28;
     case DataKind::cifar10:
+    case DataKind::cifar100:
       return 32;
     case DataKind::celeba:
     case DataKind::npz:
     case DataKind::image_folder:
+    case DataKind::image_archive:
     case DataKind::toy:
       break;
   }

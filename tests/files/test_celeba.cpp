@@ -15,6 +15,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 class Celeba : public test::FilesTest {
  protected:
@@ -88,6 +89,46 @@ TEST_F(Celeba, ImagesKeepTheNamesOfTheirFilesAndSomeMayBeLeftOut) {
   EXPECT_THAT(refusal(), AllOf(HasSubstr("000001.png: neither"), HasSubstr("skip_unreadable = 1")));
   config_.skip_unreadable = 1;
   EXPECT_THAT(load_dataset(config_, Split::train).file_names, testing::ElementsAre("000004.png"));
+}
+
+TEST_F(Celeba, IsReadInEveryLayoutThatIsPassedAround) {
+  const at::Tensor expected = load_dataset(config_, Split::train).images;
+  const std::filesystem::path made = folder_, list = "list_eval_partition.txt";
+  struct Layout {
+    const char* name;
+    std::filesystem::path pictures, list;  // the folders that hold img_align_celeba and the list
+  };
+  for (const Layout& layout :
+       {Layout{"nested", "img_align_celeba", ""}, Layout{"official", "Img", "Eval"},
+        Layout{"attributes", "Img", "Anno"}, Layout{"torchvision", "celeba", "celeba"},
+        Layout{"whole", "CelebA/Img", "CelebA/Eval"}}) {
+    SCOPED_TRACE(layout.name);
+    const std::filesystem::path root = folder_ / layout.name;
+    std::filesystem::create_directories(root / layout.pictures);
+    std::filesystem::create_directories(root / layout.list);
+    std::filesystem::copy(made / "img_align_celeba", root / layout.pictures / "img_align_celeba");
+    std::filesystem::copy(made / list, root / layout.list / list);
+    config_.path = root.string();
+    EXPECT_TRUE(at::equal(load_dataset(config_, Split::train).images, expected));
+    EXPECT_EQ(detect_dataset(root).kind, DataKind::celeba);
+  }
+}
+
+TEST_F(Celeba, ListsMissingPicturesBeforeAnyIsRead) {
+  std::string lines = "000001.png 0\n";
+  for (int i = 10; i < 25; ++i) lines += concat("0000", i, ".png 0\n");
+  list(lines);
+  test::overwrite(folder_ / "img_align_celeba" / "000001.png", "damaged");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("lacks 15 of 16"), HasSubstr("000010.png, 000011.png"),
+                               HasSubstr("000019.png, ..."), Not(HasSubstr("000020.png"))));
+}
+
+TEST_F(Celeba, RefusesALineThatIsRepeated) {
+  list("000001.png 0\n000004.png 0\n000001.png 0\n");
+  EXPECT_THAT(refusal(), AllOf(HasSubstr("list_eval_partition.txt:3"), HasSubstr("000001.png"),
+                               HasSubstr("line 1")));
+  list("000001.png 0\n000004.png 0\n000001.png 2\n");  // in another partition, too
+  EXPECT_THAT(refusal(), HasSubstr("list_eval_partition.txt:3"));
 }
 
 TEST_F(Celeba, NamesWhatIsWrong) {

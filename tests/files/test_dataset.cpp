@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Data sets: each kind read from small files made here, and what is wrong with them named.
+// Data sets: .npz files, what every kind shares, and how a kind is recognised.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
@@ -8,10 +8,11 @@
 #include <ATen/ops/zeros.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cdm/core/file.h"
@@ -29,204 +30,8 @@ using test::DatasetTest;
 using test::error_in;
 using test::mentions;
 using test::overwrite;
+using test::pixels;
 using test::user_error;
-
-/// uint8 [count, channels, size, size] with different numbers everywhere.
-at::Tensor pixels(std::int64_t count, std::int64_t channels, std::int64_t size) {
-  return at::arange(count * channels * size * size, at::kLong)
-      .mul(41)
-      .remainder(251)
-      .to(at::kByte)
-      .view({count, channels, size, size});
-}
-
-std::string bytes_of(const at::Tensor& array) {
-  const at::Tensor whole = array.to(at::kByte).contiguous();
-  return {static_cast<const char*>(whole.const_data_ptr()), whole.nbytes()};
-}
-
-// ---- IDX: MNIST and Fashion-MNIST ----
-
-std::string big_endian(std::uint32_t value) {
-  std::string out;
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>((value >> shift) & 0xff);
-  return out;
-}
-
-/// An IDX file of bytes.
-std::string idx(const std::vector<std::uint32_t>& shape, const std::string& data) {
-  std::string out = big_endian(0x0800 + static_cast<std::uint32_t>(shape.size()));
-  for (const std::uint32_t size : shape) out += big_endian(size);
-  return out + data;
-}
-
-std::string gzipped(const std::string& bytes) {
-  z_stream stream = {};
-  EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-  std::string out(bytes.size() + 100, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
-
-class Idx : public DatasetTest {
- protected:
-  Idx() {
-    use(DataKind::mnist, folder_);
-    overwrite(images_, idx({3, 5, 5}, bytes_of(pixels(3, 1, 5))));
-    overwrite(labels_, idx({3}, "\x07\x01\x09"));
-  }
-
-  fs::path images_ = folder_ / "train-images-idx3-ubyte";
-  fs::path labels_ = folder_ / "train-labels-idx1-ubyte";
-};
-
-TEST_F(Idx, ReadsBothSplitsPlainAndGzipped) {
-  overwrite(folder_ / "t10k-images-idx3-ubyte.gz", gzipped(idx({2, 5, 5}, std::string(50, '\x5'))));
-  overwrite(folder_ / "t10k-labels-idx1-ubyte.gz", gzipped(idx({2}, std::string("\0\2", 2))));
-  const Dataset train = load();
-  EXPECT_TRUE(at::equal(train.images, pixels(3, 1, 5)));
-  EXPECT_TRUE(train.images.is_contiguous());
-  EXPECT_TRUE(at::equal(train.labels, at::tensor({7, 1, 9}, at::kLong)));
-  EXPECT_EQ(train.class_names.at(9), "9");
-  EXPECT_THAT(train.description, mentions("mnist", "train", folder_.string()));
-  EXPECT_EQ(train.size(), 3);
-  EXPECT_EQ(train.channels(), 1);
-  EXPECT_EQ(train.image_size(), 5);
-  const Dataset test = load(Split::test);
-  EXPECT_TRUE(at::equal(test.images, at::full({2, 1, 5, 5}, 5, at::kByte)));
-  EXPECT_TRUE(at::equal(test.labels, at::tensor({0, 2}, at::kLong)));
-}
-
-TEST_F(Idx, APlainFileComesBeforeAGzippedOne) {
-  overwrite(images_.string() + ".gz", "not read");
-  EXPECT_EQ(load().size(), 3);
-}
-
-TEST_F(Idx, NamesTheFileThatIsCutAnywhere) {
-  for (const fs::path& file : {images_, labels_}) {
-    const std::string whole = read_file(file);
-    for (std::size_t size = 0; size < whole.size(); ++size) {
-      overwrite(file, whole.substr(0, size));
-      ASSERT_THAT(refusal(), error_in(file)) << size;
-    }
-    overwrite(file, whole + "x");
-    EXPECT_THAT(refusal(), error_in(file, "longer"));
-    const fs::path packed = file.string() + ".gz";
-    const std::string small = gzipped(whole);
-    fs::remove(file);
-    for (std::size_t size = 0; size < small.size(); ++size) {
-      overwrite(packed, small.substr(0, size));
-      ASSERT_THAT(refusal(), error_in(packed)) << size;
-    }
-    for (std::size_t i = 10; i < small.size(); ++i) {  // after gzip's header, of little meaning
-      if (i == small.size() - 9) continue;             // ends with bits of no meaning
-      std::string changed = small;
-      changed[i] = static_cast<char>(changed[i] ^ 0x10);
-      overwrite(packed, changed);
-      ASSERT_THAT(refusal(), error_in(packed)) << i;
-    }
-    fs::remove(packed);
-    overwrite(file, whole);
-    EXPECT_EQ(refusal(), "no UserError");
-  }
-}
-
-TEST_F(Idx, RefusesOtherHeaders) {
-  const std::string data = bytes_of(pixels(3, 1, 5));
-  std::string floats = idx({3, 5, 5}, data);
-  floats[2] = 0x0d;
-  for (const std::string& other : {floats, idx({3, 25}, data), idx({3, 5, 5, 1}, data), data}) {
-    overwrite(images_, other);
-    EXPECT_THAT(refusal(), error_in(images_, "IDX", "3 dimensions"));
-  }
-  overwrite(images_, idx({3, 0, 5}, ""));
-  EXPECT_THAT(refusal(), error_in(images_, "nothing"));
-  for (const auto& size : {0x7fffffffU, 0xffffffffU, 1000000U}) {
-    overwrite(images_, idx({size, size, size}, data));
-    EXPECT_THAT(refusal(), error_in(images_, "truncated"));
-  }
-  overwrite(images_, idx({3, 5, 4}, std::string(60, 'x')));
-  EXPECT_THAT(refusal(), error_in(folder_, "5 x 4", "square"));
-}
-
-TEST_F(Idx, RefusesLabelsThatDoNotFit) {
-  overwrite(labels_, idx({2}, "\x01\x01"));
-  EXPECT_THAT(refusal(), error_in(labels_, "2 labels", "3 images"));
-  overwrite(labels_, idx({3}, "\x01\x0a\x01"));
-  EXPECT_THAT(refusal(), error_in(labels_, "label 1", "10", "0..9"));
-  fs::remove(labels_);
-  EXPECT_THAT(refusal(), error_in(labels_, "not found", ".gz"));
-  EXPECT_THAT(refusal(Split::test),
-              error_in(folder_ / "t10k-images-idx3-ubyte", "not found", ".gz"));
-}
-
-// ---- CIFAR-10 ----
-
-std::string record(int label, const at::Tensor& image) {
-  return static_cast<char>(label) + bytes_of(image);
-}
-
-class Cifar10 : public DatasetTest {
- protected:
-  Cifar10() {
-    use(DataKind::cifar10, folder_);
-    for (int i = 0; i < 5; ++i) {
-      overwrite(batch(i), record(i, images_[2 * i]) + record(9 - i, images_[2 * i + 1]));
-    }
-    overwrite(folder_ / "test_batch.bin", record(3, images_[0]));
-  }
-  fs::path batch(int i) const { return folder_ / concat("data_batch_", i + 1, ".bin"); }
-
-  at::Tensor images_ = pixels(10, 3, 32);
-};
-
-TEST_F(Cifar10, ReadsTheBatchesInOrder) {
-  const Dataset train = load();
-  EXPECT_TRUE(at::equal(train.images, images_));
-  EXPECT_TRUE(at::equal(train.labels, at::tensor({0, 9, 1, 8, 2, 7, 3, 6, 4, 5}, at::kLong)));
-  EXPECT_TRUE(train.class_names.empty());
-  const Dataset test = load(Split::test);
-  EXPECT_TRUE(at::equal(test.images, images_.narrow(0, 0, 1)));
-  EXPECT_TRUE(at::equal(test.labels, at::tensor({3}, at::kLong)));
-}
-
-TEST_F(Cifar10, FindsTheArchivesFolderAndItsNames) {
-  const fs::path inside = folder_ / "around" / "cifar-10-batches-bin";
-  fs::create_directories(inside);
-  for (int i = 0; i < 5; ++i) fs::rename(batch(i), inside / batch(i).filename());
-  overwrite(inside / "batches.meta.txt",
-            "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\r\ntruck\n\n");
-  use(DataKind::cifar10, folder_ / "around");
-  const Dataset train = load();
-  EXPECT_TRUE(at::equal(train.images, images_));
-  EXPECT_EQ(train.class_names.size(), 10U);
-  EXPECT_EQ(train.class_names[8], "ship");
-  overwrite(inside / "batches.meta.txt", "airplane\n");
-  EXPECT_THAT(refusal(), error_in(inside / "batches.meta.txt", "1 class names", "10"));
-}
-
-TEST_F(Cifar10, NamesTheFileThatIsWrong) {
-  const std::string whole = read_file(batch(2));
-  for (const std::size_t size :
-       {std::size_t{0}, std::size_t{1}, std::size_t{3072}, whole.size() - 1}) {
-    overwrite(batch(2), whole.substr(0, size));
-    EXPECT_THAT(refusal(), error_in(batch(2), concat(size, " bytes"), "3073"));
-  }
-  overwrite(batch(2), whole + "x");
-  EXPECT_THAT(refusal(), error_in(batch(2), "6147 bytes"));
-  overwrite(batch(2), record(0, images_[0]) + record(10, images_[1]));
-  EXPECT_THAT(refusal(), error_in(batch(2), "label 1", "10", "0..9"));
-  fs::remove(batch(2));
-  EXPECT_THAT(refusal(), error_in(batch(2), "cannot be read"));
-  use(DataKind::cifar10, folder_ / "data_batch_1.bin");
-  EXPECT_THAT(refusal(), error_in(config_.path));
-}
 
 // ---- .npz ----
 
@@ -249,7 +54,7 @@ TEST_F(NpzImages, ReadsImagesWithAndWithoutLabels) {
   EXPECT_TRUE(at::equal(load().images, pixels(4, 3, 6)));
   EXPECT_TRUE(load().images.is_contiguous());
   EXPECT_FALSE(load().labels.defined());
-  for (const at::ScalarType type : {at::kByte, at::kInt, at::kLong}) {
+  for (const at::ScalarType type : {at::kByte, at::kChar, at::kShort, at::kInt, at::kLong}) {
     write(nhwc_, at::tensor({0, 3, 1, 100}, type));
     EXPECT_TRUE(at::equal(load().labels, at::tensor({0, 3, 1, 100}, at::kLong)));
   }
@@ -291,15 +96,56 @@ TEST_F(NpzImages, RefusesOtherArrays) {
   write(nhwc_, at::zeros({4, 1}, at::kLong));
   EXPECT_THAT(refusal(), error_in(file_, "arr_1", "Long [4, 1]"));
 
+  write(nhwc_, at::full({4}, true, at::kBool));
+  EXPECT_THAT(refusal(), error_in(file_, "arr_1", "Bool [4]", "integer"));
+
   NpzWriter writer(file_);
   writer.write("images", nhwc_);
   writer.close();
-  EXPECT_THAT(refusal(), error_in(file_, "arr_0"));
+  EXPECT_THAT(refusal(), error_in(file_, "'arr_0'", "it has 'images'"));
   overwrite(file_, "PK");
   EXPECT_THAT(refusal(), error_in(file_, "zip"));
 }
 
+TEST_F(NpzImages, SaysHowToMoveTheChannels) {
+  write(pixels(4, 3, 6));
+  EXPECT_THAT(refusal(), error_in(file_, "[4, 3, 6, 6]", "transpose(0, 2, 3, 1)"));
+  write(pixels(4, 1, 6));
+  EXPECT_THAT(refusal(), error_in(file_, "[4, 1, 6, 6]", "transpose(0, 2, 3, 1)"));
+  write(pixels(4, 3, 3));  // may be either
+  EXPECT_EQ(refusal(), "no UserError");
+}
+
 // ---- what every kind shares ----
+
+TEST_F(DatasetTest, AFifoOrDeviceIsNotWaitedFor) {
+  const fs::path fifo = folder_ / "fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  for (const auto& [path, what] :
+       {std::pair(fifo, "FIFO"), std::pair(fs::path("/dev/zero"), "device"),
+        std::pair(folder_ / "none", "not found")}) {
+    for (const DataKind kind : {DataKind::npz, DataKind::image_archive}) {
+      use(kind, path);
+      EXPECT_THAT(refusal(), error_in(path, what)) << name_of(kind);
+    }
+    for (const DataKind kind : {DataKind::mnist, DataKind::emnist, DataKind::cifar10,
+                                DataKind::cifar100, DataKind::celeba, DataKind::image_folder}) {
+      use(kind, path);
+      EXPECT_NE(refusal(), "no UserError") << name_of(kind);
+    }
+    EXPECT_THAT(user_error([&] { detect_dataset(path); }), error_in(path, what));
+  }
+  use(DataKind::npz, folder_);
+  EXPECT_THAT(refusal(), error_in(folder_, "is a directory"));
+  // In place of one of the files of a folder.
+  overwrite(folder_ / "cifar" / "data_batch_1.bin", "");
+  fs::rename(fifo, folder_ / "cifar" / "data_batch_2.bin");
+  fs::rename(folder_ / "cifar" / "data_batch_1.bin", folder_ / "cifar" / "test_batch.bin");
+  use(DataKind::cifar10, folder_ / "cifar");
+  EXPECT_NE(refusal(), "no UserError");
+  fs::rename(folder_ / "cifar" / "data_batch_2.bin", folder_ / "cifar" / "data_batch_1.bin");
+  EXPECT_THAT(refusal(), error_in(folder_ / "cifar" / "data_batch_1.bin", "FIFO"));
+}
 
 TEST_F(DatasetTest, NamesAPathThatIsNotThere) {
   for (const DataKind kind : {DataKind::fashion_mnist, DataKind::mnist, DataKind::cifar10,
@@ -317,17 +163,6 @@ TEST_F(DatasetTest, NamesAPathThatIsNotThere) {
   }
 }
 
-TEST_F(Idx, AgreesWithTheConfiguredSizeAndChannels) {
-  config_.image_size = 5;
-  config_.channels = 1;
-  EXPECT_EQ(load().size(), 3);
-  config_.image_size = 28;
-  EXPECT_THAT(refusal(), mentions("data.image_size = 28", folder_.string(), "5 pixels", "or 0"));
-  config_.image_size = 0;
-  config_.channels = 3;
-  EXPECT_THAT(refusal(), mentions("data.channels = 3", folder_.string(), "have 1", "or 0"));
-}
-
 TEST_F(DatasetTest, TellsTheKindByWhatIsThere) {
   const auto kind = [](const fs::path& path) { return detect_dataset(path).kind; };
   overwrite(folder_ / "digits" / "t10k-images-idx3-ubyte.gz", "");
@@ -342,13 +177,23 @@ TEST_F(DatasetTest, TellsTheKindByWhatIsThere) {
   EXPECT_EQ(kind(folder_ / "around"), DataKind::cifar10);
   EXPECT_EQ(kind(folder_ / "pictures"), DataKind::image_folder);
   EXPECT_EQ(kind(folder_ / "a.npz"), DataKind::npz);
+  for (const char* name : {"a.zip", "a.TAR", "a.tar.gz", "a.tgz"}) {
+    overwrite(folder_ / name, "");
+    EXPECT_EQ(kind(folder_ / name), DataKind::image_archive) << name;
+  }
+  EXPECT_EQ(kind(folder_ / "shard-{00..12}.tar"), DataKind::image_archive);
+  overwrite(folder_ / "shards" / "0.tar", "");
+  overwrite(folder_ / "shards" / "README.md", "");
+  EXPECT_EQ(kind(folder_ / "shards"), DataKind::image_archive);
+  overwrite(folder_ / "pictures" / "all.zip", "");  // beside the pictures that it was made of
+  EXPECT_EQ(kind(folder_ / "pictures"), DataKind::image_folder);
   const fs::path roundabout = folder_ / "cifar" / ".." / "a.npz";
   EXPECT_EQ(detect_dataset(roundabout).path, (folder_ / "a.npz").string());
   EXPECT_EQ(detect_dataset(roundabout).test_path, (folder_ / "a.npz").string());
   EXPECT_THAT(user_error([&] { kind(folder_ / "none"); }), error_in(folder_ / "none", "not found"));
-  overwrite(folder_ / "a.zip", "");
-  EXPECT_THAT(user_error([&] { kind(folder_ / "a.zip"); }),
-              error_in(folder_ / "a.zip", ".npz", "folder"));
+  overwrite(folder_ / "a.7z", "");
+  EXPECT_THAT(user_error([&] { kind(folder_ / "a.7z"); }),
+              error_in(folder_ / "a.7z", ".npz", ".zip", "folder"));
 }
 
 TEST(Subset, IsSpreadOverDataSortedByClass) {

@@ -7,7 +7,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,8 +30,8 @@ using test::user_error;
 using test::write_npy;
 using testing::HasSubstr;
 
-constexpr at::ScalarType kTypes[] = {at::kByte, at::kBool,  at::kInt,   at::kLong,
-                                     at::kHalf, at::kFloat, at::kDouble};
+constexpr at::ScalarType kTypes[] = {at::kByte, at::kBool, at::kChar,  at::kShort, at::kInt,
+                                     at::kLong, at::kHalf, at::kFloat, at::kDouble};
 
 class Npy : public test::FilesTest {
  protected:
@@ -100,9 +103,50 @@ TEST_F(Npy, ReadsHeadersInAnyOrder) {
   }
 }
 
+TEST_F(Npy, ReadsEveryIntegerTypeInEitherOrderOfBytes) {
+  struct Stored {
+    const char* type;
+    const char* little_endian;  // 1, then the largest number
+    std::size_t width;
+    at::ScalarType read_as;
+    std::int64_t largest;
+  };
+  const std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  for (const auto& [type, little_endian, width, read_as, largest] :
+       {Stored{"u1", "\1\xff", 1, at::kByte, 255}, Stored{"i1", "\1\x7f", 1, at::kChar, 127},
+        Stored{"u2", "\1\0\xff\xff", 2, at::kInt, 65535},
+        Stored{"i2", "\1\0\xff\x7f", 2, at::kShort, 32767},
+        Stored{"u4", "\1\0\0\0\xff\xff\xff\xff", 4, at::kLong, 4294967295},
+        Stored{"i4", "\1\0\0\0\xff\xff\xff\x7f", 4, at::kInt, 2147483647},
+        Stored{"u8", "\1\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", 8, at::kLong, most},
+        Stored{"i8", "\1\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\x7f", 8, at::kLong, most}}) {
+    const std::string little(little_endian, 2 * width);
+    std::string big = little;
+    for (std::size_t i = 0; i < big.size(); i += width) {
+      std::reverse(big.begin() + static_cast<std::ptrdiff_t>(i),
+                   big.begin() + static_cast<std::ptrdiff_t>(i + width));
+    }
+    for (const char* order : {"<", ">"}) {
+      SCOPED_TRACE(concat(order, type));
+      overwrite(file_, npy(header_of("(2,)", concat("'", order, type, "'")),
+                           *order == '<' ? little : big));
+      const at::Tensor read = read_npy(file_);
+      EXPECT_EQ(read.scalar_type(), read_as);
+      EXPECT_EQ(read[0].item<std::int64_t>(), 1);
+      EXPECT_EQ(read[1].item<std::int64_t>(), largest);
+    }
+  }
+  EXPECT_THAT(refusal(npy(header_of("(1,)", "'<u8'"), std::string(8, '\xff'))),
+              error_in(file_, "2^63"));
+  overwrite(file_, npy(header_of("(1,)", "'>f4'"), std::string("\x3f\xc0\0\0", 4)));
+  EXPECT_EQ(read_npy(file_).item<float>(), 1.5F);
+}
+
 TEST_F(Npy, RefusesOtherHeaders) {
   const std::string four(4, '\0');
-  EXPECT_THAT(refusal(npy(header_of("(1,)", "'>f4'"), four)), HasSubstr("type '>f4' is not read"));
+  EXPECT_THAT(refusal(npy(header_of("(1,)", "'|f4'"), four)), HasSubstr("order of its bytes"));
+  EXPECT_THAT(refusal(npy(header_of("(1,)", "'!f4'"), four)), HasSubstr("type '!f4' is not read"));
+  EXPECT_THAT(refusal(npy(header_of("(1,)", "'<f3'"), four)), HasSubstr("type '<f3' is not read"));
   EXPECT_THAT(refusal(npy(header_of("(1,)", "'<c8'"), four)), HasSubstr("type '<c8' is not read"));
   EXPECT_THAT(refusal(npy(header_of("(1,)", "'<f4x'"), four)), HasSubstr("type"));
   EXPECT_THAT(refusal(npy(header_of("(1,)", "'<f4"), four)), HasSubstr("type"));

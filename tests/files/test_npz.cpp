@@ -48,6 +48,8 @@ std::map<std::string, at::Tensor> expected_arrays() {
       {"fortran", at::arange(6, at::kFloat).view({2, 3})},
       {"fortran3", numbers.to(at::kInt).view({2, 3, 4})},
       {"sliced", at::tensor({-1, 4, 9, 14, 19}, at::kLong)},
+      {"big_endian", at::arange(3, at::kFloat)},
+      {"uint16", at::tensor({0, 1, 65535}, at::kInt)},
   };
   const std::pair<const char*, at::ScalarType> types[] = {{"int32", at::kInt},
                                                           {"int64", at::kLong},
@@ -81,7 +83,7 @@ TEST_F(Npz, ReadsEveryFormatVersion) {
 
 TEST_F(Npz, RefusesTypesThatItDoesNotRead) {
   const std::filesystem::path file = kData / "numpy_refused.npz";
-  EXPECT_EQ(npz_names(file).size(), 6U);
+  EXPECT_EQ(npz_names(file).size(), 4U);
   for (const std::string& name : npz_names(file)) {
     EXPECT_THAT(user_error([&] { read_npz(file, name); }),
                 error_in(file, "'" + name + "'", "type"));
@@ -124,7 +126,7 @@ TEST_F(Npz, AnUnfinishedWriterLeavesNothing) {
 
 TEST_F(Npz, NamesWhatIsMissing) {
   const std::filesystem::path file = kData / "numpy_stored.npz";
-  EXPECT_THAT(user_error([&] { read_npz(file, "arr_0"); }), error_in(file, "'arr_0'"));
+  EXPECT_THAT(user_error([&] { read_npz(file, "arr_0"); }), error_in(file, "'arr_0'", "'bool'"));
   EXPECT_THAT(user_error([&] { npz_names(file_); }), error_in(file_, "No such file"));
   overwrite(file_, "\x93NUMPY and no archive at all");
   EXPECT_THAT(user_error([&] { npz_names(file_); }), error_in(file_, "zip"));

@@ -27,6 +27,8 @@ def arrays():
         "fortran": np.asfortranarray(np.arange(6, dtype=np.float32).reshape(2, 3)),
         "fortran3": np.asfortranarray(numbers.astype(np.int32).reshape(2, 3, 4)),
         "sliced": numbers[::5].astype(np.int64),  # written without its gaps
+        "big_endian": np.arange(3, dtype=">f4"),
+        "uint16": np.array([0, 1, 65535], np.uint16),
     }
     for name in ["int32", "int64", "float16", "float32", "float64"]:
         found[name] = numbers.astype(name).reshape(4, 6)
@@ -35,9 +37,7 @@ def arrays():
 
 def refused():
     return {
-        "big_endian": np.arange(3, dtype=">f4"),
         "complex": np.arange(3, dtype=np.complex64),
-        "uint16": np.arange(3, dtype=np.uint16),
         "text": np.array(["a", "b"]),
         "structured": np.zeros(2, dtype=[("a", "<f4"), ("b", "<i4")]),
         "object": np.array([None, 1], dtype=object),

@@ -64,6 +64,16 @@ def cifar10():
     put("cifar10", "short", record[:100])
 
 
+def cifar_python():
+    for file in sorted((DATA / "cifar").glob("python*/*/*")):
+        put("cifar_python", f"{file.parent.parent.name}-{file.name}", file.read_bytes())
+
+
+def image_archive():
+    for name in ["edm.zip", "edm_deflated.zip", "odd.zip", "all.tar.gz", "shard-01.tar"]:
+        put("archive", name, (DATA / "archives" / name).read_bytes())
+
+
 def npy_file(descr, shape, contents, fortran=False, version=1):
     header = f"{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n".encode()
     length = struct.pack("<H" if version == 1 else "<I", len(header))
@@ -75,6 +85,8 @@ def arrays():
     yield "f4", npy_file("<f4", "(3,)", struct.pack("<3f", 1, 2, 3))
     yield "f8-fortran", npy_file("<f8", "(2, 2)", bytes(32), fortran=True)
     yield "b1", npy_file("|b1", "(2,)", bytes([0, 1]))
+    yield "u2-big", npy_file(">u2", "(2,)", bytes([0, 1, 255, 255]))
+    yield "u8", npy_file("<u8", "(1,)", bytes([255] * 8))
     yield "scalar", npy_file("<i8", "()", bytes(8), version=2)
     yield "empty", npy_file("<f2", "(0, 3)", b"", version=3)
     yield "large", npy_file("<f4", "(1000000, 1000000)", bytes(4))
@@ -140,6 +152,9 @@ def pth():
             with zipfile.ZipFile(file) as members:
                 pickles = [m for m in members.namelist() if m.endswith("/data.pkl")]
                 put("pickle", name, members.read(pickles[0]))
+    for python in ["python2", "python3"]:
+        put("pickle", f"numpy-{python}",
+            (DATA / "cifar" / python / "cifar-10-batches-py" / "test_batch").read_bytes())
     # A storage of 10^12 elements.
     claim = (b"\x80\x02(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpu"
              b"\x8a\x06\0\x10\xa5\xd4\xe8\0tQ.")
@@ -150,5 +165,5 @@ def pth():
                                      if "/data" in m]))
 
 
-for make in [yaml, idx, cifar10, npy, npz, picture, safetensors, pth]:
+for make in [yaml, idx, cifar10, cifar_python, image_archive, npy, npz, picture, safetensors, pth]:
     make()

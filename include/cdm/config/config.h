@@ -19,10 +19,10 @@ namespace cdm {
 
 struct DataConfig {
   DataKind kind = {};
-  std::string path;       // directory, or .npz file; absolute once loaded; "" = the usual place
-  std::string test_path;  // the test split, where it cannot be found through `path`
-  std::int64_t image_size = 0;       // width and height in pixels; 0 = as in the data set
-  std::int64_t channels = 0;         // 1 = grey, 3 = RGB; 0 = as in the data set
+  std::string path;             // directory or file; absolute once loaded; "" = the usual place
+  std::string test_path;        // the test split, where it cannot be found through `path`
+  std::int64_t image_size = 0;  // width and height in pixels; 0 = as in the data set
+  std::int64_t channels = 0;    // 1 = grey, 3 = RGB; 0 = as in the data set
   std::int64_t skip_unreadable = 0;  // most pictures of a split that may be left out
   bool horizontal_flip = false;      // of training images
   Dequantization dequantize = {};    // of training images

@@ -24,16 +24,30 @@ template <class Kind, std::size_t N>
 using KindTable = std::array<std::pair<Kind, std::string_view>, N>;
 
 /// Where the images come from.
-enum class DataKind { fashion_mnist, mnist, cifar10, celeba, npz, image_folder, toy };
+enum class DataKind {
+  fashion_mnist,
+  mnist,
+  emnist,
+  cifar10,
+  cifar100,
+  celeba,
+  npz,
+  image_folder,
+  image_archive,
+  toy
+};
 template <>
 struct KindNames<DataKind> {
-  static constexpr KindTable<DataKind, 7> all = {{{DataKind::fashion_mnist, "fashion_mnist"},
-                                                  {DataKind::mnist, "mnist"},
-                                                  {DataKind::cifar10, "cifar10"},
-                                                  {DataKind::celeba, "celeba"},
-                                                  {DataKind::npz, "npz"},
-                                                  {DataKind::image_folder, "image_folder"},
-                                                  {DataKind::toy, "toy"}}};
+  static constexpr KindTable<DataKind, 10> all = {{{DataKind::fashion_mnist, "fashion_mnist"},
+                                                   {DataKind::mnist, "mnist"},
+                                                   {DataKind::emnist, "emnist"},
+                                                   {DataKind::cifar10, "cifar10"},
+                                                   {DataKind::cifar100, "cifar100"},
+                                                   {DataKind::celeba, "celeba"},
+                                                   {DataKind::npz, "npz"},
+                                                   {DataKind::image_folder, "image_folder"},
+                                                   {DataKind::image_archive, "image_archive"},
+                                                   {DataKind::toy, "toy"}}};
 };
 
 /// The known density that data.kind = toy is drawn from.

@@ -46,10 +46,11 @@ Split parse_split(const std::string& name);
 /// (0 = any).
 Dataset load_dataset(const DataConfig& config, Split split);
 
-/// Recognises a data set by its files. `path` is an .npz file or a folder. A folder with IDX files
-/// is MNIST or Fashion-MNIST, one with CIFAR-10's or CelebA's files is that, and any other is an
-/// image folder. In the result, `path` serves for both splits. Throws UserError when `path` does
-/// not exist or is another kind of file.
+/// Recognises a data set by its files. `path` is a file or a folder: an .npz file, an archive of
+/// pictures by its name, or what stands for several archives or one part of EMNIST
+/// (docs/datasets.md); a folder with the files of MNIST, Fashion-MNIST, EMNIST, CIFAR-10, CIFAR-100
+/// or CelebA, or with archives; any other folder is an image folder. In the result, `path` serves
+/// for both splits. Throws UserError when `path` does not exist or is another kind of file.
 DataConfig detect_dataset(const std::filesystem::path& path);
 
 }  // namespace cdm

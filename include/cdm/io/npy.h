@@ -12,13 +12,15 @@
 
 namespace cdm {
 
-/// Reads a .npy file into a contiguous CPU tensor. Types: bool, uint8, int32, int64, float16,
-/// float32, float64; little-endian, in C or Fortran order. Throws UserError, naming the file, when
-/// it cannot be read, is shorter or longer than its header says, or is of another type.
+/// Reads a .npy file into a contiguous CPU tensor. Types: bool, signed and unsigned integers of 8
+/// to 64 bits, float16, float32, float64; in either order of bytes, and in C or Fortran order.
+/// uint16 becomes int32, uint32 and uint64 become int64. Throws UserError, naming the file, when it
+/// cannot be read, is shorter or longer than its header says, is of another type, or holds numbers
+/// of 2^63 or more.
 at::Tensor read_npy(const std::filesystem::path& path);
 
-/// Writes an array of one of these types row by row, so that memory does not grow with it. The file
-/// is written beside `path` and renamed by close().
+/// Writes an array of bool, integers, or floating-point numbers row by row, so that memory does not
+/// grow with it. The file is written beside `path` and renamed by close().
 class NpyWriter {
  public:
   NpyWriter(std::filesystem::path path, at::ScalarType type, std::vector<std::int64_t> shape);
