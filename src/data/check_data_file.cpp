@@ -1,41 +1,26 @@
 // SPDX-License-Identifier: MIT
-#include <system_error>
+#include <array>
+#include <fstream>
+#include <string_view>
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "data/sources.h"
+#include "io/what_it_is.h"
 
 namespace cdm {
-namespace {
-
-const char* name_of_type(std::filesystem::file_type type) {
-  switch (type) {
-    case std::filesystem::file_type::directory:
-      return "is a directory";
-    case std::filesystem::file_type::fifo:
-      return "is a FIFO";
-    case std::filesystem::file_type::socket:
-      return "is a socket";
-    case std::filesystem::file_type::character:
-    case std::filesystem::file_type::block:
-      return "is a device";
-    default:
-      return "is no plain file";
-  }
-}
-
-}  // namespace
 
 void check_data_file(const std::filesystem::path& file) {
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(file, error);
-  if (status.type() == std::filesystem::file_type::regular) return;
-  if (status.type() == std::filesystem::file_type::not_found) {
-    throw UserError(concat(file.string(), ": cannot be read: not found"));
+  // Opening a FIFO would wait for a writer, and a device may have no end.
+  if (const std::string reason = why_not_a_file(file); !reason.empty()) {
+    throw UserError(concat(file.string(), ": ", reason, "; a plain file is needed"));
   }
-  if (error) throw UserError(concat(file.string(), ": cannot be read: ", error.message()));
-  throw UserError(
-      concat(file.string(), ": ", name_of_type(status.type()), "; a plain file is needed"));
+  std::array<char, 256> start = {};
+  std::ifstream in(file, std::ios::binary);
+  in.read(start.data(), start.size());
+  const std::string other =
+      what_it_is_instead(std::string_view(start.data(), static_cast<std::size_t>(in.gcount())));
+  if (!other.empty()) throw UserError(concat(file.string(), ": ", other));
 }
 
 }  // namespace cdm

@@ -72,6 +72,7 @@ UserError truncated(const ByteSource& source) {
 }  // namespace
 
 at::Tensor read_idx(const std::filesystem::path& file, std::size_t dimensions) {
+  check_data_file(file);
   ByteSource source(file);
   std::vector<std::uint8_t> header(4 + 4 * dimensions);
   if (source.read(header.data(), header.size()) != header.size()) {

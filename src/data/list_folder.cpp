@@ -9,7 +9,7 @@
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "data/natural_order.h"
-#include "io/decode.h"
+#include "io/what_it_is.h"
 
 namespace cdm {
 namespace {

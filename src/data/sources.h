@@ -88,8 +88,8 @@ Dataset read_toy(const DataConfig& config, Split split);
 void check_labels(const std::string& file, const at::Tensor& labels, std::int64_t images,
                   std::int64_t classes, std::int64_t first = 0);
 
-/// Throws unless `file` is a plain file or a link to one. A FIFO or device would be waited for when
-/// it is opened.
+/// Throws unless `file` is a plain file or a link to one, and when it is a Git LFS pointer or a web
+/// page in the place of the data.
 void check_data_file(const std::filesystem::path& file);
 
 }  // namespace cdm

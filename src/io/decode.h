@@ -68,10 +68,6 @@ int exif_orientation(std::string_view block);
 /// Turns and mirrors uint8 [C, H, W] as EXIF's orientation 1 to 8 asks viewers to do.
 at::Tensor upright(const at::Tensor& image, int orientation);
 
-/// Why the path cannot be opened as an ordinary file, to follow its name: "is a FIFO (named pipe)",
-/// "is a link to X, which is not there". Empty when it can, as far as the file system says.
-std::string why_not_a_file(const std::filesystem::path& path);
-
 struct Picture {
   at::Tensor pixels;  // uint8 [channels, H, W], upright
   bool has_colour = false;

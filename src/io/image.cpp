@@ -37,32 +37,6 @@ std::string_view other_kind_of(std::string_view bytes) {
 
 }  // namespace
 
-std::string why_not_a_file(const std::filesystem::path& path) {
-  namespace fs = std::filesystem;
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  switch (status.type()) {
-    case fs::file_type::regular:
-      return "";
-    case fs::file_type::directory:
-      return "is a folder";
-    case fs::file_type::fifo:
-      return "is a FIFO (named pipe)";
-    case fs::file_type::socket:
-      return "is a socket";
-    case fs::file_type::block:
-    case fs::file_type::character:
-      return "is a device";
-    case fs::file_type::not_found: {
-      const fs::path target = fs::read_symlink(path, error);
-      return error ? "No such file or directory"
-                   : concat("is a link to ", target.string(), ", which is not there");
-    }
-    default:
-      return concat("cannot be read: ", error.message());
-  }
-}
-
 Picture read_picture(const std::filesystem::path& path, std::int64_t channels,
                      const std::function<void(std::uint64_t pixels)>& admit) {
   const PictureSource source = {path.string(), admit};

@@ -8,8 +8,10 @@
 
 #include "arrays.h"
 #include "cdm/core/file.h"
+#include "cdm/io/image.h"
 #include "cdm/io/npz.h"
 #include "cdm/io/torch_file.h"
+#include "data/sources.h"
 #include "files.h"
 #include "io/what_it_is.h"
 
@@ -50,6 +52,9 @@ TEST_F(FilesThatAreSomethingElse, AreNamedByEveryReader) {
     const std::filesystem::path file = folder_ / "file";
     test::overwrite(file, bytes);
     EXPECT_THAT(test::user_error([&] { read_npz(file, "arr_0"); }), test::error_in(file, what));
+    EXPECT_THAT(test::user_error([&] { read_image(file, 3); }), test::error_in(file, what));
+    EXPECT_THAT(test::user_error([&] { read_idx(file, 3); }), test::error_in(file, what));
+    EXPECT_THAT(test::user_error([&] { check_data_file(file); }), test::error_in(file, what));
     EXPECT_THAT(test::user_error([&] { read_torch(file); }), test::error_in(file, what));
     EXPECT_THAT(test::user_error([&] { test::read_safetensors(file); }),
                 test::error_in(file, what));
