@@ -60,7 +60,7 @@ void copy_into_stream(const std::filesystem::path& file, const OutputTarget& str
 AtomicFile::AtomicFile(std::filesystem::path path)
     : path_(std::move(path)), target_(find_output_target(path_)) {
   std::error_code unknown;
-  std::filesystem::symlink_status(target_.path, unknown);
+  static_cast<void>(std::filesystem::symlink_status(target_.path, unknown));
   // The temporary name is short enough. Without this, only the renaming in the end would find out.
   if (unknown == std::errc::filename_too_long) throw cannot_write(path_, unknown.message());
   if (target_.is_stream && target_.descriptor < 0 && ::access(path_.c_str(), W_OK) != 0) {
