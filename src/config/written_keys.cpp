@@ -14,7 +14,7 @@ namespace cdm {
 namespace {
 
 struct KnownKeys {
-  std::map<std::string, std::string> keys;  // full name -> what a value must be, in words
+  std::map<std::string, const Key*> keys;  // by full name
   std::set<std::string> sections;
 };
 
@@ -22,7 +22,7 @@ const KnownKeys& known_keys() {
   static const KnownKeys known = [] {
     KnownKeys found;
     for (const Key& key : config_keys()) {
-      found.keys[key.full_name()] = key.legal;
+      found.keys[key.full_name()] = &key;
       if (!key.section.empty()) found.sections.insert(key.section);
     }
     return found;
@@ -31,18 +31,19 @@ const KnownKeys& known_keys() {
 }
 
 void check_known(const std::string& where, const std::string& name, const YAML::Node& value) {
-  const std::map<std::string, std::string>& keys = known_keys().keys;
+  const std::map<std::string, const Key*>& keys = known_keys().keys;
   if (keys.contains(name)) return;
   if (known_keys().sections.contains(name)) {
     throw UserError(
         concat(where, ": '", name, "' is a section, not a key; write ", name, ".key=value"));
   }
   std::vector<std::string> names;
-  for (const auto& [key, legal] : keys) names.push_back(key);
+  for (const auto& [key, declared] : keys) names.push_back(key);
   const std::string shown = printable(name);
   const std::string known = nearest(shown, names);
   throw UserError(concat(where, ": ", shown, " = ", as_written(value),
-                         ": unknown key; the nearest known key is ", known, ", ", keys.at(known)));
+                         ": unknown key; the nearest known key is ", known, ", ",
+                         keys.at(known)->legal));
 }
 
 /// Whether an entry at the top level is there for its anchors only, and is not read otherwise.
@@ -107,8 +108,9 @@ WrittenKeys read_overrides(const std::vector<std::string>& texts) {
     const YAML::Node value = parse_document(text.substr(equals + 1), [&](int) { return where; });
     check_known(where, name, value);
     if (text.find_first_not_of(" \t", equals + 1) == std::string::npos) {
-      throw UserError(concat(where, ": ", name, ": no value is given; it must be ",
-                             known_keys().keys.at(name), "; null stands for none"));
+      const Key& key = *known_keys().keys.at(name);
+      throw UserError(concat(where, ": ", name, ": no value is given; it must be ", key.legal,
+                             key.may_be_null() ? "; for none, write null" : ""));
     }
     written[name] = {value, where};
   }

@@ -173,7 +173,8 @@ TEST_F(ConfigYaml, NullIsNoneWhereThereIsANone) {
   EXPECT_EQ(load("train: {max_minutes: 5}", {"train.max_minutes=null"}).train.max_minutes, 0.0);
   EXPECT_EQ(load("data: {path: /x}", {"data.path=~"}).data.path, "");
   // Nothing at all is more often a variable of the shell that is not set.
-  EXPECT_THAT(refusal("", {"data.path="}), StartsWith("--set data.path=: data.path: no value"));
+  EXPECT_THAT(refusal("", {"data.path="}),
+              AllOf(StartsWith("--set data.path=: data.path: no value"), HasSubstr("null")));
   EXPECT_THAT(refusal("", {"model.kind="}),
               AllOf(StartsWith("--set model.kind=: "), HasSubstr("one of unet, mlp")));
 }
