@@ -118,11 +118,19 @@ class Reader {
     }
   }
 
-  /// The size of the first picture that can be read. None can be if it stays 0.
+  /// The size of the first picture that can be read, which must be square: memory for all pictures
+  /// of its size is allocated. None can be read if it stays 0.
   void find_size() {
     for (std::size_t i = 0; i < findings_.size() && size_ == 0; ++i) {
       PixelShare share(budget_);
-      if (const auto picture = decode(i, share)) size_ = picture->pixels.size(1);
+      const auto picture = decode(i, share);
+      if (!picture) continue;
+      size_ = picture->pixels.size(1);
+      if (picture->pixels.size(2) != size_) {
+        throw UserError(concat(in_one_line(files_.path(i).string()), ": is ", size_, " x ",
+                               picture->pixels.size(2),
+                               " (height x width), no square; data.image_size resizes all"));
+      }
     }
   }
 
