@@ -112,7 +112,14 @@ class PictureReader::Impl {
     for (std::size_t k = 0; k < numbers.size() && size_ == 0; ++k) {
       PixelShare share(budget_);
       const auto picture = try_to_decode(static_cast<std::size_t>(numbers[k]), decode[k], share);
-      if (picture) size_ = picture->pixels.size(1);
+      if (!picture) continue;
+      size_ = picture->pixels.size(1);
+      // Memory for all pictures of this size is about to be allocated.
+      if (picture->pixels.size(2) != size_) {
+        throw UserError(concat(in_one_line(names_.whole(static_cast<std::size_t>(numbers[k]))),
+                               ": is ", size_, " x ", picture->pixels.size(2),
+                               " (height x width), no square; data.image_size resizes all"));
+      }
     }
     if (size_ != 0) {
       if (!images_.defined()) {

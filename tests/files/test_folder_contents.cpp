@@ -134,6 +134,7 @@ class AsNobody {
 TEST_F(FolderContents, WhatMayNotBeReadIsNamed) {
   paint("cat/1.png", 1, 1, 1);
   paint("dog/1.png", 2, 2, 2);
+  fs::permissions(folder_, fs::perms::all);  // whatever the umask
   const auto refused = [&](const char* name) {
     fs::permissions(folder_ / name, fs::perms::none);
     const std::string message = [&] {
