@@ -10,6 +10,7 @@
 
 #include "cdm/core/file.h"
 #include "files.h"
+#include "null_device.h"
 
 namespace cdm {
 namespace {
@@ -84,8 +85,10 @@ TEST_F(AtomicFileTest, TakesTheLongestName) {
 }
 
 TEST_F(AtomicFileTest, WritesIntoADeviceAndLeavesIt) {
-  write("/dev/null", "text");
-  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  const std::string device = test::null_device(folder_);
+  if (device.empty()) GTEST_SKIP() << "no device can be made here";
+  write(device, "text");
+  EXPECT_TRUE(fs::is_character_file(device));
 }
 
 TEST_F(AtomicFileTest, WritesIntoAFifoOnlyWhenItIsCommitted) {

@@ -216,7 +216,7 @@ TEST_F(CdmEval, KeepsTheResultsOfAnotherEvaluation) {
   EXPECT_EQ(json("r/levels.json")[0].at("weights"), "ema");
   EXPECT_THAT(test::read_text(tiny_ / "r/levels.csv"), HasSubstr(",checkpoint,weights,data\n"));
   // The same once more; where and how fast does not matter.
-  EXPECT_EQ(levels({"--out", "./r", "--batch", "2"}).exit_code, 0);
+  EXPECT_EQ(levels({"--out", "./r", "--batch", "2", "--weights", "ema"}).exit_code, 0);
   EXPECT_EQ(json("r/levels.json").size(), 1u);
   EXPECT_THAT(refused({"--out", "r", "--split", "train"}),
               AllOf(HasSubstr("r/levels-settings.json"), HasSubstr("--split was test, is train"),

@@ -122,6 +122,7 @@ void begin(Evaluation& evaluation, const RunsOptions& options,
         std::filesystem::weakly_canonical(model.loaded.files.checkpoint).string());
   }
   evaluation.add("checkpoints", checkpoints);
+  evaluation.add("--weights", options.model.average ? "ema" : "model");
   evaluation.begin(options.out.empty() ? usual_folder(models.front().loaded)
                                        : std::filesystem::path(options.out));
 }

@@ -136,6 +136,7 @@ void begin(Evaluation& evaluation, const Options& options, const std::optional<L
   if (model) {
     evaluation.add("checkpoint",
                    std::filesystem::weakly_canonical(model->files.checkpoint).string());
+    evaluation.add("--weights", options.model.average ? "ema" : "model");
   } else {
     evaluation.add("settings of --samples", settings_of_samples(options.samples));
   }
