@@ -32,8 +32,8 @@ bool is_text_by_form(const YAML::Node& node);
 /// Whether the node has a tag that means nothing here, such as !include.
 bool has_foreign_tag(const YAML::Node& node);
 
-/// Why a scalar, or an element of a list, that looks like a number or like true or false is not read as one, for the end of a
-/// message, with "; " before it; empty when there is nothing to say.
+/// Why a scalar, or an element of a list, that looks like a number or like true or false is not
+/// read as one, for the end of a message, with "; " before it; empty when there is nothing to say.
 std::string hint_about(const YAML::Node& node);
 
 }  // namespace cdm
