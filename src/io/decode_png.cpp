@@ -92,6 +92,8 @@ class PngDecoder {
     if (setjmp(png_jmpbuf(png_)) != 0) return false;
     ::png_set_read_fn(png_, this, &on_read);
     ::png_set_crc_action(png_, PNG_CRC_ERROR_QUIT, PNG_CRC_ERROR_QUIT);
+    // A remark that is cut short is here; libpng would allocate the length that it claims.
+    ::png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
     ::png_read_info(png_, info_);
     return true;
   }
