@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "cdm/core/error.h"
+#include "cdm/core/progress.h"
 #include "cdm/core/text.h"
 #include "cdm/io/image.h"
 #include "data/pictures.h"
@@ -26,12 +27,17 @@ namespace cdm {
 namespace {
 
 constexpr std::uint64_t kMostPicture = 256U << 20U;  // bytes of a compressed picture
-constexpr std::uint64_t kMostAtOnce = 64U << 20U;    // bytes of pictures that wait to be decoded
+// Pictures that wait to be decoded: their bytes, and their number.
+constexpr std::uint64_t kMostBytesAtOnce = 64U << 20U;
+constexpr std::size_t kMostAtOnce = 1024;
 
 /// Decodes pictures into their places in a data set, some at a time on all threads.
 class Decoder {
  public:
-  Decoder(const DataConfig& config, std::int64_t count) : config_(config), count_(count) {}
+  Decoder(const DataConfig& config, std::int64_t count, const std::string& source)
+      : config_(config),
+        count_(count),
+        progress_(concat("reading ", printable(source)), count, "pictures") {}
 
   void add(std::int64_t place, std::string where, std::string bytes) {
     waiting_bytes_ += bytes.size();
@@ -43,7 +49,7 @@ class Decoder {
       fit_picture(first, config_, size_, waiting_.front().where);  // before memory for all is taken
       images_ = at::empty({count_, first.size(0), size_, size_}, at::kByte);
     }
-    if (waiting_bytes_ >= kMostAtOnce) flush();
+    if (waiting_bytes_ >= kMostBytesAtOnce || waiting_.size() >= kMostAtOnce) flush();
   }
 
   at::Tensor finish() {
@@ -78,15 +84,18 @@ class Decoder {
     for (const std::string& error : errors) {
       if (!error.empty()) throw UserError(error);
     }
+    done_ += count;
+    progress_.update(done_);
     waiting_.clear();
     waiting_bytes_ = 0;
   }
 
   const DataConfig& config_;
-  std::int64_t count_, size_ = 0;
+  std::int64_t count_, size_ = 0, done_ = 0;
   at::Tensor images_;
   std::vector<Waiting> waiting_;
   std::size_t waiting_bytes_ = 0;
+  Progress progress_;
 };
 
 }  // namespace
@@ -114,7 +123,7 @@ Dataset read_image_archive(const DataConfig& config, const std::filesystem::path
   }
 
   Dataset dataset;
-  Decoder decoder(config, count);
+  Decoder decoder(config, count, path.string());
   std::vector<std::int64_t> labels;
   std::int64_t first = 0;
   for (std::size_t i = 0; i < files.size(); ++i) {
