@@ -98,7 +98,8 @@ std::string parse_message(const CLI::App& app, const CLI::Error& error) {
   std::string message = first_line(error.what());
   const std::vector<std::string> unknown = app.remaining(true);
   const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
-  if (!commands.empty() && app.get_subcommands().empty()) {
+  const bool is_value = dynamic_cast<const CLI::ValidationError*>(&error) != nullptr;
+  if (!is_value && !commands.empty() && app.get_subcommands().empty()) {
     std::vector<std::string> legal;
     for (const CLI::App* const command : commands) legal.push_back(command->get_name());
     message = concat(unknown.empty() ? "" : concat("'", printable(unknown.front()), "': "),
