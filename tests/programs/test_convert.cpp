@@ -120,7 +120,9 @@ TEST_F(Convert, TrainingDoesNotBeginAgainWithoutTheImportedCheckpoint) {
   const std::string run = work_ / "run";
   ASSERT_EQ(import_as(run).exit_code, 0);
   std::filesystem::rename(run + "/checkpoints", work_ / "elsewhere");
-  const test::Finished lost = test::run("cdm-train", {run + "/config.yaml", "--device=cpu"});
+  const test::Finished lost = test::run(
+      "cdm-train",
+      {run + "/config.yaml", "--run-dir", run, "--device=cpu", "--set", "train.iterations=5"});
   EXPECT_EQ(lost.exit_code, 2);
   EXPECT_THAT(lost.err, test::mentions("step-00000003 was saved", "--from-scratch"));
 }
