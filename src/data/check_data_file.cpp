@@ -2,6 +2,7 @@
 #include <array>
 #include <fstream>
 #include <string_view>
+#include <system_error>
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
@@ -11,6 +12,10 @@
 namespace cdm {
 
 void check_data_file(const std::filesystem::path& file) {
+  std::error_code unknown;
+  if (!std::filesystem::exists(std::filesystem::symlink_status(file, unknown)) && !unknown) {
+    throw UserError(concat(file.string(), ": not found"));
+  }
   // Opening a FIFO would wait for a writer, and a device may have no end.
   if (const std::string reason = why_not_a_file(file); !reason.empty()) {
     throw UserError(concat(file.string(), ": ", reason, "; a plain file is needed"));

@@ -37,19 +37,19 @@ std::string written_at(const DataConfig& config, const std::string& key, const s
 
 std::string name_of(Split split) { return split == Split::train ? "train" : "test"; }
 
-/// Whether a path may be no file or folder itself, but stand for several.
-bool may_be_pattern(DataKind kind) {
-  return kind == DataKind::emnist || kind == DataKind::image_archive;
+/// Whether a path may be no file or folder itself, but stand for several: the beginning of names,
+/// or a range of numbers.
+bool may_be_pattern(DataKind kind, const std::string& path) {
+  return kind == DataKind::emnist ||
+         (kind == DataKind::image_archive && path.find('{') != std::string::npos);
 }
 
 /// The file or folder that holds the split.
 std::filesystem::path path_of(const DataConfig& config, Split split) {
   const bool has_own = split == Split::test && !config.test_path.empty();
-  if (may_be_pattern(config.kind) && !config.path.empty()) {
-    return has_own ? config.test_path : config.path;
-  }
-  if (has_own) return existing_path(config, "data.test_path");
-  if (!config.path.empty()) return existing_path(config, "data.path");
+  const std::string& path = has_own ? config.test_path : config.path;
+  if (may_be_pattern(config.kind, path) && !path.empty()) return path;
+  if (!path.empty()) return existing_path(config, has_own ? "data.test_path" : "data.path");
   if (config.kind == DataKind::fashion_mnist) {
     if (std::filesystem::is_directory(kFashionMnist)) return kFashionMnist;
     throw UserError(concat("data.path is empty and ", kFashionMnist,

@@ -72,17 +72,6 @@ fs::path nearest_existing(const fs::path& folder) {
   return at;
 }
 
-/// Throws std::runtime_error, naming the run directory and the reason, when it cannot be made. A
-/// folder that is made and removed again tells more than permissions do.
-void require_makeable(const RunDir& run) {
-  std::string probe = (nearest_existing(run.root()) / ".cdm-XXXXXX").string();
-  if (::mkdtemp(probe.data()) == nullptr) {
-    throw std::runtime_error(
-        concat("cannot write in ", run.root().string(), ": ", std::strerror(errno)));
-  }
-  ::rmdir(probe.c_str());
-}
-
 }  // namespace
 
 RunConfig resolve(const RunConfig& config, const Dataset& train) {
@@ -146,14 +135,21 @@ std::optional<TrainingState> checkpoint_to_resume(const RunDir& run, const RunCo
   return found;
 }
 
+void require_makeable(const RunDir& run) {
+  if (fs::is_directory(run.root())) return;
+  std::string probe = (nearest_existing(run.root()) / ".cdm-XXXXXX").string();
+  if (::mkdtemp(probe.data()) == nullptr) {
+    throw std::runtime_error(
+        concat("cannot write in ", run.root().string(), ": ", std::strerror(errno)));
+  }
+  ::rmdir(probe.c_str());
+}
+
 void check_run_folder(const RunDir& run, const RunConfig& config, Begin begin) {
   require_not_in_use(run);
   if (begin == Begin::resume) checkpoint_to_resume(run, config);
-  if (fs::is_directory(run.root())) {
-    run.require_writable();
-  } else {
-    require_makeable(run);
-  }
+  require_makeable(run);
+  if (fs::is_directory(run.root())) run.require_writable();
 }
 
 }  // namespace cdm

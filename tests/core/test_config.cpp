@@ -227,7 +227,7 @@ TEST_F(Config, AWeightOfTheNullClassWithoutClassesMeansNothing) {
 // A mirrored digit is no digit.
 TEST_F(Config, FlipsSuitTheDataUnlessTheyAreGiven) {
   for (const std::string& kind : names_of<DataKind>()) {
-    const bool flips = kind != "mnist" && kind != "toy";
+    const bool flips = kind != "mnist" && kind != "emnist" && kind != "toy";
     EXPECT_EQ(load(concat("data: {kind: ", kind, "}")).data.horizontal_flip, flips) << kind;
     EXPECT_EQ(load("", {"data.kind=" + kind}).data.horizontal_flip, flips) << kind;
     for (const char* given : {"true", "false"}) {
@@ -322,7 +322,8 @@ TEST_F(Config, EveryKeyHasHelpAndALegalDefault) {
                 HasSubstr(concat("\n", key.section.empty() ? "" : "  ", key.name, ": ",
                                  key.default_text(), "\n      ", key.help, " (", key.legal,
                                  key.conditions.empty() ? "" : "; only for ", key.only_for(),
-                                 may_change ? "; may change on resume)\n" : ")\n")));
+                                 may_change ? "; may change on resume" : "",
+                                 key.set_afterwards ? "; may be set after training)\n" : ")\n")));
   }
   // Reading checks each value; 28 pixels or any other size are the data's to say.
   EXPECT_EQ(flatten(load(to_yaml(config))), flatten(config));

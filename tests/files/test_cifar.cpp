@@ -83,7 +83,7 @@ TEST_F(Cifar10, NamesTheFileThatIsWrong) {
   overwrite(batch(2), record(0, images_[0]) + record(10, images_[1]));
   EXPECT_THAT(refusal(), error_in(batch(2), "label 1", "10", "0..9"));
   fs::remove(batch(2));
-  EXPECT_THAT(refusal(), error_in(batch(2), "cannot be read"));
+  EXPECT_THAT(refusal(), error_in(batch(2), "not found"));
   use(DataKind::cifar10, folder_ / "data_batch_1.bin");
   EXPECT_THAT(refusal(), error_in(config_.path));
 }

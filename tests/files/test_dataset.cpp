@@ -126,7 +126,7 @@ TEST_F(DatasetTest, AFifoOrDeviceIsNotWaitedFor) {
         std::pair(folder_ / "none", "not found")}) {
     for (const DataKind kind : {DataKind::npz, DataKind::image_archive}) {
       use(kind, path);
-      EXPECT_THAT(refusal(), error_in(path, what)) << name_of(kind);
+      EXPECT_THAT(refusal(), mentions(path.string() + ": ", what)) << name_of(kind);
     }
     for (const DataKind kind : {DataKind::mnist, DataKind::emnist, DataKind::cifar10,
                                 DataKind::cifar100, DataKind::celeba, DataKind::image_folder}) {
@@ -136,7 +136,7 @@ TEST_F(DatasetTest, AFifoOrDeviceIsNotWaitedFor) {
     EXPECT_THAT(user_error([&] { detect_dataset(path); }), error_in(path, what));
   }
   use(DataKind::npz, folder_);
-  EXPECT_THAT(refusal(), error_in(folder_, "is a directory"));
+  EXPECT_THAT(refusal(), error_in(folder_, "is a folder"));
   // In place of one of the files of a folder.
   overwrite(folder_ / "cifar" / "data_batch_1.bin", "");
   fs::rename(fifo, folder_ / "cifar" / "data_batch_2.bin");

@@ -125,7 +125,7 @@ TEST_F(ImageFiles, TheBytesTellTheFormatNotTheName) {
   }
   for (const auto& [bytes, what] :
        {std::pair{"version https://git-lfs.github.com/spec/v1\n", "Git LFS"},
-        {"<!DOCTYPE html>", "web page"},
+        {"<!DOCTYPE html>", "HTML page"},
         {"....ftypheic", "HEIC"},
         {"....ftypavif", "AVIF"}}) {
     overwrite(file_, bytes);

@@ -141,7 +141,7 @@ TEST_F(ImageArchive, TreatsPicturesAsAnImageFolderDoes) {
   for (const std::int64_t channels : {0, 1, 3}) {
     DataConfig in_folder;
     in_folder.kind = DataKind::image_folder;
-    in_folder.path = pictures.string();
+    in_folder.path = in_folder.test_path = pictures.string();  // nothing is held out
     in_folder.image_size = config_.image_size = 6;
     in_folder.channels = config_.channels = channels;
     EXPECT_TRUE(at::equal(load().images, load_dataset(in_folder, Split::train).images));

@@ -33,7 +33,8 @@ class ClassNames : public testing::Test {
         fs::create_directories(folder);
         for (int i = 0; i < 4; ++i) {
           write_png(folder / (std::to_string(i) + ".png"),
-                    at::full({1, test::kSize, test::kSize}, grey + i, at::kByte));
+                    at::full({1, test::kSize, test::kSize},
+                             grey + i + (std::string(split) == "test" ? 10 : 0), at::kByte));
         }
       }
     }

@@ -41,15 +41,10 @@ at::Tensor rows(const Dataset& dataset) {
 }
 
 /// The class names of the model that drew `samples`, from the file FILE.npz.json that cdm-sample
-/// writes; empty when the model has none. Without that file, classes can be compared only by their
-/// numbers, and a warning says so.
+/// writes; empty when the model has none, or without that file.
 std::vector<std::string> class_names_of(const std::string& samples) {
   const nlohmann::ordered_json settings = settings_of_samples(samples);
-  if (!settings.is_object() || !settings.contains("class_names")) {
-    log_warning(concat(samples, ".json: not found, so the classes of ", samples,
-                       " are compared by their numbers, not by their names"));
-    return {};
-  }
+  if (!settings.is_object() || !settings.contains("class_names")) return {};
   try {
     return settings["class_names"].get<std::vector<std::string>>();
   } catch (const nlohmann::json::exception&) {
@@ -108,6 +103,11 @@ void run(const Options& options, Evaluation& evaluation) {
   const auto [train, unknown, name_of_unknown] =
       real_images(detect_dataset_of_size(options.data, samples.front().image_size()),
                   options.judged, common_class_names(options.samples));
+  for (const std::string& file : options.samples) {
+    if (settings_of_samples(file).is_object()) continue;
+    log_warning(concat(file, ".json: not found, so the classes of ", file,
+                       " are compared by their numbers, not by their names"));
+  }
   if (!train.conversion.empty()) log_warning(concat(train.description, ": ", train.conversion));
   const at::Tensor known = rows(train);
   const std::int64_t k = std::min(options.neighbours, train.size());

@@ -185,8 +185,6 @@ void run(const Options& options, Evaluation& evaluation) {
                    model->config.sample);
     classes = chosen_classes(options.classes, *model, model->config.sample.guidance,
                              /*is_option=*/false);
-    const std::string doubt = warning_of_start(model->model.schedule(), model->config.sample);
-    if (!doubt.empty()) log_warning(doubt);
   } else {
     DataConfig config = RunConfig().data;
     config.kind = DataKind::npz;
@@ -229,6 +227,8 @@ void run(const Options& options, Evaluation& evaluation) {
     GenerateOptions generate = options.generate;
     generate.classes = classes;
     const SampleConfig& sampling = model->config.sample;
+    const std::string doubt = warning_of_start(model->model.schedule(), sampling);
+    if (!doubt.empty()) log_warning(doubt);
     Progress progress("sampling", generate.count * sampling.steps, "image steps");
     std::int64_t done = 0;
     cdm::generate(

@@ -54,6 +54,10 @@ PreparedTraining prepare_training(const RunConfig& config, const RunDir& run,
 /// run's in keys that must not change.
 std::optional<TrainingState> checkpoint_to_resume(const RunDir& run, const RunConfig& config);
 
+/// Throws std::runtime_error, naming the run directory and the reason, when it does not exist and
+/// cannot be made. (A folder that is made and removed again tells more than permissions do.)
+void require_makeable(const RunDir& run);
+
 /// All that is checked of a run directory before training begins in it, for the process of rank 0:
 /// that no other process trains there, checkpoint_to_resume(), and that it can be written. Throws
 /// UserError, or std::runtime_error for what cannot be written. Leaves nothing on disk.
