@@ -13,7 +13,8 @@ namespace cdm {
 
 void check_data_file(const std::filesystem::path& file) {
   std::error_code unknown;
-  if (!std::filesystem::exists(std::filesystem::symlink_status(file, unknown)) && !unknown) {
+  const std::filesystem::file_status itself = std::filesystem::symlink_status(file, unknown);
+  if (itself.type() == std::filesystem::file_type::not_found) {
     throw UserError(concat(file.string(), ": not found"));
   }
   // Opening a FIFO would wait for a writer, and a device may have no end.
