@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: MIT
 // cdm-sample: draws images from a trained model.
 #include <ATen/ops/cat.h>
-#include <ATen/ops/tensor.h>
-#include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,6 +32,7 @@
 #include "model_options.h"
 #include "output_files.h"
 #include "program.h"
+#include "trajectory.h"
 
 namespace {
 
@@ -231,59 +229,6 @@ class Outputs {
   std::int64_t gridded_ = 0;
 };
 
-/// Every step of every image, kept in memory until all are drawn and then written to an .npz. With
-/// N images and S steps, its arrays are `levels`, int64 [S+1], the levels visited, of which the
-/// last is 0; `x_t`, float32 [N, S+1, C, H, W], the images at these levels; and `x_0`, float32 [N,
-/// S, C, H, W], the prediction of x_0 in each step.
-class Trajectory {
- public:
-  Trajectory(const Options& options, const cdm::NoiseSchedule& schedule,
-             const cdm::SampleConfig& sampling, const cdm::NetworkShape& shape)
-      : file_(options.trajectory),
-        levels_(cdm::sampling_levels(schedule.steps(), sampling.steps, sampling.spacing)) {
-    levels_.push_back(0);
-    const std::int64_t n = options.generate.count;
-    const std::int64_t values = shape.channels * shape.image_size * shape.image_size;
-    const double bytes = static_cast<double>(n * values) * 4.0 * (2.0 * levels_.size() - 1.0);
-    if (bytes > kLargestTrajectory) {
-      throw cdm::UserError(cdm::concat(
-          "--trajectory: ", n, " images in ", sampling.steps, " steps take ",
-          cdm::format_bytes(static_cast<std::int64_t>(bytes)), ", more than ",
-          cdm::format_bytes(static_cast<std::int64_t>(kLargestTrajectory)), "; give a smaller -n"));
-    }
-    const auto steps = static_cast<std::int64_t>(levels_.size());
-    x_t_ = at::zeros({n, steps, shape.channels, shape.image_size, shape.image_size}, at::kFloat);
-    x0_ = at::zeros_like(x_t_.narrow(1, 0, steps - 1));
-  }
-
-  /// Keeps one step of images first, first + 1, ...
-  void take(std::int64_t first, const cdm::SampleStep& step) {
-    put(x_t_, first, step.done - 1, step.from);
-    put(x_t_, first, step.done, step.x);
-    put(x0_, first, step.done - 1, step.x0);
-  }
-
-  void write() const {
-    cdm::NpzWriter npz(file_);
-    npz.write("levels", at::tensor(levels_, at::kLong));
-    npz.write("x_t", x_t_);
-    npz.write("x_0", x0_);
-    npz.close();
-  }
-
- private:
-  static constexpr double kLargestTrajectory = 4.0 * 1024 * 1024 * 1024;
-
-  static void put(const at::Tensor& all, std::int64_t first, std::int64_t step,
-                  const at::Tensor& images) {
-    all.narrow(0, first, images.size(0)).select(1, step).copy_(images);
-  }
-
-  std::string file_;
-  std::vector<std::int64_t> levels_;
-  at::Tensor x_t_, x0_;
-};
-
 /// Writes the settings that the images were drawn with. There, class_names are the names of all
 /// classes of the model, and changed_keys the keys of the run's configuration that --set has
 /// changed.
@@ -334,9 +279,10 @@ void draw(Options& options) {
   generate.draws = read_noise(options.step_noise, {sampling.steps, generate.count, shape.channels,
                                                    shape.image_size, shape.image_size});
 
-  std::optional<Trajectory> trajectory;
+  std::optional<cdm::Trajectory> trajectory;
   if (!options.trajectory.empty()) {
-    trajectory.emplace(options, loaded.model.schedule(), sampling, shape);
+    trajectory.emplace(options.trajectory, generate.count, loaded.model.schedule(), sampling,
+                       shape);
   }
   if (group.is_first()) {
     const std::string doubt = cdm::warning_of_start(loaded.model.schedule(), sampling);

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "cdm/config/seed.h"
+#include "config/conditions.h"
 #include "config/paths.h"
 #include "config/section.h"
 
@@ -24,62 +25,6 @@ Legal range(double low, double high) { return {.low = low, .high = high}; }
 Legal at_least(double low) { return {.low = low}; }
 Legal anything() { return {}; }
 Legal one_of(std::vector<std::string> choices) { return {.choices = std::move(choices)}; }
-
-/// A condition that holds when the kind that `kind_of` returns is one of `kinds`. `key` is the full
-/// name of the key that chooses this kind.
-template <class Kind>
-Condition kind_is(const std::string& key, std::vector<Kind> kinds,
-                  Kind (*kind_of)(const RunConfig&)) {
-  std::vector<std::string> names;
-  for (const Kind kind : kinds) names.push_back(name_of(kind));
-  return {key, concat(key, " = ", join(names, " or ")),
-          [kinds = std::move(kinds), kind_of](const RunConfig& config) {
-            return std::find(kinds.begin(), kinds.end(), kind_of(config)) != kinds.end();
-          }};
-}
-
-Condition for_toy(std::vector<ToyKind> kinds) {
-  return kind_is<ToyKind>("data.toy", std::move(kinds), [](auto& c) { return c.data.toy; });
-}
-Condition for_schedule(std::vector<ScheduleKind> kinds) {
-  return kind_is<ScheduleKind>("diffusion.schedule", std::move(kinds),
-                               [](auto& c) { return c.diffusion.schedule; });
-}
-Condition for_network(std::vector<NetworkKind> kinds) {
-  return kind_is<NetworkKind>("model.kind", std::move(kinds), [](auto& c) { return c.model.kind; });
-}
-Condition for_prediction(Prediction kind) {
-  return kind_is<Prediction>("model.predicts", {kind}, [](auto& c) { return c.model.predicts; });
-}
-Condition for_objective(std::vector<ObjectiveKind> kinds) {
-  return kind_is<ObjectiveKind>("loss.kind", std::move(kinds), [](auto& c) { return c.loss.kind; });
-}
-Condition for_sampler(std::vector<SamplerKind> kinds) {
-  return kind_is<SamplerKind>("sample.sampler", std::move(kinds),
-                              [](auto& c) { return c.sample.sampler; });
-}
-Condition for_classes() {
-  return {"model.num_classes", "model.num_classes above 0",
-          [](const RunConfig& c) { return c.model.num_classes > 0; }};
-}
-Condition for_toy_data() {
-  return kind_is<DataKind>("data.kind", {DataKind::toy}, [](auto& c) { return c.data.kind; });
-}
-Condition for_stored_data() {
-  return {"data.kind", "data.kind other than toy",
-          [](const RunConfig& c) { return c.data.kind != DataKind::toy; }};
-}
-Condition for_data_of_pictures() {
-  return kind_is<DataKind>("data.kind",
-                           {DataKind::image_folder, DataKind::image_archive, DataKind::celeba},
-                           [](auto& c) { return c.data.kind; });
-}
-/// True where images are read from files: as training data, or for toy data's mean and covariance.
-Condition for_data_from_files() {
-  return {"data.toy", "data.kind other than toy, or data.toy = gaussian", [](const RunConfig& c) {
-            return c.data.kind != DataKind::toy || c.data.toy == ToyKind::gaussian;
-          }};
-}
 
 /// Whether a mirrored image of such data is as likely as the image itself.
 bool may_be_mirrored(DataKind kind) {
