@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
@@ -24,13 +23,6 @@ namespace {
 
 constexpr int kFailed = 1;
 constexpr int kWrongUse = 2;
-
-/// The text with control characters replaced by '?'. Names of files and values may hold line ends.
-std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
-  return text;
-}
 
 /// Opens those of the descriptors 0, 1 and 2 that are closed (a shell's 2>&-), so that no file that
 /// the program writes becomes its standard error. Reading from such an input, or writing to such an
@@ -73,7 +65,7 @@ int run_program(const Program& program, int argc, char** argv) {
     if (!std::cout) throw std::runtime_error("cannot write to standard output");
     return 0;
   } catch (const UserError& error) {
-    log_error(one_line(error.what()));
+    log_error(in_one_line(error.what()));
     return kWrongUse;
   } catch (const std::exception& error) {
     const auto* const from_torch = dynamic_cast<const c10::Error*>(&error);

@@ -64,6 +64,12 @@ std::string format_bytes(std::int64_t bytes) {
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
+std::string in_one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
+}
+
 std::string printable(std::string_view text) {
   constexpr std::size_t kLongest = 80;
   std::string out(text.substr(0, kLongest));

@@ -119,10 +119,4 @@ std::string describe_passed_over(const std::vector<std::string>& names) {
                 is_one ? " that is no picture: " : " that are no pictures: ", join(named, ", "));
 }
 
-std::string in_one_line(std::string name) {
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
-  return name;
-}
-
 }  // namespace cdm

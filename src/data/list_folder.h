@@ -28,7 +28,4 @@ bool is_folder(const std::filesystem::path& path);
 /// "3 files that are no pictures: a, b, c", of which the first few are named.
 std::string describe_passed_over(const std::vector<std::string>& names);
 
-/// A name for a message, with '?' for control characters.
-std::string in_one_line(std::string name);
-
 }  // namespace cdm

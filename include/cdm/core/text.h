@@ -31,6 +31,9 @@ std::string format_bytes(std::int64_t bytes);
 /// The text before the first line break. LibTorch's error messages have a stack trace after it.
 std::string first_line(const std::string& text);
 
+/// The text with '?' for every control character, such as a line break in the name of a file.
+std::string in_one_line(std::string text);
+
 /// Text from a file or another program, made safe for a message: at most 80 characters (then
 /// "..."), with '?' for every byte that is not a printable ASCII character, line breaks included.
 std::string printable(std::string_view text);
