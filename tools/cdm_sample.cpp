@@ -70,6 +70,22 @@ std::string samplers_that_draw_noise(cdm::SampleConfig sampling) {
   return cdm::join(names, ", ");
 }
 
+/// Throws UserError when an option and --set give two values for the same thing.
+void check_given_once(const Options& options, const cdm::LoadedModel& loaded) {
+  const std::vector<std::pair<std::string, bool>> given = {
+      {"sampler", options.sampler.has_value()},
+      {"spacing", options.spacing.has_value()},
+      {"steps", options.steps.has_value()},
+      {"guidance", options.guidance.has_value()},
+      {"eta", options.eta.has_value()}};
+  for (const auto& [name, is_given] : given) {
+    if (is_given && loaded.changed.contains("sample." + name)) {
+      throw cdm::UserError(
+          cdm::concat("--", name, ": --set sample.", name, " gives another value; give one"));
+    }
+  }
+}
+
 cdm::SampleConfig sampling_of(const Options& options, const cdm::LoadedModel& loaded) {
   cdm::SampleConfig sampling = loaded.config.sample;
   sampling.sampler = options.sampler.value_or(sampling.sampler);
@@ -77,8 +93,10 @@ cdm::SampleConfig sampling_of(const Options& options, const cdm::LoadedModel& lo
   sampling.steps = options.steps.value_or(sampling.steps);
   sampling.guidance = options.guidance.value_or(sampling.guidance);
   sampling.eta = options.eta.value_or(sampling.eta);
-  if (options.eta && sampling.sampler != cdm::SamplerKind::ddim) {
-    throw cdm::UserError(cdm::concat("--eta ", *options.eta,
+  check_given_once(options, loaded);
+  const bool has_eta = options.eta || loaded.changed.contains("sample.eta");
+  if (has_eta && sampling.sampler != cdm::SamplerKind::ddim) {
+    throw cdm::UserError(cdm::concat(options.eta ? "--eta " : "--set sample.eta=", sampling.eta,
                                      ": is only for --sampler ddim; the sampler is ",
                                      cdm::name_of(sampling.sampler)));
   }

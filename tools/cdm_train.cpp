@@ -38,8 +38,8 @@ fs::path run_folder(const Options& options, const fs::path& config) {
   const fs::path here = config.has_parent_path() ? config.parent_path() : fs::path(".");
   const auto has = [&](const char* name) { return fs::exists(fs::symlink_status(here / name)); };
   if (config.filename() == "config.yaml" && (has("checkpoints") || has(".lock"))) {
-    cdm::log_info(cdm::concat(config.string(), ": the run is the one that this file belongs to, ",
-                              here.string(), "; --run-dir names another"));
+    cdm::log_info(cdm::concat(config.string(), " belongs to the run ", here.string(),
+                              ", which is used; --run-dir chooses another folder"));
     return here;
   }
   return "runs" / config.stem();

@@ -35,20 +35,27 @@ Dataset load_chosen_dataset(const DataOptions& options, const LoadedModel& loade
     is_other = is_other || loaded.changed.contains(key);
   }
   if (!options.data.empty()) {
+    if (is_other) {
+      throw UserError(concat("--data ", options.data,
+                             ": cannot be given with --set of data.kind, data.path or "
+                             "data.test_path, which it replaces"));
+    }
     is_other = true;
     data = detect_dataset(options.data);
     data.image_size = config.data.image_size;
     data.channels = config.data.channels;
+    data.skip_unreadable = config.data.skip_unreadable;
   }
   Dataset dataset =
       with_classes(load_dataset(data, parse_split(options.split)), config.model.class_names);
   if (is_other && !dataset.conversion.empty()) {
-    const std::string what = concat(dataset.description, ": ", dataset.conversion);
     if (!options.resize) {
-      throw UserError(concat(what, "; the model's images are ", data.channels, " x ",
-                             data.image_size, " x ", data.image_size, "; --resize allows this"));
+      throw UserError(
+          concat(dataset.description, ": its pictures are not ", data.channels, " x ",
+                 data.image_size, " x ", data.image_size,
+                 ", as the model's are; with --resize they would be: ", dataset.conversion));
     }
-    log_info(what);
+    log_info(concat(dataset.description, ": ", dataset.conversion));
   }
   return spread_subset(std::move(dataset), options.limit);
 }

@@ -87,11 +87,10 @@ fetch() {
 
 # unpack ARCHIVE DIRECTORY: the directory that the archive makes appears whole or not at all.
 unpack() {
-  local archive=$1 directory=$2 new
+  local archive=$1 directory=$2
   say "unpacking $archive"
   new=$(mktemp -d "$folder/.unpack-XXXXXX")
-  # shellcheck disable=SC2064  # the name as it is now
-  trap "rm -rf '$new'" EXIT
+  trap 'rm -rf "$new"' EXIT
   case $archive in
     *.zip) if command -v unzip >/dev/null; then
         unzip -q "$archive" -d "$new"
@@ -189,4 +188,8 @@ case $kind in
     ;;
 esac
 say "for a configuration:"
-echo "data: {kind: $kind, path: \"$folder\"}"
+# In YAML's double quotes, \ and " are written \\ and \"; in a path, $$ is a $.
+path=${folder//\\/\\\\}
+path=${path//\"/\\\"}
+path=${path//\$/\$\$}
+echo "data: {kind: $kind, path: \"$path\"}"

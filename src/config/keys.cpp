@@ -111,6 +111,7 @@ void declare_data(std::vector<Key>& table) {
            "at most so many pictures of each split are left out, with a warning, if they are "
            "damaged or cannot be read; more are an error")
       .only(for_data_of_pictures())
+      .may_change()
       .may_set_afterwards();
   data.key("horizontal_flip", &DataConfig::horizontal_flip, true, anything(),
            "mirror each training image left to right with probability 1/2")

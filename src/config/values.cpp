@@ -31,10 +31,17 @@ bool is_letter_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/// Whether YAML reads the text as the same string when it is not quoted.
+/// Whether YAML, of version 1.1 or 1.2, reads the text as the same string when it is not quoted. A
+/// class named 1 or no, for example, would be read as a number or as false.
 bool is_plain(const std::string& text) {
+  if (plain_bool(text) || plain_number(text)) return false;
   if (text.empty() || !(is_letter_or_digit(text.front()) || text.front() == '/')) return false;
   if (text == "null" || text == "Null" || text == "NULL") return false;
+  // 010 and 2024-05-01 are an octal number and a date in YAML 1.1.
+  if (text.front() >= '0' && text.front() <= '9' &&
+      text.find_first_not_of("0123456789.-_+eExXabcdefABCDEF") == std::string::npos) {
+    return false;
+  }
   return std::all_of(text.begin(), text.end(), [](char c) {
     return is_letter_or_digit(c) || std::string_view("/._-+").find(c) != std::string_view::npos;
   });

@@ -56,8 +56,9 @@ data and the run folder included, and prints the value of every key.
 defaults.
 
 *Resume* says whether a resumed run may have another value of the key. *Later* says whether `--set` of
-`cdm-sample`, `cdm-nll` and `cdm-eval` may set the key. The other keys say what was trained and how.
-Changing them after training would change what the weights mean, so it is an error.
+`cdm-sample`, `cdm-nll` and `cdm-eval` may set the key. The other keys say what was trained and how, or
+are read by `cdm-train` only. Changing what was trained would change what the weights mean, so it is an
+error.
 
 ## How values are written
 

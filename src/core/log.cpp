@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 
 namespace cdm {
@@ -70,6 +71,13 @@ Logger& logger() {
 }  // namespace
 
 void log_info(std::string_view message) { logger().spdlog.info("{}", message); }
+void log_info_once(const std::string& message) {
+  static std::mutex mutex;
+  static std::set<std::string> said;
+  const std::lock_guard<std::mutex> lock(mutex);
+  if (said.insert(message).second) log_info(message);
+}
+
 void log_warning(std::string_view message) { logger().spdlog.warn("warning: {}", message); }
 void log_error(std::string_view message) { logger().spdlog.error("error: {}", message); }
 

@@ -16,6 +16,7 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
+#include "data/list_folder.h"
 #include "data/read_pictures.h"
 #include "data/sources.h"
 #include "io/archive.h"
@@ -43,7 +44,9 @@ Contents contents_of(const std::filesystem::path& path,
   std::string without_label;
   for (const std::filesystem::path& file : files) {
     const std::string name_of_file = file.filename().string();
-    contents.archives.push_back(list_archive(file));
+    ArchiveListing listing = list_archive(file);
+    say_passed_over(file.string(), listing.passed_over);
+    contents.archives.push_back(std::move(listing.pictures));
     for (const auto& [name, label] : contents.archives.back()) {
       const std::string quoted = concat("'", printable(name), "'");
       contents.pictures.names.push_back(files.size() == 1 ? quoted

@@ -12,6 +12,7 @@
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
 #include "data/image_archive.h"
+#include "data/list_folder.h"
 #include "data/sources.h"
 #include "io/archive.h"
 
@@ -39,10 +40,6 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
   const std::string small = lower(name);
   return std::any_of(endings.begin(), endings.end(),
                      [&](std::string_view ending) { return small.ends_with(ending); });
-}
-
-bool is_picture_name(std::string_view name) {
-  return ends_with_any(name, {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"});
 }
 
 bool is_class_name(std::string_view name) { return ends_with_any(name, {".cls"}); }
@@ -196,7 +193,7 @@ bool is_image_archive(const fs::path& path) {
   for (const auto& entry : fs::directory_iterator(path, ignored)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with('.')) continue;
-    if (entry.is_directory() || is_picture_name(name)) return false;
+    if (entry.is_directory() || has_picture_name(name)) return false;
     has_archive = has_archive || is_archive_name(name);
   }
   return has_archive;
@@ -225,19 +222,26 @@ std::vector<fs::path> archives_of(const fs::path& path) {
   return files;
 }
 
-ArchivePictures list_archive(const fs::path& file) {
-  ArchivePictures pictures;
+ArchiveListing list_archive(const fs::path& file) {
+  ArchiveListing listing;
+  ArchivePictures& pictures = listing.pictures;
   Labels classes;  // by the keys of .cls files
   std::string list, list_name, list_where;
   for (ArchiveReader archive(file); archive.next();) {
     const std::string& name = archive.name();
-    if (is_passed_over(name)) continue;
+    if (is_passed_over(name)) {
+      listing.passed_over.push_back(name);
+      continue;
+    }
     bool is_new = true;
-    if (archive.is_link() && (is_picture_name(name) || is_class_name(name))) {
+    if (archive.is_link() && (has_picture_name(name) || is_class_name(name))) {
       throw UserError(concat(archive.where(), ": is a link, which is not followed in an archive"));
     }
-    if (archive.is_link()) continue;
-    if (is_picture_name(name)) {
+    if (archive.is_link()) {
+      listing.passed_over.push_back(name);
+      continue;
+    }
+    if (has_picture_name(name)) {
       is_new = pictures.emplace(name, std::nullopt).second;
     } else if (is_class_name(name)) {
       is_new = classes.emplace(key_of(name), parse_class(archive.read(kMostClass), archive.where()))
@@ -247,6 +251,8 @@ ArchivePictures list_archive(const fs::path& file) {
       list_name = name;
       list_where = archive.where();
       list = archive.read(kMostList);
+    } else {
+      listing.passed_over.push_back(name);
     }
     if (!is_new) throw UserError(concat(archive.where(), ": is there twice"));
   }
@@ -262,7 +268,7 @@ ArchivePictures list_archive(const fs::path& file) {
     label_by_name(pictures, labels, list_where);
   }
   label_by_key(pictures, classes, file);
-  return pictures;
+  return listing;
 }
 
 }  // namespace cdm

@@ -3,7 +3,6 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <mutex>
 #include <set>
 #include <utility>
 #include <vector>
@@ -23,14 +22,6 @@ namespace fs = std::filesystem;
 
 // Names of the test split's folder, the best first: many data sets have a validation split only.
 constexpr const char* kTestFolders[] = {"test", "val", "valid", "validation"};
-
-/// Logs a line that several splits and passes over a data set may have to say, the first time.
-void log_info_once(const std::string& line) {
-  static std::mutex mutex;
-  static std::set<std::string> said;
-  const std::lock_guard<std::mutex> lock(mutex);
-  if (said.insert(line).second) log_info(line);
-}
 
 bool has_splits(const fs::path& base) {
   return is_folder(base / "train") || is_folder(base / "test");
@@ -75,12 +66,6 @@ std::vector<std::string> beside_splits(const fs::path& base) {
   }
   names.insert(names.end(), listing.pictures.begin(), listing.pictures.end());
   return names;
-}
-
-void say_passed_over(const fs::path& folder, const std::vector<std::string>& names) {
-  if (names.empty()) return;
-  log_info_once(
-      concat(in_one_line(folder.string()), ": passed over ", describe_passed_over(names)));
 }
 
 /// The pictures of a folder and their classes.
@@ -131,7 +116,7 @@ Contents contents_of(const fs::path& folder) {
     contents.classes.assign(listing.pictures.size(), 0);
   } else if (!listing.pictures.empty()) {
     throw UserError(concat(in_one_line((folder / listing.pictures[0]).string()),
-                           ": is a picture beside class folders; it needs one"));
+                           ": is a picture beside class folders; move it into one"));
   }
   for (const std::string& name : listing.folders) add_class(folder, name, contents);
   if (contents.names.empty()) {
@@ -207,8 +192,8 @@ Dataset read_image_folder(const DataConfig& config, const fs::path& base, Split 
     const auto trained = list_folder(folder_of(config.path, Split::train)).folders;
     if (!trained.empty()) dataset.class_names = trained;
   }
-  say_passed_over(folder, contents.passed_over);
-  say_passed_over(base, beside_splits(base));
+  say_passed_over(folder.string(), contents.passed_over);
+  say_passed_over(base.string(), beside_splits(base));
   if (!has_splits(base) && config.test_path.empty()) take_split(folder, split, contents);
   const std::vector<std::int64_t> labels =
       has_classes ? labels_of(contents, folder, dataset.class_names) : std::vector<std::int64_t>();

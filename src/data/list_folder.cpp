@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cdm/core/error.h"
+#include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "data/natural_order.h"
 #include "io/what_it_is.h"
@@ -64,7 +65,7 @@ void add_entry(const fs::path& path, FolderListing& listing) {
     listing.passed_over.push_back(type == fs::file_type::directory ? name + "/" : name);
   } else if (type == fs::file_type::directory) {
     listing.folders.push_back(name);
-  } else if (is_one_of(ending_of(name), kPictureEndings)) {
+  } else if (has_picture_name(name)) {
     listing.pictures.push_back(name);
   } else if (is_there || is_one_of(ending_of(name), kOtherEndings)) {
     listing.passed_over.push_back(name);
@@ -100,6 +101,15 @@ bool is_folder(const fs::path& path) {
     return type == fs::file_type::directory;
   }
   throw UserError(concat(in_one_line(path.string()), ": ", why_not_a_file(path)));
+}
+
+bool has_picture_name(const std::string& name) {
+  return is_one_of(ending_of(name), kPictureEndings);
+}
+
+void say_passed_over(const std::string& place, const std::vector<std::string>& names) {
+  if (names.empty()) return;
+  log_info_once(concat(in_one_line(place), ": passed over ", describe_passed_over(names)));
 }
 
 std::string describe_passed_over(const std::vector<std::string>& names) {

@@ -25,6 +25,13 @@ FolderListing list_folder(const std::filesystem::path& folder);
 /// or when it is there and cannot be looked at.
 bool is_folder(const std::filesystem::path& path);
 
+/// Whether a name ends like a picture of any format, read or not. A file with such a name that is
+/// not read is an error; other files are passed over.
+bool has_picture_name(const std::string& name);
+
+/// Logs once that `names` in `place`, a folder or archive, were passed over. Nothing without names.
+void say_passed_over(const std::string& place, const std::vector<std::string>& names);
+
 /// "3 files that are no pictures: a, b, c", of which the first few are named.
 std::string describe_passed_over(const std::vector<std::string>& names);
 

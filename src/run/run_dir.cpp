@@ -96,7 +96,7 @@ std::filesystem::path RunDir::set_aside() const {
   for (int number = 1; aside.empty() || std::filesystem::exists(aside); ++number) {
     aside = root_ / concat("before-", number);
   }
-  bool is_moved = false;
+  std::vector<std::filesystem::path> moved;
   // The checkpoints come first, because they matter most.
   for (const std::filesystem::path& path : {checkpoints(), config(), metrics(), tensorboard(),
                                             samples(), skipped_steps(), log(), root_ / "eval"}) {
@@ -106,12 +106,18 @@ std::filesystem::path RunDir::set_aside() const {
     std::filesystem::create_directories(aside);
     std::filesystem::rename(path, aside / path.filename(), error);
     if (error) {
+      // A run of which only a part was moved could be neither resumed nor begun again.
+      std::error_code ignored;
+      for (const std::filesystem::path& back : moved) {
+        std::filesystem::rename(aside / back.filename(), back, ignored);
+      }
+      std::filesystem::remove(aside, ignored);
       throw std::runtime_error(
           concat("cannot move ", path.string(), " to ", aside.string(), ": ", error.message()));
     }
-    is_moved = true;
+    moved.push_back(path);
   }
-  return is_moved ? aside : std::filesystem::path();
+  return moved.empty() ? std::filesystem::path() : aside;
 }
 
 std::vector<std::string> forbidden_changes(const RunConfig& saved, const RunConfig& wanted) {

@@ -114,6 +114,7 @@ void Trainer::open_run(Begin begin) {
   lock_.emplace(run_);
   std::filesystem::path aside;
   if (begin == Begin::from_scratch) {
+    run_.require_writable();
     aside = run_.set_aside();
     lock_->note_checkpoint("");
   }

@@ -107,6 +107,16 @@ TEST_F(ImageArchive, ReadsWhatEdmAndWebDatasetMake) {
   EXPECT_FALSE(load().labels.defined());
 }
 
+// An archive goes by the same names as a folder: a picture that is not read is an error.
+TEST_F(ImageArchive, PassesOverNoPicture) {
+  write_zip({{"a.jfif", png(1)}, {"b.PNG", png(2)}, {"c.txt", "a caption"}});
+  EXPECT_THAT(reds(), ElementsAre(1, 2));
+  write_zip({{"a.png", png(1)}, {"b.heic", "a picture in a format that is not read"}});
+  EXPECT_THAT(refusal(), error_in(zip_, "'b.heic'"));
+  config_.skip_unreadable = 1;
+  EXPECT_THAT(reds(), ElementsAre(1));
+}
+
 TEST_F(ImageArchive, ReadsAFolderOfShardsInTheOrderOfNames) {
   for (const char* name : {"shard-01.tar", "shard-00.tar"}) {
     overwrite(folder_ / "shards" / name, read_file(kMade / name));

@@ -47,6 +47,8 @@ TEST_F(WrongUse, OfCdmSample) {
        {with({"--eta", "nan"}), {"--eta nan", "0..1"}},
        {with({"--sampler", "heun", "--eta", "0.5"}), {"--eta 0.5", "ddim", "heun"}},
        {with({"--set", "sample.sampler=heun", "--eta", "0"}), {"--eta 0", "ddim", "heun"}},
+       {with({"--sampler", "ddpm", "--set", "sample.eta=0.5"}), {"sample.eta=0.5", "ddim", "ddpm"}},
+       {with({"--steps", "5", "--set", "sample.steps=7"}), {"--steps", "--set sample.steps"}},
        // Keys that say what was trained, and keys that only training reads.
        {with({"--set", "model.dropout=0.5"}), {"model.dropout", "0.5", "after training"}},
        {with({"--set", "diffusion.schedule=cosine"}),
@@ -94,6 +96,7 @@ TEST_F(WrongUse, OfCdmNll) {
        {{"run", "--data", "none.npz"}, {"none.npz", "not found"}},
        {{"run", "--data", "junk.npz"}, {"junk.npz"}},
        {{"run", "--data", "torn.npz"}, {"torn.npz"}},
+       {{"run", "--data", "test.npz", "--set", "data.path=train.npz"}, {"--data", "data.path"}},
        {{"run", "--data", "junk.zip"}, {"junk.zip", "zip or tar"}},
        {{"run", "--data", "fifo"}, {"fifo", "FIFO"}},
        {{"run", "--data", "/dev/zero"}, {"/dev/zero", "device"}},

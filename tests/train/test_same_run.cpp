@@ -47,6 +47,7 @@ TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
                                       "cuda_graphs",
                                       "data.path",
                                       "data.test_path",
+                                      "data.skip_unreadable",
                                       "sample.sampler",
                                       "sample.steps",
                                       "sample.spacing",

@@ -13,6 +13,10 @@ void log_info(std::string_view message);
 void log_warning(std::string_view message);
 void log_error(std::string_view message);
 
+/// As log_info(), but only the first time that the process has this message. For what both splits
+/// of a data set have to say.
+void log_info_once(const std::string& message);
+
 /// From now on, log_info() and show_status() do nothing, and lines on stderr begin with `prefix`.
 void log_only_warnings(const std::string& prefix);
 

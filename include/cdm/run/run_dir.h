@@ -58,7 +58,8 @@ class RunDir {
 
   /// Moves the files of the run, with all results, to a new folder before-1/ (or the next free
   /// number) in it, and returns that folder; empty when there was nothing to move. Throws
-  /// std::runtime_error, naming the file and the reason, when one cannot be moved.
+  /// std::runtime_error, naming the file and the reason, when one cannot be moved; the others are
+  /// then moved back.
   std::filesystem::path set_aside() const;
 
  private:
