@@ -83,12 +83,15 @@ nlohmann::ordered_json settings_of(const Options& options, const cdm::LoadedMode
       {"checkpoint", loaded.files.checkpoint.string()},
       {"weights", options.model.average ? "ema" : "model"},
       {"data", dataset.description},
+      {"split", options.data.split},
+      {"limit", options.data.limit},
       {"images", dataset.size()},
       {"conversion", dataset.conversion},
       {"scored_with", !is_conditional            ? "no classes"
                       : dataset.labels.defined() ? "labels"
                                                  : "null class"},
       {"class_names", dataset.class_names},
+      {"precision", cdm::name_of(options.model.precision.value_or(loaded.config.precision))},
       {"level", options.score.level},
       {"dequantize", cdm::name_of(options.score.dequantization)},
       {"draws", options.score.draws},

@@ -46,7 +46,7 @@ struct Options {
   std::string out, grid, raw, trajectory, init_noise, step_noise;
   std::optional<cdm::SamplerKind> sampler;
   std::optional<cdm::Spacing> spacing;
-  std::vector<std::string> classes;
+  std::string classes;
   std::optional<std::int64_t> steps, zoom;
   std::optional<double> guidance, eta;
 };
@@ -260,7 +260,10 @@ void write_settings(const std::string& file, const Options& options, const cdm::
       {"spacing", cdm::name_of(sampling.spacing)},
       {"eta", sampling.eta},
       {"guidance", sampling.guidance},
+      {"precision", cdm::name_of(options.model.precision.value_or(loaded.config.precision))},
       {"seed", options.generate.seed},
+      {"init_noise", options.init_noise},
+      {"step_noise", options.step_noise},
       {"first_image", options.generate.first_image},
       {"count", options.generate.count},
       {"classes", options.generate.classes},

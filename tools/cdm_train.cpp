@@ -32,12 +32,11 @@ struct Options {
 namespace fs = std::filesystem;
 
 /// The folder of the run: --run-dir; else the folder of the configuration if that is the
-/// config.yaml of a run, which has checkpoints or a lock beside it; else runs/NAME.
+/// config.yaml of a run that has begun (RunDir::has_begun()); else runs/NAME.
 fs::path run_folder(const Options& options, const fs::path& config) {
   if (!options.run_dir.empty()) return options.run_dir;
   const fs::path here = config.has_parent_path() ? config.parent_path() : fs::path(".");
-  const auto has = [&](const char* name) { return fs::exists(fs::symlink_status(here / name)); };
-  if (config.filename() == "config.yaml" && (has("checkpoints") || has(".lock"))) {
+  if (config.filename() == "config.yaml" && cdm::RunDir(here).has_begun()) {
     cdm::log_info(cdm::concat(config.string(), " belongs to the run ", here.string(),
                               ", which is used; --run-dir chooses another folder"));
     return here;

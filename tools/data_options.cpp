@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "data_options.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/eq.h>
+
 #include <utility>
 
 #include "cdm/core/error.h"
@@ -41,15 +44,17 @@ Dataset load_chosen_dataset(const DataOptions& options, const LoadedModel& loade
                              "data.test_path, which it replaces"));
     }
     is_other = true;
-    data = detect_dataset(options.data);
+    data = detect_dataset(options.data, config.data.kind);
     data.image_size = config.data.image_size;
     data.channels = config.data.channels;
     data.skip_unreadable = config.data.skip_unreadable;
   }
   Dataset dataset =
       with_classes(load_dataset(data, parse_split(options.split)), config.model.class_names);
-  if (is_other && !dataset.conversion.empty()) {
-    if (!options.resize) {
+  // CelebA's pictures are always cut in the same way, for training too.
+  const bool is_as_trained = data.kind == DataKind::celeba && config.data.kind == data.kind;
+  if (!dataset.conversion.empty() && !is_as_trained) {
+    if (is_other && !options.resize) {
       throw UserError(
           concat(dataset.description, ": its pictures are not ", data.channels, " x ",
                  data.image_size, " x ", data.image_size,
@@ -85,6 +90,12 @@ at::Tensor labels_for(const LoadedModel& loaded, const Dataset& dataset) {
   if (largest >= classes) {
     throw UserError(
         concat(dataset.description, ": has label ", largest, "; the model knows 0..", classes - 1));
+  }
+  const std::vector<std::int64_t>& untrained = loaded.config.model.untrained_classes;
+  for (const std::int64_t number : untrained) {
+    if (!dataset.labels.eq(number).any().item<bool>()) continue;
+    log_warning(concat(dataset.description, ": has images of class ", number,
+                       ", of which the model has seen none in training"));
   }
   return dataset.labels;
 }

@@ -31,17 +31,14 @@ void add_weights_options(CLI::App& app, LoadOptions& options) {
       ->allow_extra_args(false);
 }
 
-void add_class_option(CLI::App& app, std::vector<std::string>& classes) {
+void add_class_option(CLI::App& app, std::string& classes) {
   app.add_option("--class", classes,
                  "class, by name or number, or several that are used in turn (cat,dog or 0,1,3); "
-                 "default: no class")
-      ->delimiter(',')
-      ->allow_extra_args(false);
+                 "default: no class");
 }
 
-std::vector<std::int64_t> chosen_classes(const std::vector<std::string>& words,
-                                         const LoadedModel& loaded, double guidance,
-                                         bool is_option) {
+std::vector<std::int64_t> chosen_classes(const std::string& words, const LoadedModel& loaded,
+                                         double guidance, bool is_option) {
   const ModelConfig& model = loaded.config.model;
   const bool is_conditional = model.num_classes > 0;
   const std::string guided = concat(is_option ? "--guidance " : "sample.guidance = ", guidance);
@@ -60,7 +57,8 @@ std::vector<std::int64_t> chosen_classes(const std::vector<std::string>& words,
     if (guidance > 0.0) throw UserError(concat(guided, ": must be 0; ", untrained));
   }
   std::vector<std::int64_t> classes;
-  for (const std::string& word : words) {
+  if (words.empty()) return classes;
+  for (const std::string& word : class_words(words, model.class_names)) {
     const std::int64_t number =
         class_number("--class ", word, model.num_classes, model.class_names);
     if (std::count(model.untrained_classes.begin(), model.untrained_classes.end(), number) > 0) {

@@ -18,14 +18,13 @@ void add_model_options(CLI::App& app, LoadOptions& options);
 void add_weights_options(CLI::App& app, LoadOptions& options);
 
 /// Adds --class, which takes names or numbers of classes, separated by commas.
-void add_class_option(CLI::App& app, std::vector<std::string>& classes);
+void add_class_option(CLI::App& app, std::string& classes);
 
-/// The numbers of the classes that `words` name, the values of --class. Warns of a class that had
+/// The numbers of the classes that `words` names, the value of --class. Warns of a class that had
 /// no training images. Throws UserError unless the model can be sampled with these classes and this
 /// guidance. `is_option` says for the message whether the guidance comes from --guidance or from
 /// the configuration.
-std::vector<std::int64_t> chosen_classes(const std::vector<std::string>& words,
-                                         const LoadedModel& loaded, double guidance,
-                                         bool is_option);
+std::vector<std::int64_t> chosen_classes(const std::string& words, const LoadedModel& loaded,
+                                         double guidance, bool is_option);
 
 }  // namespace cdm

@@ -2,12 +2,17 @@
 #include "output_files.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <ostream>
+#include <set>
+#include <stdexcept>
 #include <string_view>
 #include <system_error>
 
@@ -43,6 +48,28 @@ fs::path one_path_of_input(const std::string& file) {
 
 }  // namespace
 
+namespace {
+
+/// Throws for a file that must not be replaced, although its folder allows that: one that its owner
+/// has protected from writing, and those that a run or a checkpoint consists of.
+void refuse_to_replace(const std::string& file, const fs::path& target) {
+  static const std::set<std::string> of_run = {"config.yaml", "metrics.jsonl", "log.txt", ".lock",
+                                               "skipped_steps.jsonl"};
+  const fs::path folder = fs::absolute(target).parent_path();
+  const std::string name = target.filename().string();
+  const bool is_of_run = of_run.contains(name) && fs::exists(folder / "checkpoints");
+  if (is_of_run || fs::exists(folder / "state.json")) {
+    throw UserError(concat(file, ": ",
+                           is_of_run ? "belongs to the run in " : "is in the checkpoint ",
+                           folder.string(), "; choose another place"));
+  }
+  if (fs::exists(target) && ::access(target.c_str(), W_OK) != 0) {
+    throw std::runtime_error(concat("cannot write ", file, ": ", std::strerror(errno)));
+  }
+}
+
+}  // namespace
+
 void require_folder_of(const std::string& file) {
   if (file.empty()) return;
   const fs::path folder = fs::path(file).parent_path();
@@ -51,6 +78,8 @@ void require_folder_of(const std::string& file) {
     throw UserError(concat(file, exists ? ": " : ": the folder ", folder.string(),
                            exists ? " is not a folder" : " does not exist"));
   }
+  const OutputTarget target = find_output_target(file);
+  if (!target.is_stream) refuse_to_replace(file, target.path);
   const AtomicFile probe(file);  // its destructor removes the temporary file
 }
 

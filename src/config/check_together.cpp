@@ -92,6 +92,10 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
          concat("must be ", config.diffusion.schedule == ScheduleKind::flow_matching ? 1 : 0,
                 " for loss.kind = nce, which learns the first and the last noise level only"));
   }
+  if (config.model.num_classes > 0 && config.loss.label_dropout == 1.0) {
+    fail("loss.label_dropout",
+         "must be below 1 for model.num_classes above 0, or no class is trained");
+  }
   if (config.sample.guidance > 0.0) {
     const char* const key = "sample.guidance";
     if (config.model.num_classes == 0) {

@@ -89,7 +89,8 @@ void TemporaryFile::rename_to(const std::filesystem::path& path) {
 }
 
 void remove_temporary_files_when_stopped() {
-  for (const int signal : {SIGHUP, SIGINT, SIGTERM, SIGPIPE, SIGXFSZ}) {
+  for (const int signal :
+       {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGALRM, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ}) {
     struct ::sigaction former = {};
     if (::sigaction(signal, nullptr, &former) != 0 || former.sa_handler != SIG_DFL) continue;
     struct ::sigaction ending = {};

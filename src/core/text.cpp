@@ -4,12 +4,34 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <iomanip>
 #include <limits>
 #include <numeric>
 
 namespace cdm {
 namespace {
+
+/// The number of bytes of the UTF-8 character that `text` begins with; 0 when it is none. (RFC
+/// 3629, section 4: no overlong forms, no surrogates, nothing above U+10FFFF.)
+std::size_t character_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const std::uint8_t first = byte(0);
+  if (first < 0x80) return 1;
+  const std::size_t length = first < 0xc2   ? 0
+                             : first < 0xe0 ? 2
+                             : first < 0xf0 ? 3
+                             : first < 0xf5 ? 4
+                                            : 0;
+  if (length == 0 || text.size() < length) return 0;
+  const std::uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
+  const std::uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < low || byte(1) > high) return 0;
+  for (std::size_t i = 2; i < length; ++i) {
+    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
+  }
+  return length;
+}
 
 std::string two_digits(std::int64_t value) {
   return (value < 10 ? "0" : "") + std::to_string(value);
@@ -70,12 +92,28 @@ std::string in_one_line(std::string text) {
   return text;
 }
 
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t length = character_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 std::string printable(std::string_view text) {
   constexpr std::size_t kLongest = 80;
-  std::string out(text.substr(0, kLongest));
-  std::replace_if(
-      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return text.size() > kLongest ? out + "..." : out;
+  std::string out;
+  std::size_t characters = 0;
+  for (; !text.empty() && characters < kLongest; ++characters) {
+    const std::size_t length = character_length(text);
+    const bool is_control = length == 1 ? text.front() < ' ' || text.front() == 0x7f
+                                        : length == 2 && text.front() == '\xc2' &&
+                                              static_cast<std::uint8_t>(text[1]) < 0xa0;
+    out += length == 0 || is_control ? "?" : std::string(text.substr(0, length));
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return text.empty() ? out : out + "...";
 }
 
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {

@@ -146,6 +146,8 @@ Dataset read_celeba(const DataConfig& config, const fs::path& folder, Split spli
   const DecodedPictures decoded = read_picture_files(pictures, shape, config.skip_unreadable);
   Dataset dataset;
   dataset.images = decoded.images;
+  dataset.conversion = concat("cut the faces out of ", decoded.kept.size(), " pictures of ", kWidth,
+                              " x ", kHeight, ", and resized them");
   for (const std::int64_t i : decoded.kept) {
     dataset.file_names.push_back(pictures.names[static_cast<std::size_t>(i)]);
   }

@@ -11,12 +11,14 @@
 
 namespace cdm {
 
-void check_data_file(const std::filesystem::path& file) {
+bool is_there(const std::filesystem::path& path) {
   std::error_code unknown;
-  const std::filesystem::file_status itself = std::filesystem::symlink_status(file, unknown);
-  if (itself.type() == std::filesystem::file_type::not_found) {
-    throw UserError(concat(file.string(), ": not found"));
-  }
+  return std::filesystem::symlink_status(path, unknown).type() !=
+         std::filesystem::file_type::not_found;
+}
+
+void check_data_file(const std::filesystem::path& file) {
+  if (!is_there(file)) throw UserError(concat(file.string(), ": not found"));
   // Opening a FIFO would wait for a writer, and a device may have no end.
   if (const std::string reason = why_not_a_file(file); !reason.empty()) {
     throw UserError(concat(file.string(), ": ", reason, "; a plain file is needed"));

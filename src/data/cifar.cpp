@@ -200,7 +200,7 @@ Dataset read(const Kind& kind, const fs::path& path, Split split) {
   Dataset dataset;
   dataset.images = at::cat(images);
   dataset.labels = at::cat(labels);
-  if (const fs::path names = folder / version->names; fs::exists(names)) {
+  if (const fs::path names = folder / version->names; is_there(names)) {
     check_data_file(names);
     dataset.class_names = is_binary ? read_text_names(names) : read_pickled_names(kind, names);
     check_names(kind, names, dataset.class_names);
@@ -215,7 +215,7 @@ bool is_cifar10(const fs::path& path) { return find(cifar10(), path).version != 
 bool is_cifar100(const fs::path& path) {
   // The names "train" and "test" alone may mean anything.
   const auto [folder, version] = find(cifar100(), path);
-  return version != nullptr && fs::exists(folder / version->names);
+  return version != nullptr && is_there(folder / version->names);
 }
 
 Dataset read_cifar10(const fs::path& path, Split split) { return read(cifar10(), path, split); }

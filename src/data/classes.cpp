@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <iterator>
+#include <sstream>
 #include <string_view>
 #include <utility>
 
@@ -108,6 +109,26 @@ std::vector<std::int64_t> classes_without_images(const Dataset& dataset, std::in
     if (counts[i].item<std::int64_t>() == 0) empty.push_back(i);
   }
   return empty;
+}
+
+std::vector<std::string> class_words(const std::string& list,
+                                     const std::vector<std::string>& names) {
+  constexpr std::string_view kName = "name:";
+  const bool only_name = list.starts_with(kName);
+  const bool is_name = position(only_name ? list.substr(kName.size()) : list, names) >= 0;
+  std::vector<std::string> words;
+  std::istringstream parts(list + ",");
+  for (std::string part; std::getline(parts, part, ',');) words.push_back(part);
+  if (!is_name || words.size() == 1) return words;
+  const bool is_list = !only_name && std::all_of(words.begin(), words.end(), [&](const auto& word) {
+    return position(word, names) >= 0;
+  });
+  if (is_list) {
+    throw UserError(concat("--class ", printable(list), ": is the name of a class, and a list of ",
+                           words.size(), " classes; say name:", printable(list),
+                           ", or their numbers"));
+  }
+  return {list};
 }
 
 std::int64_t class_number(const std::string& option, const std::string& word, std::int64_t classes,

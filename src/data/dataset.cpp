@@ -81,6 +81,18 @@ void check_images(const Dataset& dataset, const DataConfig& config, const std::s
   }
 }
 
+/// For what the file system refuses where a reader only looks: a folder without permission, a loop
+/// of links.
+UserError cannot_look_at(const std::filesystem::filesystem_error& error) {
+  return UserError(concat(error.path1().string(), ": cannot be read: ", error.code().message()));
+}
+
+std::string lower(std::string text) {
+  std::transform(text.begin(), text.end(), text.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
 /// For kinds of which `what` holds one split.
 void need_test_path(const DataConfig& config, Split split, const char* what) {
   if (split == Split::test && config.test_path.empty()) {
@@ -147,7 +159,7 @@ std::filesystem::path existing_path(const DataConfig& config, const std::string&
       concat(written_at(config, key, path), ": ", error ? error.message() : "not found"));
 }
 
-Dataset load_dataset(const DataConfig& config, Split split) {
+Dataset load_dataset(const DataConfig& config, Split split) try {
   if (config.kind == DataKind::toy) {
     Dataset dataset = read_dataset(config, {}, split);
     dataset.description = concat("toy ", name_of(config.toy), " ", name_of(split), " split");
@@ -159,9 +171,11 @@ Dataset load_dataset(const DataConfig& config, Split split) {
   dataset.description =
       concat(name_of(config.kind), " ", name_of(split), " split in ", path.string());
   return dataset;
+} catch (const std::filesystem::filesystem_error& error) {
+  throw cannot_look_at(error);
 }
 
-DataConfig detect_dataset(const std::filesystem::path& path) {
+DataConfig detect_dataset(const std::filesystem::path& path, std::optional<DataKind> known) try {
   const std::filesystem::path whole = std::filesystem::absolute(path).lexically_normal();
   DataConfig config;
   const bool is_folder = std::filesystem::is_directory(whole);
@@ -180,12 +194,12 @@ DataConfig detect_dataset(const std::filesystem::path& path) {
     if (!std::filesystem::exists(whole)) throw UserError(concat(path.string(), ": not found"));
     check_data_file(whole);
   } else if (!find_mnist(whole).empty()) {
-    // The files of MNIST and Fashion-MNIST have the same names. Only the class names depend on it.
-    std::string name = find_mnist(whole).string();
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    const bool is_fashion = name.find("fashion") != std::string::npos;
-    config.kind = is_fashion ? DataKind::fashion_mnist : DataKind::mnist;
+    config.kind = known.value_or(DataKind::npz);
+    if (config.kind != DataKind::mnist && config.kind != DataKind::fashion_mnist) {
+      const bool is_fashion =
+          lower(find_mnist(whole).string()).find("fashion") != std::string::npos;
+      config.kind = is_fashion ? DataKind::fashion_mnist : DataKind::mnist;
+    }
   } else if (is_cifar10(whole)) {
     config.kind = DataKind::cifar10;
   } else if (is_cifar100(whole)) {
@@ -198,6 +212,8 @@ DataConfig detect_dataset(const std::filesystem::path& path) {
   // A data set that is given to be scored serves for both splits.
   config.path = config.test_path = whole.string();
   return config;
+} catch (const std::filesystem::filesystem_error& error) {
+  throw cannot_look_at(error);
 }
 
 }  // namespace cdm

@@ -111,7 +111,8 @@ std::filesystem::path find_idx(const std::filesystem::path& folder, const std::s
   for (const char* const separator : {"-", "."}) {
     const std::string name = concat(stem, separator, is_images ? "idx3-ubyte" : "idx1-ubyte");
     for (const std::string& candidate : {name, name + ".gz"}) {
-      if (std::filesystem::is_regular_file(folder / candidate)) return folder / candidate;
+      // Also what is there and is no file, such as a link that leads nowhere: reading it says so.
+      if (is_there(folder / candidate)) return folder / candidate;
     }
   }
   return {};

@@ -3,6 +3,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <cctype>
 #include <set>
 #include <utility>
 #include <vector>
@@ -107,8 +108,27 @@ void add_class(const fs::path& folder, const std::string& name, Contents& conten
   contents.class_names.push_back(name);
 }
 
+/// Throws when folders that look like splits would be read as classes, so that the pictures of
+/// training and test would be mixed.
+void refuse_splits_as_classes(const fs::path& folder, const std::vector<std::string>& names) {
+  static const std::set<std::string> splits = {"train", "training", "test",      "testing",
+                                               "val",   "valid",    "validation"};
+  const bool are_splits =
+      names.size() > 1 && std::all_of(names.begin(), names.end(), [](std::string name) {
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+        return splits.contains(name);
+      });
+  if (!are_splits) return;
+  throw UserError(concat(in_one_line(folder.string()), ": its folders look like splits (",
+                         in_one_line(join(names, ", ")),
+                         "); name them train and test, or give them by data.path and "
+                         "data.test_path"));
+}
+
 Contents contents_of(const fs::path& folder) {
   const FolderListing listing = list_folder(folder);
+  refuse_splits_as_classes(folder, listing.folders);
   Contents contents;
   contents.passed_over = listing.passed_over;
   if (listing.folders.empty()) {

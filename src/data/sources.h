@@ -88,6 +88,9 @@ Dataset read_toy(const DataConfig& config, Split split);
 void check_labels(const std::string& file, const at::Tensor& labels, std::int64_t images,
                   std::int64_t classes, std::int64_t first = 0);
 
+/// Whether there is an entry of that name, which may be a link that leads nowhere.
+bool is_there(const std::filesystem::path& path);
+
 /// Throws unless `file` is a plain file or a link to one, and when it is a Git LFS pointer or a web
 /// page in the place of the data.
 void check_data_file(const std::filesystem::path& file);

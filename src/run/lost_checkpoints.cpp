@@ -20,7 +20,9 @@ std::string sign_of_checkpoint(const RunDir& run) {
   if (step == 0) return "";
   const std::string logged = concat(run.metrics().filename().string(), " goes to step ", step);
   if (!run.has_config()) return concat(logged, ", and there is no config.yaml");
-  const std::int64_t every = load_config(run.config()).train.checkpoint_every;
+  const TrainConfig train = load_config(run.config()).train;
+  if (step >= train.iterations) return concat(logged, ", the last one");
+  const std::int64_t every = train.checkpoint_every;
   if (every == 0 || step <= every) return "";
   return concat(logged, ", and train.checkpoint_every is ", every);
 }

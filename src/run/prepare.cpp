@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <stdexcept>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "cdm/core/error.h"
+#include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "cdm/data/classes.h"
 #include "cdm/data/subset.h"
@@ -54,13 +56,39 @@ void check_named_classes(const RunConfig& config, const Dataset& train) {
                          named, ", or to 0 for a model without classes"));
 }
 
+/// Throws UserError when the names of the data's classes cannot be kept in a configuration: it
+/// holds UTF-8, and tells classes by their names.
+void check_names_can_be_kept(const Dataset& train) {
+  const std::vector<std::string>& names = train.class_names;
+  for (const std::string& name : names) {
+    if (name.empty() || !is_utf8(name)) {
+      throw UserError(concat(train.description, ": the class ", concat("'", printable(name), "'"),
+                             " has a name that is empty or not UTF-8; give it another"));
+    }
+    if (std::count(names.begin(), names.end(), name) > 1) {
+      throw UserError(concat(train.description, ": two classes have the name ",
+                             concat("'", printable(name), "'")));
+    }
+  }
+}
+
 /// The test images that are scored during training; nothing when train.nll_every is 0 or the model
 /// has no density.
-std::optional<Dataset> test_images(const RunConfig& config) {
+std::optional<Dataset> test_images(const RunConfig& given, const RunConfig& config) {
   if (config.train.nll_every == 0 || config.model.predicts == Prediction::noise)
     return std::nullopt;
   Dataset test = spread_subset(load_classes(config, Split::test), config.train.nll_images);
   check_labels_suit(config, test);
+  if (!test.conversion.empty() && config.data.kind != DataKind::celeba) {
+    const std::string what = concat(test.description, ": ", test.conversion);
+    if (given.data.image_size == 0 && test.conversion.starts_with("resized")) {
+      throw UserError(concat(what,
+                             ", because the training images are of another size; set "
+                             "data.image_size = ",
+                             config.data.image_size, " if that is meant"));
+    }
+    log_info_once(what);
+  }
   return test;
 }
 
@@ -85,8 +113,14 @@ RunConfig resolve(const RunConfig& config, const Dataset& train) {
   check_labels_suit(config, train);
   check_named_classes(config, train);
   if (config.model.num_classes > 0) {
+    check_names_can_be_kept(train);
     if (config.model.class_names.empty()) resolved.model.class_names = train.class_names;
     resolved.model.untrained_classes = classes_without_images(train, config.model.num_classes);
+    if (!config.model.untrained_classes.empty() &&
+        config.model.untrained_classes != resolved.model.untrained_classes) {
+      throw UserError(concat("model.untrained_classes: is not what ", train.description,
+                             " says; leave it out, it is found from the data"));
+    }
   }
   return resolved;
 }
@@ -111,7 +145,7 @@ PreparedTraining prepare_training(const RunConfig& config, const RunDir& run,
   PreparedTraining start;
   start.train = load_training_images(named);
   start.config = resolve(named, start.train);
-  start.test = test_images(start.config);
+  start.test = test_images(config, start.config);
   if (config.train.batch_size < group.size()) {
     throw UserError(concat("train.batch_size = ", config.train.batch_size, ": must be at least ",
                            group.size(), ", one image for each process"));
@@ -145,8 +179,16 @@ void require_makeable(const RunDir& run) {
   ::rmdir(probe.c_str());
 }
 
+void refuse_foreign_config(const RunDir& run) {
+  if (!run.has_config() || run.has_begun()) return;
+  throw UserError(concat(run.config().string(), ": is not the file of a run, and a run in ",
+                         run.root().string(),
+                         " would replace it; give it another name, or choose another --run-dir"));
+}
+
 void check_run_folder(const RunDir& run, const RunConfig& config, Begin begin) {
   require_not_in_use(run);
+  refuse_foreign_config(run);
   if (begin == Begin::resume) checkpoint_to_resume(run, config);
   require_makeable(run);
   if (fs::is_directory(run.root())) run.require_writable();

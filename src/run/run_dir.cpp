@@ -20,6 +20,16 @@ namespace cdm {
 
 bool RunDir::has_config() const { return std::filesystem::exists(config()); }
 
+bool RunDir::has_begun() const {
+  std::error_code unknown;
+  for (const std::filesystem::path& path : {lock(), metrics()}) {
+    if (std::filesystem::exists(std::filesystem::symlink_status(path, unknown))) return true;
+  }
+  return std::filesystem::is_symlink(checkpoints(), unknown) ||
+         (std::filesystem::exists(checkpoints(), unknown) &&
+          !list_checkpoints(checkpoints()).empty());
+}
+
 void RunDir::save_config(const RunConfig& config) const {
   std::filesystem::create_directories(root_);
   write_atomically(this->config(), [&](std::ostream& out) { out << to_yaml(config); });
@@ -31,7 +41,12 @@ void RunDir::save(const TrainingState& checkpoint, const RunConfig& config,
   if (keep == 0) return;
   const std::vector<std::filesystem::path> all = list_checkpoints(checkpoints());
   std::for_each(all.begin(), all.end() - std::min<std::ptrdiff_t>(keep, std::ssize(all)),
-                [](const auto& old) { std::filesystem::remove_all(old); });
+                [](const std::filesystem::path& old) {
+                  std::error_code error;
+                  std::filesystem::remove_all(old, error);
+                  if (error)
+                    log_warning(concat("cannot remove ", old.string(), ": ", error.message()));
+                });
 }
 
 std::optional<TrainingState> RunDir::newest_checkpoint(std::int64_t before) const {

@@ -19,8 +19,6 @@ namespace {
 
 constexpr ::mode_t kEverybody = 0666;  // less the umask
 
-std::filesystem::path lock_file(const RunDir& run) { return run.root() / ".lock"; }
-
 UserError in_use(const RunDir& run) {
   return UserError(concat(run.root().string(), ": another process is training in this folder"));
 }
@@ -38,7 +36,7 @@ int open_lock(const std::filesystem::path& file) {
 
 }  // namespace
 
-RunLock::RunLock(const RunDir& run) : descriptor_(open_lock(lock_file(run))) {
+RunLock::RunLock(const RunDir& run) : descriptor_(open_lock(run.lock())) {
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) == 0) return;
   if (errno == EWOULDBLOCK) {
     ::close(descriptor_);
@@ -58,14 +56,14 @@ void RunLock::note_checkpoint(const std::string& name) const {
 }
 
 std::string noted_checkpoint(const RunDir& run) {
-  std::ifstream file(lock_file(run));
+  std::ifstream file(run.lock());
   std::string line;
   std::getline(file, line);
   return line;
 }
 
 void require_not_in_use(const RunDir& run) {
-  const int lock = ::open(lock_file(run).c_str(), O_RDONLY | O_CLOEXEC);
+  const int lock = ::open(run.lock().c_str(), O_RDONLY | O_CLOEXEC);
   if (lock < 0) return;
   const bool is_held = ::flock(lock, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
   ::close(lock);

@@ -10,7 +10,7 @@ namespace {
 volatile std::sig_atomic_t stop_signal = 0;
 volatile std::sig_atomic_t save_signal = 0;
 
-constexpr std::array<int, 4> kSignals = {SIGINT, SIGTERM, SIGHUP, SIGUSR1};
+constexpr std::array<int, 5> kSignals = {SIGINT, SIGTERM, SIGHUP, SIGXCPU, SIGUSR1};
 std::array<struct sigaction, kSignals.size()> former;
 
 void handle(int signal) {
@@ -18,9 +18,9 @@ void handle(int signal) {
     save_signal = 1;
     return;
   }
-  if (signal == SIGINT && stop_signal == SIGINT) {
-    std::signal(SIGINT, SIG_DFL);
-    std::raise(SIGINT);
+  if (signal == stop_signal && signal != SIGXCPU) {  // which comes every second
+    std::signal(signal, SIG_DFL);
+    std::raise(signal);
   }
   stop_signal = signal;
 }
@@ -53,6 +53,8 @@ const char* StopSignal::stop_requested() {
       return "SIGTERM";
     case SIGHUP:
       return "SIGHUP";
+    case SIGXCPU:
+      return "SIGXCPU";
     default:
       return nullptr;
   }

@@ -5,7 +5,9 @@
 
 #include <array>
 #include <bit>
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <stdexcept>
 
 #include "cdm/core/text.h"
@@ -110,7 +112,9 @@ void EventWriter::write_event(std::int64_t step, const std::string& rest) {
   const std::string event = double_field(kWallTime, now()) + integer_field(kStep, step) + rest;
   const std::string length = little_endian(event.size(), 8);
   out_ << length << masked_crc(length) << event << masked_crc(event) << std::flush;
-  if (!out_) throw std::runtime_error(concat("cannot write ", path_.string()));
+  if (!out_) {
+    throw std::runtime_error(concat("cannot write ", path_.string(), ": ", std::strerror(errno)));
+  }
 }
 
 void EventWriter::scalar(std::int64_t step, std::string_view tag, double value) {

@@ -110,6 +110,7 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
 
 void Trainer::open_run(Begin begin) {
   require_makeable(run_);
+  refuse_foreign_config(run_);
   std::filesystem::create_directories(run_.root());
   lock_.emplace(run_);
   std::filesystem::path aside;

@@ -44,9 +44,24 @@ TEST(Text, BytesAreInPowersOf1024) {
   EXPECT_EQ(format_bytes(std::int64_t{3} << 50), "3072.0 TiB");
 }
 
+TEST(Text, KnowsUtf8) {
+  for (const char* const text :
+       {"", "abc", "\xc3\xbc", "\xe7\x8a\xac", "\xf0\x9f\x90\x95", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(is_utf8(text)) << text;
+  }
+  // A byte alone, cut short, overlong, a surrogate, beyond U+10FFFF.
+  for (const char* const text : {"caf\xe9", "\xc3", "\xe7\x8a", "\xc0\x80", "\xe0\x80\x80",
+                                 "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80"}) {
+    EXPECT_FALSE(is_utf8(text)) << text;
+  }
+}
+
 TEST(Text, PrintableIsShortPlainAndOnOneLine) {
   EXPECT_EQ(printable("plain ~!"), "plain ~!");
-  EXPECT_EQ(printable("a\nb\tc\x7f\x1b gr\xc3\xbcn"), "a?b?c?? gr??n");
+  EXPECT_EQ(printable("a\nb\tc\x7f\x1b gr\xc3\xbcn"), "a?b?c?? gr\xc3\xbcn");
+  EXPECT_EQ(printable("\xe7\x8a\xac \xf0\x9f\x90\x95"), "\xe7\x8a\xac \xf0\x9f\x90\x95");
+  EXPECT_EQ(printable("caf\xe9 \xc3"), "caf? ?");
+  EXPECT_EQ(printable("\xc2\x85\xed\xa0\x80\xc0\x80"), "??????");
   EXPECT_EQ(printable(std::string(80, 'x')), std::string(80, 'x'));
   EXPECT_EQ(printable(std::string(81, 'x')), std::string(80, 'x') + "...");
 }

@@ -109,6 +109,17 @@ TEST(Classes, AreChosenByNameOrNumber) {
   }
 }
 
+TEST(Classes, MayHaveCommasInTheirNames) {
+  const Names fish = {"tench, Tinca tinca", "goldfish", "a", "b", "a,b"};
+  EXPECT_THAT(class_words("goldfish,0", fish), ElementsAre("goldfish", "0"));
+  EXPECT_THAT(class_words("tench, Tinca tinca", fish), ElementsAre("tench, Tinca tinca"));
+  EXPECT_THAT(class_words("name:tench, Tinca tinca", fish), ElementsAre("name:tench, Tinca tinca"));
+  EXPECT_THAT(class_words("name:a,b", fish), ElementsAre("name:a,b"));
+  EXPECT_THAT(class_words("a,goldfish", fish), ElementsAre("a", "goldfish"));
+  EXPECT_THAT(class_words("1,,0", fish), ElementsAre("1", "", "0"));
+  EXPECT_THAT(user_error([&] { class_words("a,b", fish); }), mentions("--class a,b", "name:a,b"));
+}
+
 TEST(Classes, AreListedUpToTen) {
   EXPECT_EQ(list_classes({"cat", "dog"}), "0 cat, 1 dog");
   EXPECT_THAT(list_classes(Names(12, "x")), mentions("9 x, ... (12 in all)"));

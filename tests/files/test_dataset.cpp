@@ -147,6 +147,12 @@ TEST_F(DatasetTest, AFifoOrDeviceIsNotWaitedFor) {
   EXPECT_THAT(refusal(), error_in(folder_ / "cifar" / "data_batch_1.bin", "FIFO"));
 }
 
+TEST_F(DatasetTest, WhatCannotBeLookedAtIsNamed) {
+  fs::create_symlink("loop", folder_ / "loop");
+  EXPECT_THAT(user_error([&] { detect_dataset(folder_ / "loop"); }),
+              mentions((folder_ / "loop").string(), "symbolic links"));
+}
+
 TEST_F(DatasetTest, NamesAPathThatIsNotThere) {
   for (const DataKind kind : {DataKind::fashion_mnist, DataKind::mnist, DataKind::cifar10,
                               DataKind::image_folder, DataKind::npz}) {

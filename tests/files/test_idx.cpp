@@ -85,6 +85,13 @@ TEST_F(Idx, ReadsBothSplitsPlainAndGzipped) {
   EXPECT_TRUE(at::equal(test.labels, at::tensor({0, 2}, at::kLong)));
 }
 
+TEST_F(Idx, ALinkToNowhereInPlaceOfLabelsIsNamed) {
+  fs::remove(labels_);
+  EXPECT_FALSE(load().labels.defined());
+  fs::create_symlink("/nowhere", labels_);
+  EXPECT_THAT(refusal(), error_in(labels_, "link to /nowhere"));
+}
+
 TEST_F(Idx, APlainFileComesBeforeAGzippedOne) {
   overwrite(images_.string() + ".gz", "not read");
   EXPECT_EQ(load().size(), 3);

@@ -170,5 +170,53 @@ TEST_F(ClassNames, NeedATrainedNullClassForGuidance) {
               mentions("loose", "loss.label_dropout = 0"));
 }
 
+TEST_F(ClassNames, MustBeSuchThatARunCanKeepThem) {
+  for (const char* const split : {"train", "test"}) {
+    fs::rename(pets() / split / "cat", pets() / split / "caf\xe9");
+  }
+  const test::Finished done = train();
+  EXPECT_EQ(done.exit_code, 2);
+  EXPECT_THAT(done.err, mentions("caf?", "UTF-8"));
+  EXPECT_FALSE(fs::exists(tiny_ / "run/checkpoints"));
+  EXPECT_EQ(train({"model.num_classes=0"}).exit_code, 0) << "without classes, names do not matter";
+}
+
+TEST_F(ClassNames, MayBeAnythingThatUtf8Writes) {
+  for (const char* const split : {"train", "test"}) {
+    fs::rename(pets() / split / "cat", pets() / split / "1, \"\xe7\x8a\xac\"");
+    fs::rename(pets() / split / "dog", pets() / split / "no");
+  }
+  ASSERT_EQ(train({"train.iterations=5"}).exit_code, 0);
+  EXPECT_EQ(train().exit_code, 0) << "the run goes on";
+  tiny_.run_well("cdm-sample",
+                 {"run", "-n", "1", "--out", "a.npz", "--class", "1, \"\xe7\x8a\xac\""});
+  EXPECT_EQ(json("a.npz.json")["classes"], nlohmann::json({0}));
+  EXPECT_THAT(test::read_text(tiny_ / "run/config.yaml"), HasSubstr(", \"no\"]"));
+}
+
+TEST_F(ClassNames, ScoresOfUntrainedClassesAreMentioned) {
+  ASSERT_EQ(tiny_.train("tiny", "more", {"model.num_classes=5", "train.iterations=1"}).exit_code,
+            0);
+  test::write_images(tiny_ / "five.npz", 5, true);
+  {
+    NpzWriter npz(tiny_ / "late.npz");
+    npz.write("arr_0", at::full({1, test::kSize, test::kSize, 1}, 7, at::kByte));
+    npz.write("arr_1", at::full({1}, 4, at::kLong));
+    npz.close();
+  }
+  EXPECT_THAT(tiny_.run("cdm-nll", {"more", "--data", "late.npz"}).err,
+              mentions("warning: ", "late.npz", "class 4"));
+  EXPECT_THAT(tiny_.run("cdm-nll", {"more", "--data", "five.npz"}).err, Not(HasSubstr("warning")));
+}
+
+TEST_F(ClassNames, FoldersOfSplitsAreNoClasses) {
+  fs::create_directories(tiny_ / "caps");
+  fs::rename(pets() / "train/cat", tiny_ / "caps/Train");
+  fs::rename(pets() / "test/cat", tiny_ / "caps/Test");
+  const test::Finished done = tiny_.train("pets", "run", {"data.path=caps", "model.num_classes=0"});
+  EXPECT_EQ(done.exit_code, 2);
+  EXPECT_THAT(done.err, mentions("caps", "Test, Train", "splits"));
+}
+
 }  // namespace
 }  // namespace cdm

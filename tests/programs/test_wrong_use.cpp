@@ -72,6 +72,8 @@ TEST_F(WrongUse, OfCdmTrain) {
        {{"tiny.yaml", "--set", "data.path=few.npz"}, {"few.npz", "3 labels for 4 images"}},
        {{"tiny.yaml", "--set", "data.path=two.npy"}, {"two.npy", "zip"}},
        {{"tiny.yaml", "--set", "data.path=hollow"}, {"hollow", "is a folder"}},
+       {{"tiny.yaml", "--set", "loss.label_dropout=1"}, {"loss.label_dropout", "below 1"}},
+       {{"tiny.yaml", "--set", "model.untrained_classes=[1]"}, {"model.untrained_classes"}},
        {{"tiny.yaml", "--set", "data.test_path=large.npz"}, {"large.npz", "16"}},
        {{"tiny.yaml", "--set", "data.test_path=colour.npz"}, {"colour.npz", "3"}},
        {{"tiny.yaml", "--set", "data.kind=cifar10", "--set", "data.path=hollow"},

@@ -48,6 +48,8 @@ TEST_F(WrongUse, OfCdmSample) {
        {with({"--sampler", "heun", "--eta", "0.5"}), {"--eta 0.5", "ddim", "heun"}},
        {with({"--set", "sample.sampler=heun", "--eta", "0"}), {"--eta 0", "ddim", "heun"}},
        {with({"--sampler", "ddpm", "--set", "sample.eta=0.5"}), {"sample.eta=0.5", "ddim", "ddpm"}},
+       {{"run", "--out", "run/metrics.jsonl"}, {"run/metrics.jsonl"}},
+       {{"run", "--grid", "run/checkpoints/step-00000001/a.png"}, {"a.png", "checkpoint"}},
        {with({"--steps", "5", "--set", "sample.steps=7"}), {"--steps", "--set sample.steps"}},
        // Keys that say what was trained, and keys that only training reads.
        {with({"--set", "model.dropout=0.5"}), {"model.dropout", "0.5", "after training"}},

@@ -37,7 +37,7 @@ struct Options {
   std::string resize = "network";
   std::int64_t resize_to = 299;
   GenerateOptions generate;
-  std::vector<std::string> classes;
+  std::string classes;
   std::int64_t subsets = 100, subset_size = 1000, neighbours = 3, manifold = 10000;
 };
 

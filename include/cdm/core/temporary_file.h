@@ -33,8 +33,9 @@ class TemporaryFile {
   std::size_t slot_ = 0;
 };
 
-/// From now on, SIGHUP, SIGINT, SIGTERM, SIGPIPE and SIGXFSZ remove the temporary files before they
-/// end the process. Signals that are ignored (nohup) stay ignored.
+/// From now on, the signals that end a process (SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGALRM,
+/// SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ) remove the temporary files first. Signals that are ignored
+/// (nohup) stay ignored.
 void remove_temporary_files_when_stopped();
 
 }  // namespace cdm

@@ -31,11 +31,15 @@ std::string format_bytes(std::int64_t bytes);
 /// The text before the first line break. LibTorch's error messages have a stack trace after it.
 std::string first_line(const std::string& text);
 
+/// Whether the bytes are valid UTF-8 (RFC 3629).
+bool is_utf8(std::string_view text);
+
 /// The text with '?' for every control character, such as a line break in the name of a file.
 std::string in_one_line(std::string text);
 
 /// Text from a file or another program, made safe for a message: at most 80 characters (then
-/// "..."), with '?' for every byte that is not a printable ASCII character, line breaks included.
+/// "..."), with '?' for every control character, line breaks included, and for every byte that is
+/// not UTF-8.
 std::string printable(std::string_view text);
 
 /// The parts with `separator` between them.

@@ -31,6 +31,12 @@ void require_same_classes(const Dataset& dataset, const std::vector<std::string>
 /// The numbers below `classes` that are not among the labels of `dataset`, ascending.
 std::vector<std::int64_t> classes_without_images(const Dataset& dataset, std::int64_t classes);
 
+/// The words of a list of classes: the parts between commas. A name may hold commas itself ("tench,
+/// Tinca tinca"): when the whole list, with or without "name:", is one of `names`, it is one word.
+/// Throws UserError when it could be read in both ways.
+std::vector<std::string> class_words(const std::string& list,
+                                     const std::vector<std::string>& names);
+
 /// The number of the class that `word` stands for: a name, or a number below `classes`.
 /// "number:3" and "name:3" say which of the two is meant. Throws UserError, naming the classes,
 /// when there is no such class, and when a plain number is also the name of another class. Messages

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,10 @@ Dataset load_dataset(const DataConfig& config, Split split);
 /// (docs/datasets.md); a folder with the files of MNIST, Fashion-MNIST, EMNIST, CIFAR-10, CIFAR-100
 /// or CelebA, or with archives; any other folder is an image folder. In the result, `path` serves
 /// for both splits. Throws UserError when `path` does not exist or is another kind of file.
-DataConfig detect_dataset(const std::filesystem::path& path);
+/// The files of MNIST and Fashion-MNIST have the same names. `known`, the kind of the data that a
+/// model was trained on, decides between these two; without it, the word "fashion" in the path
+/// does.
+DataConfig detect_dataset(const std::filesystem::path& path,
+                          std::optional<DataKind> known = std::nullopt);
 
 }  // namespace cdm

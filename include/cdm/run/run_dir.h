@@ -21,6 +21,7 @@ class RunDir {
 
   const std::filesystem::path& root() const { return root_; }
   std::filesystem::path config() const { return root_ / "config.yaml"; }
+  std::filesystem::path lock() const { return root_ / ".lock"; }
   std::filesystem::path checkpoints() const { return root_ / "checkpoints"; }
   std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
   std::filesystem::path tensorboard() const { return root_ / "tensorboard"; }
@@ -30,11 +31,15 @@ class RunDir {
 
   bool has_config() const;
 
+  /// Whether a training has begun in the folder: there is a lock's file, metrics, or a checkpoint
+  /// or a link in its place. A config.yaml alone may be one that somebody wrote.
+  bool has_begun() const;
+
   /// Writes config.yaml. Creates the folder if it does not exist.
   void save_config(const RunConfig& config) const;
 
   /// Writes a checkpoint of a training with `config`, then removes all but the newest `keep` ones
-  /// (0 = removes none).
+  /// (0 = removes none). One that cannot be removed, such as another user's, gets a warning.
   void save(const TrainingState& checkpoint, const RunConfig& config, std::int64_t keep) const;
 
   static constexpr std::int64_t kAnyStep = std::numeric_limits<std::int64_t>::max();

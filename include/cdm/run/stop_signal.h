@@ -5,9 +5,10 @@
 
 namespace cdm {
 
-/// While an object of this class exists, SIGINT, SIGTERM and SIGHUP (a closed terminal) request a
-/// stop, and SIGUSR1 requests a checkpoint. A second SIGINT ends the process at once. SIGHUP stays
-/// ignored where it was, as under nohup. Only one object may exist at a time.
+/// While an object of this class exists, SIGINT, SIGTERM, SIGHUP (a closed terminal) and SIGXCPU (a
+/// limit on processor time) request a stop, and SIGUSR1 requests a checkpoint. The same request for
+/// a stop again, but for SIGXCPU, ends the process at once. SIGHUP stays ignored where it was, as
+/// under nohup. Only one object may exist at a time.
 class StopSignal {
  public:
   StopSignal();
@@ -16,7 +17,8 @@ class StopSignal {
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  /// The name of the signal that requested a stop ("SIGINT", "SIGTERM" or "SIGHUP"), or null.
+  /// The name of the signal that requested a stop ("SIGINT", "SIGTERM", "SIGHUP" or "SIGXCPU"), or
+  /// null.
   static const char* stop_requested();
   /// Whether a checkpoint was requested since the last call.
   static bool take_save_request();
