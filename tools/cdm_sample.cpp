@@ -253,7 +253,7 @@ class Outputs {
 void write_settings(const std::string& file, const Options& options, const cdm::LoadedModel& loaded,
                     const cdm::SampleConfig& sampling) {
   nlohmann::ordered_json settings = {
-      {"checkpoint", loaded.files.checkpoint.string()},
+      {"checkpoint", std::filesystem::weakly_canonical(loaded.files.checkpoint).string()},
       {"weights", options.model.average ? "ema" : "model"},
       {"sampler", cdm::name_of(sampling.sampler)},
       {"steps", sampling.steps},

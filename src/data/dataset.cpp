@@ -93,6 +93,14 @@ std::string lower(std::string text) {
   return text;
 }
 
+/// The absolute path with all links followed, so that one place has one text.
+std::string whole_path(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::path absolute = std::filesystem::absolute(path);
+  const std::filesystem::path whole = std::filesystem::weakly_canonical(absolute, error);
+  return error ? absolute.string() : whole.string();
+}
+
 /// For kinds of which `what` holds one split.
 void need_test_path(const DataConfig& config, Split split, const char* what) {
   if (split == Split::test && config.test_path.empty()) {
@@ -162,17 +170,25 @@ std::filesystem::path existing_path(const DataConfig& config, const std::string&
 Dataset load_dataset(const DataConfig& config, Split split) try {
   if (config.kind == DataKind::toy) {
     Dataset dataset = read_dataset(config, {}, split);
-    dataset.description = concat("toy ", name_of(config.toy), " ", name_of(split), " split");
+    dataset.description = describe_dataset(config, split);
     return dataset;
   }
   const std::filesystem::path path = path_of(config, split);
   Dataset dataset = read_dataset(config, path, split);
   check_images(dataset, config, path.string());
-  dataset.description =
-      concat(name_of(config.kind), " ", name_of(split), " split in ", path.string());
+  dataset.description = describe_dataset(config, split);
   return dataset;
 } catch (const std::filesystem::filesystem_error& error) {
   throw cannot_look_at(error);
+}
+
+std::string describe_dataset(const DataConfig& config, Split split) {
+  const bool is_toy = config.kind == DataKind::toy;
+  const std::string what = is_toy ? concat("toy ", name_of(config.toy)) : name_of(config.kind);
+  const std::string part = concat(what, " ", name_of(split), " split");
+  if (!is_toy) return concat(part, " in ", whole_path(path_of(config, split)));
+  if (config.toy != ToyKind::gaussian) return part;
+  return concat(part, " of the images in ", whole_path(config.path));
 }
 
 DataConfig detect_dataset(const std::filesystem::path& path, std::optional<DataKind> known) try {

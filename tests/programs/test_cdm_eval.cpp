@@ -12,7 +12,7 @@
 #include "cdm/core/text.h"
 #include "cdm/io/image.h"
 #include "cdm/io/npz.h"
-#include "tiny_run.h"
+#include "eval_run.h"
 
 namespace cdm {
 namespace {
@@ -20,30 +20,7 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-class CdmEval : public testing::Test {
- protected:
-  void train(const std::string& run, const std::vector<std::string>& settings = {}) {
-    std::vector<std::string> all = {"train.iterations=2", "train.sample_every=0"};
-    all.insert(all.end(), settings.begin(), settings.end());
-    const test::Finished done = tiny_.train("unet", run, all);
-    ASSERT_EQ(done.exit_code, 0) << done.err;
-  }
-  nlohmann::json json(const std::string& file) {
-    return nlohmann::json::parse(test::read_text(tiny_ / file));
-  }
-  bool exists(const std::string& file) { return std::filesystem::exists(tiny_ / file); }
-
-  /// Five grey pictures of 16 x 16 pixels in each of the folders 0, 1 and 2.
-  void write_pictures(const std::string& folder, int shade = 0) {
-    for (int i = 0; i < 15; ++i) {
-      const std::filesystem::path of_class = tiny_ / concat(folder, "/", i % 3);
-      std::filesystem::create_directories(of_class);
-      write_png(of_class / concat(i, ".png"), at::full({1, 16, 16}, 16 * i + shade, at::kByte));
-    }
-  }
-
-  test::TinyRun tiny_;
-};
+using CdmEval = test::EvalRun;
 
 TEST_F(CdmEval, LevelsComparesRuns) {
   train("first");
@@ -188,51 +165,18 @@ TEST_F(CdmEval, AgreementJudgesByTheNearestImages) {
                  {"agreement", "right.npz", "--data", "pictures", "--judged", "3", "--out", "p"});
   EXPECT_EQ(json("p/agreement.json")[1].at("images"), "real test images");
   EXPECT_EQ(json("p/agreement.json")[1].at("count"), 3);
+  EXPECT_THAT(json("p/agreement.json")[0].at("data").get<std::string>(), HasSubstr("train split"));
+  EXPECT_THAT(json("p/agreement.json")[1].at("data").get<std::string>(), HasSubstr("test split"));
+  // Other real images, which the judge does not know.
+  write_png(tiny_ / "pictures/test/0/more.png", at::full({1, 16, 16}, 7, at::kByte));
+  const test::Finished more = tiny_.run(
+      "cdm-eval", {"agreement", "right.npz", "--data", "pictures", "--judged", "3", "--out", "p"});
+  EXPECT_EQ(more.exit_code, 2);
+  EXPECT_THAT(more.err, HasSubstr("data.test.conversion was resized 15 of 15 pictures"));
   const test::Finished refused =
       tiny_.run("cdm-eval", {"agreement", "plain.npz", "--data", "train.npz"});
   EXPECT_EQ(refused.exit_code, 2);
   EXPECT_THAT(refused.err, HasSubstr("no labels"));
-}
-
-TEST_F(CdmEval, KeepsTheResultsOfAnotherEvaluation) {
-  train("first");
-  const auto levels = [&](std::vector<std::string> more) {
-    more.insert(more.begin(), {"levels", "first", "--limit", "4"});
-    return tiny_.run("cdm-eval", more);
-  };
-  const auto refused = [&](const std::vector<std::string>& more) {
-    const auto before = tiny_.contents();
-    const test::Finished done = levels(more);
-    EXPECT_EQ(done.exit_code, 2);
-    EXPECT_EQ(done.out, "");
-    EXPECT_TRUE(tiny_.contents() == before) << "something was written";
-    return done.err;
-  };
-  const test::Finished done = levels({"--out", "r"});
-  ASSERT_EQ(done.exit_code, 0) << done.err;
-  EXPECT_THAT(done.out, HasSubstr("\ncheckpoint first/checkpoints/step-00000002, weights ema, "
-                                  "data npz test split in "));
-  EXPECT_EQ(json("r/levels.json")[0].at("checkpoint"), "first/checkpoints/step-00000002");
-  EXPECT_EQ(json("r/levels.json")[0].at("weights"), "ema");
-  EXPECT_THAT(test::read_text(tiny_ / "r/levels.csv"), HasSubstr(",checkpoint,weights,data\n"));
-  // The same once more; where and how fast does not matter.
-  EXPECT_EQ(levels({"--out", "./r", "--batch", "2", "--weights", "ema"}).exit_code, 0);
-  EXPECT_EQ(json("r/levels.json").size(), 1u);
-  EXPECT_THAT(refused({"--out", "r", "--split", "train"}),
-              AllOf(HasSubstr("r/levels-settings.json"), HasSubstr("--split was test, is train"),
-                    HasSubstr("--out")));
-  EXPECT_THAT(refused({"--out", "r", "--weights", "model"}), HasSubstr("--weights"));
-  // Another subcommand has other files.
-  tiny_.run_well("cdm-eval", {"denoise", "first", "--limit", "2", "--levels", "1", "--columns", "1",
-                              "--out", "r"});
-  // Another checkpoint.
-  EXPECT_EQ(levels({}).exit_code, 0);
-  train("first", {"train.iterations=4"});
-  EXPECT_THAT(refused({"--out", "r"}), HasSubstr("step-00000004"));
-  EXPECT_EQ(levels({}).exit_code, 0);
-  EXPECT_TRUE(exists("first/eval/step-00000002/levels.json"));
-  EXPECT_EQ(json("first/eval/step-00000004/levels.json")[0].at("checkpoint"),
-            "first/checkpoints/step-00000004");
 }
 
 TEST_F(CdmEval, FidComparesInAGivenNetwork) {
@@ -285,12 +229,25 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   EXPECT_TRUE(again[1].at("value").is_null());
   EXPECT_TRUE(again[0].at("sampler").is_null());
   EXPECT_EQ(again[0].at("samples"), "drawn.npz");
-  EXPECT_EQ(again[0].at("checkpoint"), "first/checkpoints/step-00000002");
+  EXPECT_EQ(again[0].at("checkpoint"), tiny_ / "first/checkpoints/step-00000002");
+  // The same images, drawn from another working directory, and by another build.
+  EXPECT_EQ(run_in("d", "cdm-sample", {"../first", "-n", "24", "--out", "../drawn.npz"}).exit_code,
+            0);
+  change("drawn.npz.json", [](nlohmann::json& settings) { settings["version"] = "0.0.1"; });
+  const test::Finished rebuilt =
+      run({"--samples", "./drawn.npz", "--reference", "d/../moments.npz"});
+  EXPECT_EQ(rebuilt.exit_code, 0) << rebuilt.err;
   // The same name with other images is another evaluation.
   tiny_.run_well("cdm-sample", {"first", "-n", "24", "--seed", "5", "--out", "drawn.npz"});
   const test::Finished redrawn = run({"--samples", "drawn.npz", "--reference", "moments.npz"});
   EXPECT_EQ(redrawn.exit_code, 2);
-  EXPECT_THAT(redrawn.err, HasSubstr("fid-settings.json"));
+  EXPECT_THAT(redrawn.err,
+              AllOf(HasSubstr("fid-settings.json"), HasSubstr("samples.drawn.seed was 0, is 5; ")));
+  // How images are drawn may be changed in the run's configuration.
+  replace("first/config.yaml", "\n  steps: 10\n", "\n  steps: 9\n");
+  const test::Finished fewer = run({"first", "-n", "24"});
+  EXPECT_EQ(fewer.exit_code, 2);
+  EXPECT_THAT(fewer.err, HasSubstr("run.steps was 10, is 9; "));
 
   // Pictures of a folder are resized as a run's are.
   write_pictures("pictures");

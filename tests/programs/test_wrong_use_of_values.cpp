@@ -43,7 +43,7 @@ TEST_F(WrongUse, OfEmptyValues) {
   for (const char* const option : {"--out", "--data", "--noise-levels", "--seed", "--weights"}) {
     expect_refused("cdm-eval", with_values({"curves", "run"}, option, empty));
   }
-  for (const char* const option : {"--samples", "--features", "--class", "--resize"}) {
+  for (const char* const option : {"--samples", "--features", "--class", "--feature-resize"}) {
     expect_refused("cdm-eval", with_values({"fid", "run"}, option, empty));
   }
   for (const char* const option : {"--what", "--batch", "--channels", "--set"}) {

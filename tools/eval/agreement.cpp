@@ -66,7 +66,8 @@ std::vector<std::string> common_class_names(const std::vector<std::string>& file
 /// Real images: those that the judge knows, and others that show how often the judge is right.
 struct Real {
   Dataset known, unknown;
-  std::string name;  // of `unknown`
+  std::string name;               // of `unknown`
+  nlohmann::ordered_json splits;  // settings_of() all images of each split
 };
 
 /// The train and test splits. When both are the same images, some of them, evenly spread, are held
@@ -75,8 +76,10 @@ Real real_images(const DataConfig& config, std::int64_t judged,
                  const std::vector<std::string>& class_names) {
   const Dataset train = with_classes(labelled(config, Split::train), class_names);
   const Dataset test = with_classes(labelled(config, Split::test), class_names);
+  const nlohmann::ordered_json splits = {{"train", settings_of(train)},
+                                         {"test", settings_of(test)}};
   if (!at::equal(train.images, test.images)) {
-    return {train, spread_subset(test, judged), "real test images"};
+    return {train, spread_subset(test, judged), "real test images", splits};
   }
   constexpr std::int64_t kShare = 5;  // at most one image in five is held out
   const std::int64_t held_out = std::min(judged, train.size() / kShare);
@@ -87,22 +90,25 @@ Real real_images(const DataConfig& config, std::int64_t judged,
   const at::Tensor numbers = spread_indices(train.size(), held_out);
   const at::Tensor others =
       at::ones({train.size()}, at::kBool).index_fill_(0, numbers, false).nonzero().squeeze(1);
-  return {subset(train, others), subset(train, numbers), "real images held out"};
+  return {subset(train, others), subset(train, numbers), "real images held out", splits};
 }
 
 void run(const Options& options, Evaluation& evaluation) {
   std::vector<Dataset> samples;
+  nlohmann::ordered_json settings = nlohmann::ordered_json::array();
   for (const std::string& file : options.samples) {
     DataConfig config = RunConfig().data;
     config.kind = DataKind::npz;
     config.path = file;
     samples.push_back(labelled(config, Split::train));
-    evaluation.add(concat("settings of ", file), settings_of_samples(file));
+    settings.push_back(settings_of_samples(file, samples.back()));
   }
-  evaluation.begin(options.out);
-  const auto [train, unknown, name_of_unknown] =
+  const auto [train, unknown, name_of_unknown, splits] =
       real_images(detect_dataset_of_size(options.data, samples.front().image_size()),
                   options.judged, common_class_names(options.samples));
+  evaluation.add("samples", settings);
+  evaluation.add("data", splits);
+  evaluation.take_folder(options.out);
   for (const std::string& file : options.samples) {
     if (settings_of_samples(file).is_object()) continue;
     log_warning(concat(file, ".json: not found, so the classes of ", file,
@@ -113,7 +119,7 @@ void run(const Options& options, Evaluation& evaluation) {
   const std::int64_t k = std::min(options.neighbours, train.size());
   Table table({"images", "count", "share_agreeing", "standard_error"}, {"checkpoint", "data"});
   const auto judge = [&, &train = train](const std::string& name, const Dataset& dataset,
-                                         const std::string& checkpoint) {
+                                         const std::string& checkpoint, const std::string& data) {
     if (dataset.image_size() != train.image_size() || dataset.channels() != train.channels()) {
       throw UserError(concat(name, ": its images are ", dataset.channels(), " x ",
                              dataset.image_size(), " x ", dataset.image_size(), ", those of ",
@@ -125,12 +131,13 @@ void run(const Options& options, Evaluation& evaluation) {
     const double share = right.mean().item<double>();
     const auto count = static_cast<double>(dataset.size());
     table.add({name, dataset.size(), share, std::sqrt(share * (1.0 - share) / count)},
-              {checkpoint, train.description});
+              {checkpoint, data});
   };
   for (std::size_t i = 0; i < samples.size(); ++i) {
-    judge(options.samples[i], samples[i], checkpoint_of_samples(options.samples[i]));
+    judge(options.samples[i], samples[i], checkpoint_of_samples(options.samples[i]),
+          train.description);
   }
-  judge(name_of_unknown, unknown, "");  // shows how often the judge is right
+  judge(name_of_unknown, unknown, "", unknown.description);  // how often the judge is right
   report(table, evaluation.stem());
   plot(evaluation.stem(), "agreement", {std::to_string(table.rows().size())});
 }

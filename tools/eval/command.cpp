@@ -3,15 +3,11 @@
 
 #include <ATen/ops/ones.h>
 #include <ATen/ops/zeros.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <iostream>
+#include <map>
 #include <set>
-#include <stdexcept>
-#include <system_error>
 
 #include "../program.h"
 #include "cdm/core/error.h"
@@ -22,17 +18,17 @@
 namespace cdm::eval {
 namespace {
 
-std::vector<std::filesystem::path> made_folders;  // a folder comes before its parent
+/// What load_chosen_dataset() depends on in the model, by configuration key.
+std::map<std::string, std::string> data_keys(const LoadedModel& loaded) {
+  std::map<std::string, std::string> keys;
+  for (const auto& [key, value] : flatten(loaded.config)) {
+    if (key.starts_with("data.") || key == "model.class_names") keys[key] = value;
+  }
+  for (const auto& [key, value] : loaded.changed) keys[concat("changed ", key)] = value;
+  return keys;
+}
 
 }  // namespace
-
-void run_tidily(const std::function<void()>& run) try { run(); } catch (...) {
-  std::error_code not_empty;
-  for (const std::filesystem::path& folder : made_folders) {
-    std::filesystem::remove(folder, not_empty);
-  }
-  throw;
-}
 
 void add_runs_options(CLI::App& app, RunsOptions& options) {
   app.add_option("RUN_OR_CHECKPOINT", options.runs,
@@ -68,9 +64,21 @@ std::vector<NamedModel> load_runs(const RunsOptions& options) {
       name.resize(std::min(name.size(), kLongestName));
     }
     while (!names.insert(name).second) name += '_';  // a/b and a_b would have the same name
-    models.push_back({name, load_model(load)});
+    models.push_back({.name = name, .loaded = load_model(load)});
   }
   return models;
+}
+
+void load_data(std::vector<NamedModel>& models, const DataOptions& options) {
+  DataOptions all = options;
+  all.limit = 0;
+  std::map<std::map<std::string, std::string>, Dataset> loaded;
+  for (NamedModel& model : models) {
+    const auto keys = data_keys(model.loaded);
+    const auto known = loaded.find(keys);
+    model.data = known != loaded.end() ? known->second : load_chosen_dataset(all, model.loaded);
+    loaded[keys] = model.data;
+  }
 }
 
 void for_each_model(const std::vector<NamedModel>& models, std::int64_t batch,
@@ -93,38 +101,37 @@ void require_densities(const std::vector<NamedModel>& models) {
   for (const NamedModel& model : models) model.loaded.density();
 }
 
-std::filesystem::path make_folder(const std::filesystem::path& folder) {
-  if (std::filesystem::exists(folder) && !std::filesystem::is_directory(folder)) {
-    throw UserError(concat("--out ", folder.string(), ": is a file; a folder is to be written"));
-  }
-  for (auto missing = std::filesystem::absolute(folder); !std::filesystem::exists(missing);
-       missing = missing.parent_path()) {
-    made_folders.push_back(missing);
-  }
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error || ::access(folder.c_str(), W_OK) != 0) {
-    throw std::runtime_error(concat("--out ", folder.string(), ": cannot be written to: ",
-                                    error ? error.message() : std::strerror(errno)));
-  }
-  return folder;
-}
-
 std::filesystem::path usual_folder(const LoadedModel& model) {
   return model.files.config.parent_path() / "eval" / model.files.checkpoint.filename();
 }
 
-void begin(Evaluation& evaluation, const RunsOptions& options,
-           const std::vector<NamedModel>& models) {
-  nlohmann::ordered_json checkpoints = nlohmann::ordered_json::array();
+std::filesystem::path folder_for(const RunsOptions& options,
+                                 const std::vector<NamedModel>& models) {
+  return options.out.empty() ? usual_folder(models.front().loaded)
+                             : std::filesystem::path(options.out);
+}
+
+void add_model(nlohmann::ordered_json& settings, const LoadedModel& loaded,
+               const LoadOptions& options) {
+  settings["checkpoint"] = std::filesystem::weakly_canonical(loaded.files.checkpoint).string();
+  settings["weights"] = options.average ? "ema" : "model";
+  settings["precision"] = name_of(options.precision.value_or(loaded.config.precision));
+}
+
+void add_runs(Evaluation& evaluation, const RunsOptions& options,
+              const std::vector<NamedModel>& models) {
+  nlohmann::ordered_json runs = nlohmann::ordered_json::array();
   for (const NamedModel& model : models) {
-    checkpoints.push_back(
-        std::filesystem::weakly_canonical(model.loaded.files.checkpoint).string());
+    nlohmann::ordered_json run;
+    add_model(run, model.loaded, options.model);
+    if (model.data.images.defined()) {
+      run.update(settings_of(model.data));
+    } else {
+      run["data"] = describe_dataset(model.loaded.config.data, Split::test);
+    }
+    runs.push_back(run);
   }
-  evaluation.add("checkpoints", checkpoints);
-  evaluation.add("--weights", options.model.average ? "ema" : "model");
-  evaluation.begin(options.out.empty() ? usual_folder(models.front().loaded)
-                                       : std::filesystem::path(options.out));
+  evaluation.add("runs", runs);
 }
 
 std::vector<std::string> source_columns() { return {"checkpoint", "weights", "data"}; }

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,10 +25,6 @@ namespace cdm::eval {
 
 /// The work of the subcommand that the user has called.
 using Chosen = std::function<void()>;
-
-/// Calls `run`. When it throws, removes the folders that make_folder() has created and that are
-/// still empty.
-void run_tidily(const std::function<void()>& run);
 
 /// The name of a subcommand, and two texts of its --help page.
 struct CommandTexts {
@@ -81,12 +78,17 @@ void add_level_options(CLI::App& app, LevelOptions& options);
 struct NamedModel {
   std::string name;  // of its run or checkpoint folder; if that is taken, its path with _ for /
   LoadedModel loaded;
+  Dataset data = {};  // the images to choose from, of load_data(); --limit says how many are used
 
   /// Name and checkpoint, for titles of pictures: "first, step-00001000".
   std::string title() const;
 };
 /// Loads all models. Throws UserError when one is given twice, and as load_model() does.
 std::vector<NamedModel> load_runs(const RunsOptions& options);
+
+/// Loads the data of every model: load_chosen_dataset() without the limit. Models with the same
+/// data share the images. Throws UserError as load_chosen_dataset() does.
+void load_data(std::vector<NamedModel>& models, const DataOptions& options);
 
 /// Calls `visit` for each model. When it runs out of memory, throws std::runtime_error that says
 /// how many images can be denoised at a time. `batch` is the value of --batch, for the message.
@@ -96,16 +98,18 @@ void for_each_model(const std::vector<NamedModel>& models, std::int64_t batch,
 /// Throws UserError, naming the first plain denoiser, unless all models have a density.
 void require_densities(const std::vector<NamedModel>& models);
 
-/// Creates a folder for results if it does not exist, and returns it. Throws UserError when
-/// `folder` is a file, and std::runtime_error when it cannot be written to.
-std::filesystem::path make_folder(const std::filesystem::path& folder);
 /// The folder for results where --out gives none: eval/step-N in the model's run, so that the
 /// results of another checkpoint do not stand in the way.
 std::filesystem::path usual_folder(const LoadedModel& model);
-/// Adds the models to the settings of the evaluation, and begins it in the folder that the options
-/// choose.
-void begin(Evaluation& evaluation, const RunsOptions& options,
-           const std::vector<NamedModel>& models);
+/// The folder for results that the options choose: --out, or the usual one of the first model.
+std::filesystem::path folder_for(const RunsOptions& options, const std::vector<NamedModel>& models);
+/// Adds a model's checkpoint, weights and arithmetic to `settings`.
+void add_model(nlohmann::ordered_json& settings, const LoadedModel& loaded,
+               const LoadOptions& options);
+/// Adds the models to the settings of the evaluation, each with its data. Without load_data(),
+/// these are the test split of the run's own.
+void add_runs(Evaluation& evaluation, const RunsOptions& options,
+              const std::vector<NamedModel>& models);
 
 /// The columns of a table that say where its numbers come from, and their cells. `data` is
 /// Dataset::description.

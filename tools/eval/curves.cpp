@@ -11,6 +11,7 @@
 #include "cdm/core/for_each_batch.h"
 #include "cdm/core/tensors.h"
 #include "cdm/core/text.h"
+#include "cdm/data/subset.h"
 #include "cdm/diffusion/model.h"
 #include "cdm/eval/levels.h"
 #include "cdm/eval/plot.h"
@@ -63,15 +64,17 @@ at::Tensor all_log_probs(const Model& model, const LevelOptions& options, const 
 
 void run(const Options& options, Evaluation& evaluation) {
   const c10::NoGradGuard no_grad;
-  const std::vector<NamedModel> models = load_runs(options.runs);
+  std::vector<NamedModel> models = load_runs(options.runs);
   require_densities(models);
   for (const NamedModel& model : models) noise_levels_of(options, model);
-  begin(evaluation, options.runs, models);
+  load_data(models, options.data);
+  add_runs(evaluation, options.runs, models);
+  evaluation.take_folder(folder_for(options.runs, models));
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
-    const auto& [name, loaded] = named;
+    const auto& [name, loaded, data] = named;
     const NoiseSchedule& schedule = loaded.model.schedule();
     const std::vector<std::int64_t> noise_levels = noise_levels_of(options, named);
-    const Dataset dataset = load_chosen_dataset(options.data, loaded);
+    const Dataset dataset = spread_subset(data, options.data.limit);
     const std::int64_t curves = dataset.size() * static_cast<std::int64_t>(noise_levels.size());
     if (curves > kMostCurves) {
       throw UserError(concat("--limit: ", dataset.size(), " images at ", noise_levels.size(),

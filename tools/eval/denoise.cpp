@@ -71,7 +71,7 @@ void write_strip(const Options& options, const std::vector<NamedModel>& models, 
 }
 
 void run(const Options& options, Evaluation& evaluation) {
-  const std::vector<NamedModel> models = load_runs(options.runs);
+  std::vector<NamedModel> models = load_runs(options.runs);
   for (const NamedModel& model : models) {
     const NetworkShape& shape = model.loaded.model.network().shape();
     const NetworkShape& first = models.front().loaded.model.network().shape();
@@ -82,12 +82,14 @@ void run(const Options& options, Evaluation& evaluation) {
                              " x ", first.image_size, "; they cannot be compared"));
     }
   }
-  begin(evaluation, options.runs, models);
+  load_data(models, options.data);
+  add_runs(evaluation, options.runs, models);
+  evaluation.take_folder(folder_for(options.runs, models));
   Table table({"run", "level", "steps", "sigma", "mse_noise", "mse_image", "psnr_db"},
               source_columns());
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
-    const auto& [name, loaded] = named;
-    const Dataset dataset = load_chosen_dataset(options.data, loaded);
+    const auto& [name, loaded, data] = named;
+    const Dataset dataset = spread_subset(data, options.data.limit);
     const auto [images, labels] = inputs_for(loaded, dataset);
     const NoiseSchedule& schedule = loaded.model.schedule();
     const std::vector<std::int64_t> levels = spread_levels(schedule, options.count);
@@ -105,7 +107,7 @@ void run(const Options& options, Evaluation& evaluation) {
   });
   report(table, evaluation.stem());
   plot(evaluation.stem(), "denoise");
-  write_strip(options, models, load_chosen_dataset(options.data, models.front().loaded),
+  write_strip(options, models, spread_subset(models.front().data, options.data.limit),
               evaluation.stem().string() + "-images.png");
 }
 

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "../output_files.h"
@@ -34,8 +35,8 @@ constexpr std::uint64_t kKeptImages = 0xffffffff;  // a random stream that kid()
 struct Options {
   LoadOptions model;  // its path is empty when --samples is given
   std::string samples, reference, split = "train", features, save_reference, out;
-  std::string resize = "network";
-  std::int64_t resize_to = 299;
+  std::string feature_resize = "network";
+  std::int64_t feature_resize_to = 299;
   GenerateOptions generate;
   std::string classes;
   std::int64_t subsets = 100, subset_size = 1000, neighbours = 3, manifold = 10000;
@@ -90,10 +91,44 @@ Dataset load_pixels(const DataConfig& config, Split split) {
   return dataset;
 }
 
-/// The real images, resized to size x size pixels if their data set is one that is resized. Nothing
-/// when the reference is a file of moments.
-std::optional<Dataset> real_images(const Options& options, const std::optional<LoadedModel>& model,
-                                   std::int64_t size) {
+/// The images that are compared with the reference: drawn by a model, or before.
+struct Judged {
+  std::optional<LoadedModel> model;
+  std::vector<std::int64_t> classes;  // that the model draws
+  std::optional<Dataset> samples;     // without a model
+
+  std::int64_t image_size() const {
+    return model ? model->model.network().shape().image_size : samples->image_size();
+  }
+};
+
+Judged load_judged(const Options& options) {
+  Judged judged;
+  if (options.samples.empty()) {
+    judged.model = load_model(options.model);
+    const Model& model = judged.model->model;
+    const SampleConfig& sampling = judged.model->config.sample;
+    check_sampling(model.schedule(), model.network().predicts(), sampling);
+    judged.classes = chosen_classes(options.classes, *judged.model, sampling.guidance,
+                                    /*is_option=*/false);
+  } else {
+    DataConfig config = RunConfig().data;
+    config.kind = DataKind::npz;
+    config.path = options.samples;
+    judged.samples = load_pixels(config, Split::train);
+  }
+  return judged;
+}
+
+/// What the judged images are compared with: images, or the moments of their features.
+struct Reference {
+  std::optional<Dataset> images;
+  std::optional<FeatureMoments> moments;  // without images
+};
+
+/// Images are resized to size x size pixels if their data set is one that is resized.
+Reference load_reference(const Options& options, const std::optional<LoadedModel>& model,
+                         std::int64_t size) {
   const Split split = parse_split(options.split);
   if (options.reference.empty()) {
     if (!model) {
@@ -101,17 +136,17 @@ std::optional<Dataset> real_images(const Options& options, const std::optional<L
           "--reference: needed with --samples: an .npz of images, or of mu and sigma, "
           "or a data set directory");
     }
-    return load_pixels(model->config.data, split);
+    return {load_pixels(model->config.data, split), {}};
   }
   if (std::filesystem::is_regular_file(options.reference) && holds_moments(options.reference)) {
-    return std::nullopt;
+    return {{}, read_moments(options.reference)};
   }
   Dataset real = load_pixels(detect_dataset_of_size(options.reference, size), split);
   if (!real.conversion.empty()) {
     log_warning(concat(real.description, ": ", real.conversion,
                        "; distances to resized images depend on how they are resized"));
   }
-  return real;
+  return {real, {}};
 }
 
 void check_sizes(const Dataset& real, std::int64_t image_size, const std::string& of_what) {
@@ -130,20 +165,70 @@ void check_neighbours(const Options& options, const std::string& of_what, std::i
                          looked_at, " are used (--manifold ", options.manifold, ")"));
 }
 
-/// Adds to the settings what is drawn from or was drawn, and begins the evaluation.
-void begin(Evaluation& evaluation, const Options& options, const std::optional<LoadedModel>& model,
-           const std::string& network_sha256) {
-  if (model) {
-    evaluation.add("checkpoint",
-                   std::filesystem::weakly_canonical(model->files.checkpoint).string());
-    evaluation.add("--weights", options.model.average ? "ema" : "model");
-  } else {
-    evaluation.add("settings of --samples", settings_of_samples(options.samples));
+void check_together(const Options& options, const Judged& judged, const Reference& reference,
+                    const FeatureNetwork& network) {
+  if (reference.images) {
+    check_neighbours(options, judged.model ? "the drawn images" : options.samples,
+                     judged.model ? options.generate.count : judged.samples->size());
+    check_neighbours(options, reference.images->description, reference.images->size());
+  } else if (reference.moments->dimensions() != network.dimensions()) {
+    throw UserError(concat(options.reference, ": has ", reference.moments->dimensions(),
+                           " features, but ", options.features, " gives ", network.dimensions(),
+                           "; both have to come from one network"));
   }
-  evaluation.add("SHA-256 of --features", network_sha256);
-  evaluation.begin(!options.out.empty() ? std::filesystem::path(options.out)
-                   : model              ? usual_folder(*model)
-                                        : std::filesystem::path("eval"));
+}
+
+/// Adds to the settings what is compared, and in which features.
+void add_settings(Evaluation& evaluation, const Options& options, const Judged& judged,
+                  const Reference& reference, const FeatureNetwork& network) {
+  if (judged.model) {
+    nlohmann::ordered_json run;
+    add_model(run, *judged.model, options.model);
+    const SampleConfig& sampling = judged.model->config.sample;
+    run["sampler"] = name_of(sampling.sampler);
+    run["steps"] = sampling.steps;
+    run["spacing"] = name_of(sampling.spacing);
+    if (sampling.sampler == SamplerKind::ddim) run["eta"] = sampling.eta;
+    run["guidance"] = sampling.guidance;
+    run["classes"] = judged.classes;
+    evaluation.add("run", run);
+  } else {
+    evaluation.add("samples", settings_of_samples(options.samples, *judged.samples));
+  }
+  if (reference.images) {
+    evaluation.add("reference", settings_of(*reference.images));
+  } else {
+    const std::filesystem::path file = std::filesystem::weakly_canonical(options.reference);
+    evaluation.add("reference", {{"moments", file.string()}});
+  }
+  evaluation.add("features", network.sha256());
+}
+
+std::filesystem::path folder_for(const Options& options, const Judged& judged) {
+  if (!options.out.empty()) return options.out;
+  return judged.model ? usual_folder(*judged.model) : std::filesystem::path("eval");
+}
+
+/// Adds the features of the judged images, which are drawn if there is a model.
+void add_judged(const Options& options, const Judged& judged, Features& features) {
+  if (!judged.model) {
+    features.add_all(*judged.samples, options.generate.batch_size, "features of the samples");
+    return;
+  }
+  GenerateOptions generate = options.generate;
+  generate.classes = judged.classes;
+  const SampleConfig& sampling = judged.model->config.sample;
+  const std::string doubt = warning_of_start(judged.model->model.schedule(), sampling);
+  if (!doubt.empty()) log_warning(doubt);
+  Progress progress("sampling", generate.count * sampling.steps, "image steps");
+  std::int64_t done = 0;
+  cdm::generate(
+      judged.model->model, sampling, generate,
+      [&](const at::Tensor& images) { features.add(to_pixels(images)); },
+      [&](std::int64_t, const SampleStep& step) {
+        done += step.x.size(0);
+        progress.update(done);
+      });
 }
 
 /// What the table says about the images that are compared with the reference.
@@ -166,7 +251,23 @@ std::vector<Cell> sources_of(const Options& options, const std::optional<LoadedM
           network.resize_text()};
 }
 
-void run(const Options& options, Evaluation& evaluation) {
+/// Kernel distance, precision and recall; NaN where the reference has no images.
+struct ImageMeasures {
+  KernelDistance kernel = {kNone, kNone, 0, 0};
+  PrecisionRecall manifold = {kNone, kNone};
+};
+
+ImageMeasures compare_images(const Options& options, const Features& truth, const Features& fake) {
+  const at::Tensor x = truth.kept();
+  const at::Tensor y = fake.kept();
+  const auto some = [&](const at::Tensor& all) {
+    return all.index_select(0, spread_indices(all.size(0), options.manifold));
+  };
+  return {kid(x, y, options.subsets, options.subset_size, options.generate.seed),
+          precision_recall(some(x), some(y), options.neighbours)};
+}
+
+void check_options(const Options& options) {
   if (options.model.path.empty() == options.samples.empty()) {
     throw UserError("give either RUN_OR_CHECKPOINT, to draw images from, or --samples FILE.npz");
   }
@@ -176,91 +277,42 @@ void run(const Options& options, Evaluation& evaluation) {
                              {"--reference", options.reference},
                              {"--features", options.features}});
   require_folder_of(options.save_reference);
-  std::optional<LoadedModel> model;
-  std::optional<Dataset> samples;
-  std::vector<std::int64_t> classes;
-  if (options.samples.empty()) {
-    model = load_model(options.model);
-    check_sampling(model->model.schedule(), model->model.network().predicts(),
-                   model->config.sample);
-    classes = chosen_classes(options.classes, *model, model->config.sample.guidance,
-                             /*is_option=*/false);
-  } else {
-    DataConfig config = RunConfig().data;
-    config.kind = DataKind::npz;
-    config.path = options.samples;
-    samples = load_pixels(config, Split::train);
-  }
-  const std::int64_t size =
-      model ? model->model.network().shape().image_size : samples->image_size();
-  const std::optional<Dataset> real = real_images(options, model, size);
-  if (real) check_sizes(*real, size, model ? "the model's images" : options.samples);
+}
 
+void run(const Options& options, Evaluation& evaluation) {
+  check_options(options);
+  const Judged judged = load_judged(options);
+  const std::optional<LoadedModel>& model = judged.model;
+  const std::int64_t size = judged.image_size();
+  const Reference reference = load_reference(options, model, size);
+  const std::optional<Dataset>& real = reference.images;
+  if (real) check_sizes(*real, size, model ? "the model's images" : options.samples);
   const at::Device device = resolve_device(model                          ? model->config.device
                                            : options.model.device.empty() ? "auto"
                                                                           : options.model.device);
-  const FeatureNetwork network(options.features, device, size, parse_resize(options.resize),
-                               options.resize_to);
-  const std::int64_t count = model ? options.generate.count : samples->size();
-  std::optional<FeatureMoments> known;
-  if (real) {
-    check_neighbours(options, model ? "the drawn images" : options.samples, count);
-    check_neighbours(options, real->description, real->size());
-  } else {
-    known = read_moments(options.reference);
-    if (known->dimensions() != network.dimensions()) {
-      throw UserError(concat(options.reference, ": has ", known->dimensions(), " features, but ",
-                             options.features, " gives ", network.dimensions(),
-                             "; both have to come from one network"));
-    }
-  }
-  begin(evaluation, options, model, network.sha256());
+  const FeatureNetwork network(options.features, device, size, parse_resize(options.feature_resize),
+                               options.feature_resize_to);
+  check_together(options, judged, reference, network);
+  add_settings(evaluation, options, judged, reference, network);
+  evaluation.take_folder(folder_for(options, judged));
 
-  const bool keeps = real.has_value();
-  const std::int64_t kept = keeps ? std::max(options.manifold, options.subset_size) : 0;
+  const std::int64_t count = model ? options.generate.count : judged.samples->size();
+  const std::int64_t kept = real ? std::max(options.manifold, options.subset_size) : 0;
   const std::uint64_t seed = options.generate.seed;
   Features fake(network, random_numbers(seed, count, kept));
   Features truth(network, random_numbers(seed, real ? real->size() : 0, kept));
-  std::string source = options.samples;
-  if (model) {
-    source = model->files.checkpoint.string();
-    GenerateOptions generate = options.generate;
-    generate.classes = classes;
-    const SampleConfig& sampling = model->config.sample;
-    const std::string doubt = warning_of_start(model->model.schedule(), sampling);
-    if (!doubt.empty()) log_warning(doubt);
-    Progress progress("sampling", generate.count * sampling.steps, "image steps");
-    std::int64_t done = 0;
-    cdm::generate(
-        model->model, sampling, generate,
-        [&](const at::Tensor& images) { fake.add(to_pixels(images)); },
-        [&](std::int64_t, const SampleStep& step) {
-          done += step.x.size(0);
-          progress.update(done);
-        });
-  } else {
-    fake.add_all(*samples, options.generate.batch_size, "features of the samples");
-  }
+  add_judged(options, judged, fake);
   if (real) truth.add_all(*real, options.generate.batch_size, "features of the reference");
 
-  const FeatureMoments of_fake = fake.moments(source);
-  const FeatureMoments of_real = real ? truth.moments(real->description) : *known;
+  const FeatureMoments of_fake =
+      fake.moments(model ? model->files.checkpoint.string() : options.samples);
+  const FeatureMoments of_real = real ? truth.moments(real->description) : *reference.moments;
   for (const FeatureMoments* const moments : {&of_fake, &of_real}) {
     if (const std::string warning = rank_warning(*moments); !warning.empty()) log_warning(warning);
   }
   if (!options.save_reference.empty()) write_moments(options.save_reference, of_real);
 
-  KernelDistance kernel = {kNone, kNone, 0, 0};
-  PrecisionRecall manifold = {kNone, kNone};
-  if (keeps) {
-    const at::Tensor x = truth.kept();
-    const at::Tensor y = fake.kept();
-    kernel = kid(x, y, options.subsets, options.subset_size, options.generate.seed);
-    const auto some = [&](const at::Tensor& all) {
-      return all.index_select(0, spread_indices(all.size(0), options.manifold));
-    };
-    manifold = precision_recall(some(x), some(y), options.neighbours);
-  }
+  const ImageMeasures measures = real ? compare_images(options, truth, fake) : ImageMeasures();
   const std::vector<Cell> sources =
       sources_of(options, model, network, real ? real->description : options.reference);
   Table table(
@@ -273,13 +325,14 @@ void run(const Options& options, Evaluation& evaluation) {
               sources);
   };
   add(network.frechet_name(), frechet_distance(of_real, of_fake), kNone);
-  if (keeps) {
+  const KernelDistance& kernel = measures.kernel;
+  if (real) {
     add(network.kernel_name(), kernel.mean, kernel.deviation, kernel.subsets, kernel.size);
   } else {
     add(network.kernel_name(), kNone, kNone);
   }
-  add("precision", manifold.precision, kNone);
-  add("recall", manifold.recall, kNone);
+  add("precision", measures.manifold.precision, kNone);
+  add("recall", measures.manifold.recall, kNone);
   report(table, evaluation.stem());
   plot(evaluation.stem(), "fid",
        {concat("Samples beside the reference: ",
@@ -322,13 +375,13 @@ void declare(CLI::App& command, Options& options) {
   command.add_option("--batch", options.generate.batch_size, "images computed at a time")
       ->check(CLI::Range(1, 1000000));
   command
-      .add_option("--resize", options.resize,
+      .add_option("--feature-resize", options.feature_resize,
                   "how images are resized before the network: bilinear, bicubic_antialias, or "
                   "network (not at all: the network does it itself)")
       ->check(CLI::IsMember({"network", "bilinear", "bicubic_antialias"}));
   command
-      .add_option("--resize-to", options.resize_to,
-                  "with --resize bilinear or bicubic_antialias: width and height in pixels")
+      .add_option("--feature-resize-to", options.feature_resize_to,
+                  "with --feature-resize bilinear or bicubic_antialias: width and height in pixels")
       ->check(CLI::Range(1, 4096));
   command.add_option("--subsets", options.subsets, "number of subsets for the kernel distance")
       ->check(CLI::Range(1, 100000));

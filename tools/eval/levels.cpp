@@ -11,6 +11,7 @@
 #include "cdm/core/error.h"
 #include "cdm/core/progress.h"
 #include "cdm/core/text.h"
+#include "cdm/data/subset.h"
 #include "cdm/eval/nll.h"
 #include "cdm/eval/plot.h"
 #include "command.h"
@@ -77,14 +78,16 @@ void draw_calibration(const LevelStatistics& s, const std::string& model,
 }
 
 void run(const Options& options, Evaluation& evaluation) {
-  const std::vector<NamedModel> models = load_runs(options.runs);
-  begin(evaluation, options.runs, models);
+  std::vector<NamedModel> models = load_runs(options.runs);
+  load_data(models, options.data);
+  add_runs(evaluation, options.runs, models);
+  evaluation.take_folder(folder_for(options.runs, models));
   Table table({"run", "images", "ce_nats", "accuracy", "mse", "bits_per_dim",
                "bits_per_dim_standard_error", "calibration_error"},
               source_columns());
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
-    const auto& [name, loaded] = named;
-    const Dataset dataset = load_chosen_dataset(options.data, loaded);
+    const auto& [name, loaded, data] = named;
+    const Dataset dataset = spread_subset(data, options.data.limit);
     const at::Tensor labels = labels_for(loaded, dataset);
     Progress progress(name, dataset.size() * options.levels.repeats, "images");
     LevelOptions levels = options.levels;

@@ -50,13 +50,15 @@ void run(const Options& options, Evaluation& evaluation) {
   const std::vector<NamedModel> models = load_runs(options.runs);
   require_densities(models);
   for (const NamedModel& model : models) check_run(model, options);
-  begin(evaluation, options.runs, models);
+  add_runs(evaluation, options.runs, models);
+  evaluation.take_folder(folder_for(options.runs, models));
   Table table({"run", "distribution", "width", "dimensions", "images", "exact_nats_per_dim",
                "estimated_nats_per_dim", "spread_nats_per_dim", "mean_error_nats",
                "mean_error_percent_of_d"},
               source_columns());
   for_each_model(models, options.batch, [&](const NamedModel& named) {
-    const auto& [name, loaded] = named;
+    const std::string& name = named.name;
+    const LoadedModel& loaded = named.loaded;
     const DataConfig& data = loaded.config.data;
     const std::unique_ptr<ToyDensity> density = make_toy_density(data);
     const at::Tensor x = density->sample(options.images, Split::test);
@@ -71,11 +73,10 @@ void run(const Options& options, Evaluation& evaluation) {
     const auto d = static_cast<double>(x[0].numel());
     const double error = (estimated - exact).mean().item<double>();
     const bool has_width = data.toy != ToyKind::gaussian;
-    table.add(
-        {name, name_of(data.toy), has_width ? data.toy_width : std::nan(""), x[0].numel(),
-         options.images, exact.mean().item<double>() / d, estimated.mean().item<double>() / d,
-         (estimated - exact).std().item<double>() / d, error, 100.0 * error / d},
-        source_cells(named, options.runs, concat("toy ", name_of(data.toy), " ", "test split")));
+    table.add({name, name_of(data.toy), has_width ? data.toy_width : std::nan(""), x[0].numel(),
+               options.images, exact.mean().item<double>() / d, estimated.mean().item<double>() / d,
+               (estimated - exact).std().item<double>() / d, error, 100.0 * error / d},
+              source_cells(named, options.runs, describe_dataset(data, Split::test)));
   });
   report(table, evaluation.stem());
   plot(evaluation.stem(), "toy", {std::to_string(models.size())});

@@ -16,7 +16,7 @@
 namespace cdm {
 
 struct Dataset {
-  std::string description;  // for messages: kind, split and path
+  std::string description;  // of describe_dataset()
   at::Tensor images;        // [N, C, H, W], uint8 or float32, C = 1 or 3, on the CPU, contiguous
   at::Tensor labels;        // int64 [N], classes from 0, on the CPU; undefined if there are none
   std::vector<std::string> class_names;  // empty if the data set does not name its classes
@@ -46,6 +46,11 @@ Split parse_split(const std::string& name);
 /// neither 1 nor 3 channels, or when they contradict config.image_size or config.channels
 /// (0 = any).
 Dataset load_dataset(const DataConfig& config, Split split);
+
+/// Kind, split and path in words: "npz test split in /data/test.npz". The path is absolute, with
+/// links followed, so that two data sets have one text only when they are in one place. Throws
+/// UserError when nothing is there.
+std::string describe_dataset(const DataConfig& config, Split split);
 
 /// Recognises a data set by its files. `path` is a file or a folder: an .npz file, an archive of
 /// pictures by its name, or what stands for several archives or one part of EMNIST
