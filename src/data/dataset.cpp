@@ -3,8 +3,6 @@
 
 #include <ATen/TensorOperators.h>
 
-#include <algorithm>
-#include <cctype>
 #include <system_error>
 
 #include "cdm/core/error.h"
@@ -181,9 +179,7 @@ DataConfig detect_dataset(const std::filesystem::path& path) {
     check_data_file(whole);
   } else if (!find_mnist(whole).empty()) {
     // The files of MNIST and Fashion-MNIST have the same names. Only the class names depend on it.
-    std::string name = find_mnist(whole).string();
-    std::transform(name.begin(), name.end(), name.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    const std::string name = lower_case(find_mnist(whole).string());
     const bool is_fashion = name.find("fashion") != std::string::npos;
     config.kind = is_fashion ? DataKind::fashion_mnist : DataKind::mnist;
   } else if (is_cifar10(whole)) {
