@@ -122,7 +122,7 @@ void begin(Evaluation& evaluation, const RunsOptions& options,
         std::filesystem::weakly_canonical(model.loaded.files.checkpoint).string());
   }
   evaluation.add("checkpoints", checkpoints);
-  evaluation.add("--weights", options.model.average ? "ema" : "model");
+  evaluation.add("--weights", weights_name(options.model));
   evaluation.begin(options.out.empty() ? usual_folder(models.front().loaded)
                                        : std::filesystem::path(options.out));
 }
@@ -131,7 +131,7 @@ std::vector<std::string> source_columns() { return {"checkpoint", "weights", "da
 
 std::vector<Cell> source_cells(const NamedModel& model, const RunsOptions& options,
                                const std::string& data) {
-  return {model.loaded.files.checkpoint.string(), options.model.average ? "ema" : "model", data};
+  return {model.loaded.files.checkpoint.string(), weights_name(options.model), data};
 }
 
 std::string NamedModel::title() const {

@@ -136,7 +136,7 @@ void begin(Evaluation& evaluation, const Options& options, const std::optional<L
   if (model) {
     evaluation.add("checkpoint",
                    std::filesystem::weakly_canonical(model->files.checkpoint).string());
-    evaluation.add("--weights", options.model.average ? "ema" : "model");
+    evaluation.add("--weights", weights_name(options.model));
   } else {
     evaluation.add("settings of --samples", settings_of_samples(options.samples));
   }
@@ -155,9 +155,7 @@ std::vector<Cell> sources_of(const Options& options, const std::optional<LoadedM
             : "";
   return {options.samples,
           model ? model->files.checkpoint.string() : checkpoint_of_samples(options.samples),
-          !model                  ? ""
-          : options.model.average ? "ema"
-                                  : "model",
+          model ? weights_name(options.model) : "",
           drawn,
           static_cast<std::int64_t>(options.generate.seed),
           reference,
@@ -175,7 +173,7 @@ void run(const Options& options, Evaluation& evaluation) {
   require_distinct({saved}, {{"--samples", options.samples},
                              {"--reference", options.reference},
                              {"--features", options.features}});
-  require_folder_of(options.save_reference);
+  require_writable_file(options.save_reference);
   std::optional<LoadedModel> model;
   std::optional<Dataset> samples;
   std::vector<std::int64_t> classes;
