@@ -33,14 +33,19 @@ class ImageFolderTest : public DatasetTest {
   }
   /// Those of all pictures of the folder, or of those of one split.
   std::vector<int> reds(Split split = Split::train) const { return reds_of(load(split)); }
-  /// Both splits are the whole folder, as for `--data`.
-  void use_whole_folder() { config_.test_path = config_.path; }
   /// What loading logs.
   std::string log_of(Split split = Split::train) const {
     testing::internal::CaptureStderr();
     load(split);
     return testing::internal::GetCapturedStderr();
   }
+};
+
+/// Both splits are the whole folder, as for `--data`. Otherwise pictures are held out for the test
+/// split, which test_hold_out.cpp tests.
+class WholeFolderTest : public ImageFolderTest {
+ protected:
+  WholeFolderTest() { config_.test_path = config_.path; }
 };
 
 }  // namespace cdm::test

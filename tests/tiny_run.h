@@ -68,6 +68,7 @@ class TinyRun {
                    "        attention_resolutions: [4], dropout: 0.2}\n");
   }
 
+  std::string folder() const { return folder_.path().string(); }
   /// The path of a file in the folder.
   std::string operator/(const std::string& name) const { return folder_ / name; }
 
@@ -144,7 +145,7 @@ class TinyRun {
  private:
   /// One thread per process: tests run side by side, and more threads would wait for each other.
   ProcessOptions options() const {
-    return {.folder = folder_.path().string(), .environment = {"OMP_NUM_THREADS=1"}};
+    return {.folder = folder(), .environment = {"OMP_NUM_THREADS=1"}};
   }
 
   TemporaryFolder folder_;

@@ -88,7 +88,7 @@ void export_run(const Options& options) {
     throw cdm::UserError(
         "--weights: cannot be given with a .pth file, which holds both kinds of weights");
   }
-  cdm::require_folder_of(options.out);
+  cdm::require_writable_file(options.out);
   const cdm::ModelFiles files = cdm::find_model(options.input);
   const fs::path folder = fs::absolute(cdm::find_output_target(out).path).parent_path();
   if (fs::equivalent(folder, files.checkpoint)) {

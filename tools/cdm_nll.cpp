@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "cdm/core/version.h"
 #include "cdm/device/memory_advice.h"
 #include "cdm/eval/nll.h"
+#include "cdm/eval/table.h"
 #include "cdm/run/load_model.h"
 #include "data_options.h"
 #include "model_options.h"
@@ -34,15 +36,6 @@ struct Options {
   bool gaussian = false;
 };
 
-/// A field of a CSV file as RFC 4180 writes it: in quotes where it holds a comma, a quote or a line
-/// end.
-std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string quoted = "\"";
-  for (const char c : text) quoted += c == '"' ? "\"\"" : std::string(1, c);
-  return quoted + "\"";
-}
-
 void write_scores(const std::string& file, const cdm::Scores& scores, const at::Tensor& bits,
                   const cdm::Dataset& dataset, bool has_draws) {
   const at::Tensor& labels = dataset.labels;
@@ -58,7 +51,7 @@ void write_scores(const std::string& file, const cdm::Scores& scores, const at::
       out << i << ',' << nats[i] << ',' << bits_per_dim[i];
       if (labels.defined()) out << ',' << labels.const_data_ptr<std::int64_t>()[i];
       if (has_draws) out << ',' << weighted[i];
-      if (!names.empty()) out << ',' << csv_field(names[static_cast<std::size_t>(i)]);
+      if (!names.empty()) out << ',' << cdm::csv_field(names[static_cast<std::size_t>(i)]);
       out << "\n";
     }
   });
@@ -81,7 +74,7 @@ nlohmann::ordered_json settings_of(const Options& options, const cdm::LoadedMode
   const bool is_conditional = loaded.config.model.num_classes > 0;
   return {
       {"checkpoint", loaded.files.checkpoint.string()},
-      {"weights", options.model.average ? "ema" : "model"},
+      {"weights", cdm::weights_name(options.model)},
       {"data", dataset.description},
       {"split", options.data.split},
       {"limit", options.data.limit},
@@ -141,8 +134,8 @@ void score(Options& options) {
   const cdm::NamedFile out = {"--out", options.out};
   cdm::require_suffix(out, ".csv");
   cdm::require_distinct({out}, {{"--data", options.data.data}});
-  cdm::require_folder_of(options.out);
-  cdm::require_folder_of(cdm::settings_file(options.out));
+  cdm::require_writable_file(options.out);
+  cdm::require_writable_file(cdm::settings_file(options.out));
   const cdm::ProcessGroup group = cdm::join_group();
   options.model.local_rank = group.local_rank();
   const cdm::LoadedModel loaded = cdm::load_model(options.model);

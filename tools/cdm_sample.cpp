@@ -5,16 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <filesystem>
 #include <iostream>
-#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cdm/core/error.h"
-#include "cdm/core/file.h"
 #include "cdm/core/log.h"
 #include "cdm/core/output_target.h"
 #include "cdm/core/progress.h"
@@ -177,7 +174,7 @@ void check_outputs(const Options& options) {
   const std::vector<cdm::NamedFile> outputs = {out, settings, grid, raw, trajectory};
   cdm::require_distinct(
       outputs, {{"--init-noise", options.init_noise}, {"--step-noise", options.step_noise}});
-  for (const cdm::NamedFile& output : outputs) cdm::require_folder_of(output.file);
+  for (const cdm::NamedFile& output : outputs) cdm::require_writable_file(output.file);
 }
 
 /// Throws UserError unless the disk has room for the files whose size grows with the number of
@@ -254,7 +251,7 @@ void write_settings(const std::string& file, const Options& options, const cdm::
                     const cdm::SampleConfig& sampling) {
   nlohmann::ordered_json settings = {
       {"checkpoint", std::filesystem::weakly_canonical(loaded.files.checkpoint).string()},
-      {"weights", options.model.average ? "ema" : "model"},
+      {"weights", cdm::weights_name(options.model)},
       {"sampler", cdm::name_of(sampling.sampler)},
       {"steps", sampling.steps},
       {"spacing", cdm::name_of(sampling.spacing)},

@@ -10,6 +10,13 @@
 #include "program.h"
 
 namespace cdm {
+namespace {
+
+// Values of --weights.
+constexpr const char* kAverage = "ema";
+constexpr const char* kLast = "model";
+
+}  // namespace
 
 void add_model_options(CLI::App& app, LoadOptions& options) {
   app.add_option("RUN_OR_CHECKPOINT", options.path,
@@ -23,13 +30,15 @@ void add_weights_options(CLI::App& app, LoadOptions& options) {
                  "auto, cpu, cuda or cuda:N; default: the configuration's");
   add_kind_option(app, "--precision", options.precision, "default: the configuration's");
   app.add_option_function<std::string>(
-         "--weights", [&options](const std::string& name) { options.average = name == "ema"; },
+         "--weights", [&options](const std::string& name) { options.average = name == kAverage; },
          "weights to use: ema (the moving average, default) or model (those of the last step)")
-      ->check(CLI::IsMember({"ema", "model"}));
+      ->check(CLI::IsMember({kAverage, kLast}));
   app.add_option("--set", options.overrides,
                  "section.key=value: overrides a key of the run's configuration; repeatable")
       ->allow_extra_args(false);
 }
+
+std::string weights_name(const LoadOptions& options) { return options.average ? kAverage : kLast; }
 
 void add_class_option(CLI::App& app, std::string& classes) {
   app.add_option("--class", classes,

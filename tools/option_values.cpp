@@ -30,7 +30,7 @@ std::string check_whole_number(std::string& value) {
   const bool has_sign = value.front() == '+' || value.front() == '-';
   std::string digits = value.substr(has_sign ? 1 : 0);
   if (digits.empty() || digits.find_first_not_of("0123456789") != std::string::npos) {
-    return concat("'", printable(value), "' is not a whole number");
+    return concat(in_quotes(value), " is not a whole number");
   }
   digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size() - 1));
   value = (value.front() == '-' ? "-" : "") + digits;
@@ -42,7 +42,7 @@ std::string check_number(std::string& value) {
   char* end = nullptr;
   std::strtod(value.c_str(), &end);
   const bool is_decimal = value.find_first_of(std::string("xX") + kBlank) == std::string::npos;
-  return *end == '\0' && is_decimal ? "" : concat("'", printable(value), "' is not a number");
+  return *end == '\0' && is_decimal ? "" : concat(in_quotes(value), " is not a number");
 }
 
 bool has_blank_element(const std::string& list, char comma) {
@@ -85,7 +85,7 @@ void check_arguments(CLI::App& app, const std::vector<std::string>& arguments) {
         const std::string value = has_value ? argument.substr(name.size() + 1) : arguments[i + 1];
         if (is_blank(value)) throw CLI::ValidationError(name, kEmpty);
         if (comma != '\0' && has_blank_element(value, comma)) {
-          throw CLI::ValidationError(name, concat("'", printable(value), "' has an empty element"));
+          throw CLI::ValidationError(name, concat(in_quotes(value), " has an empty element"));
         }
       }
     }
@@ -102,14 +102,12 @@ std::string parse_message(const CLI::App& app, const CLI::Error& error) {
   if (!is_value && !commands.empty() && app.get_subcommands().empty()) {
     std::vector<std::string> legal;
     for (const CLI::App* const command : commands) legal.push_back(command->get_name());
-    message = concat(unknown.empty() ? "" : concat("'", printable(unknown.front()), "': "),
+    message = concat(unknown.empty() ? "" : concat(in_quotes(unknown.front()), ": "),
                      "a subcommand is needed: ", join(legal, ", "));
   } else if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
-    std::vector<std::string> quoted;
-    for (const std::string& argument : unknown) {
-      quoted.push_back(concat("'", printable(argument), "'"));
-    }
-    message = concat("not expected: ", join(quoted, ", "));
+    std::vector<std::string> words;
+    for (const std::string& argument : unknown) words.push_back(in_quotes(argument));
+    message = concat("not expected: ", join(words, ", "));
   }
   return concat(message, "; see ", path, " --help");
 }

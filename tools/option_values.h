@@ -14,8 +14,7 @@ namespace cdm {
 void check_option_values(CLI::App& app);
 
 /// Throws CLI::ValidationError for what the parser itself would pass over: an empty element of a
-/// list
-/// (`--class 1,,0`), and `--data=`, for which it would take the next argument. `arguments` are
+/// list (`--class 1,,0`), and `--data=`, for which it would take the next argument. `arguments` are
 /// those of the command line.
 void check_arguments(CLI::App& app, const std::vector<std::string>& arguments);
 

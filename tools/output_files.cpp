@@ -37,7 +37,8 @@ fs::path one_path_of(const std::string& file) {
   std::error_code ignored;
   if (target.is_stream && target.descriptor < 0 && fs::is_character_file(file, ignored)) return {};
   const fs::path whole = fs::weakly_canonical(fs::absolute(target.path), ignored);
-  return ignored ? fs::absolute(target.path) : whole;  // creating the file gives the reason
+  // A folder that cannot be looked into is no error here: require_writable_file() says why.
+  return ignored ? fs::absolute(target.path) : whole;
 }
 
 /// The same for an input, which may be anything.
@@ -45,10 +46,6 @@ fs::path one_path_of_input(const std::string& file) {
   std::error_code ignored;
   return fs::weakly_canonical(fs::absolute(file), ignored);
 }
-
-}  // namespace
-
-namespace {
 
 /// Throws for a file that must not be replaced, although its folder allows that: one that its owner
 /// has protected from writing, and those that a run or a checkpoint consists of.
@@ -70,7 +67,7 @@ void refuse_to_replace(const std::string& file, const fs::path& target) {
 
 }  // namespace
 
-void require_folder_of(const std::string& file) {
+void require_writable_file(const std::string& file) {
   if (file.empty()) return;
   const fs::path folder = fs::path(file).parent_path();
   if (!folder.empty() && !fs::is_directory(folder)) {
@@ -85,9 +82,7 @@ void require_folder_of(const std::string& file) {
 
 void require_suffix(const NamedFile& output, const std::string& suffix) {
   if (output.file.empty()) return;
-  std::string given = fs::path(output.file).extension().string();
-  std::transform(given.begin(), given.end(), given.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string given = lower_case(fs::path(output.file).extension().string());
   if (given == suffix || std::find(kSuffixes.begin(), kSuffixes.end(), given) == kSuffixes.end() ||
       find_output_target(output.file).is_stream) {
     return;

@@ -19,7 +19,7 @@ struct NamedFile {
 /// Checks that `file` can be written. Throws UserError when its folder does not exist or it is
 /// something that cannot be written to (see find_output_target), and std::runtime_error when no
 /// file can be created there. A FIFO or a device is not opened. An empty name is not checked.
-void require_folder_of(const std::string& file);
+void require_writable_file(const std::string& file);
 
 /// Throws UserError when `output` ends like a file of another of the formats that the programs read
 /// and write: `suffix` is that of its own (".npz"). Names of FIFOs and devices may be any.

@@ -14,7 +14,6 @@
 namespace cdm {
 namespace {
 
-constexpr double kExact = 9007199254740992.0;  // 2^53
 constexpr std::string_view kYamlTag = "tag:yaml.org,2002:";
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -27,15 +26,15 @@ bool all_digits(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), is_digit);
 }
 
-/// A number without its sign and its underscores.
-struct Unsigned {
-  std::string digits;
+/// A number as it is written, without underscores.
+struct WrittenNumber {
+  std::string digits;  // without the sign and without 0x or 0b
   int base = 10;
   bool is_negative = false;
 };
 
-std::optional<Unsigned> take_apart(std::string_view text) {
-  Unsigned number;
+std::optional<WrittenNumber> take_apart(std::string_view text) {
+  WrittenNumber number;
   if (text.starts_with('+') || text.starts_with('-')) {
     number.is_negative = text.front() == '-';
     text.remove_prefix(1);
@@ -59,16 +58,15 @@ std::optional<Unsigned> take_apart(std::string_view text) {
   return number;
 }
 
-bool has_leading_zero(const Unsigned& number) {
+bool has_leading_zero(const WrittenNumber& number) {
   return number.base == 10 && number.digits.size() > 1 && number.digits.front() == '0' &&
          all_digits(number.digits);
 }
 
-template <class Number, class... Format>
-std::optional<Number> from_whole(const std::string& text, Format... format) {
-  Number value = {};
+std::optional<double> decimal_number(const std::string& text) {
+  double value = 0;
   const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, value, format...);
+  const auto [end, error] = std::from_chars(text.data(), last, value);
   return error == std::errc() && end == last ? std::optional(value) : std::nullopt;
 }
 
@@ -102,12 +100,12 @@ std::optional<bool> plain_bool(std::string_view text) {
 }
 
 std::optional<double> plain_number(std::string_view text) {
-  const std::optional<Unsigned> number = take_apart(text);
+  const std::optional<WrittenNumber> number = take_apart(text);
   if (!number || has_leading_zero(*number)) return std::nullopt;
   std::optional<double> value;
   if (number->base == 10) {
-    value = from_whole<double>(number->digits);
-  } else if (const auto whole = from_whole<std::int64_t>(number->digits, number->base)) {
+    value = decimal_number(number->digits);
+  } else if (const auto whole = whole_number(number->digits, number->base)) {
     value = static_cast<double>(*whole);
   }
   if (!value || !std::isfinite(*value)) return std::nullopt;
@@ -115,14 +113,14 @@ std::optional<double> plain_number(std::string_view text) {
 }
 
 std::optional<std::int64_t> plain_integer(std::string_view text) {
-  const std::optional<Unsigned> number = take_apart(text);
+  const std::optional<WrittenNumber> number = take_apart(text);
   if (!number || has_leading_zero(*number)) return std::nullopt;
   if (number->base != 10 || all_digits(number->digits)) {
-    const auto whole = from_whole<std::int64_t>(number->digits, number->base);
+    const auto whole = whole_number(number->digits, number->base);
     return whole && number->is_negative ? -*whole : whole;
   }
   const std::optional<double> value = plain_number(text);
-  const bool is_whole = value && std::trunc(*value) == *value && std::abs(*value) <= kExact;
+  const bool is_whole = value && std::trunc(*value) == *value && std::abs(*value) <= kExactAsDouble;
   return is_whole ? std::optional(static_cast<std::int64_t>(*value)) : std::nullopt;
 }
 
@@ -151,7 +149,7 @@ std::string hint_about_one(const YAML::Node& node) {
   if (is_text_by_form(node)) {
     return plain_number(text) || plain_bool(text) ? "; in quotes it is text" : "";
   }
-  const std::optional<Unsigned> number = take_apart(text);
+  const std::optional<WrittenNumber> number = take_apart(text);
   if (number && has_leading_zero(*number)) {
     return "; with a leading zero it is octal in YAML 1.1 and decimal in YAML 1.2: leave the zero "
            "out";

@@ -16,8 +16,7 @@ namespace {
 
 /// A bound as text; whole numbers are written without an exponent.
 std::string bound(double value) {
-  constexpr double kExact = 9007199254740992.0;  // 2^53
-  const bool is_whole = std::trunc(value) == value && std::abs(value) <= kExact;
+  const bool is_whole = std::trunc(value) == value && std::abs(value) <= kExactAsDouble;
   return is_whole ? to_text(static_cast<std::int64_t>(value)) : to_text(value);
 }
 

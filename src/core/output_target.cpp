@@ -5,8 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
+#include <limits>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -25,13 +26,13 @@ constexpr int kMostLinks = 40;  // as in the kernel
 /// Such a descriptor is used itself, because opening its file again would begin at its first byte
 /// and forget that a shell wanted to append.
 int descriptor_named(const fs::path& path) {
-  const std::string name = path.filename().string();
-  int number = -1;
-  const auto [end, bad] = std::from_chars(name.data(), name.data() + name.size(), number);
-  if (bad != std::errc() || end != name.data() + name.size() || number < 0) return -1;
+  const std::optional<std::int64_t> number = whole_number(path.filename().string());
+  if (!number || *number < 0 || *number > std::numeric_limits<int>::max()) return -1;
   std::error_code none;
   const fs::path folder = fs::canonical(path.parent_path(), none);
-  return !none && folder == fs::canonical("/proc/self/fd", none) && !none ? number : -1;
+  return !none && folder == fs::canonical("/proc/self/fd", none) && !none
+             ? static_cast<int>(*number)
+             : -1;
 }
 
 }  // namespace
@@ -52,7 +53,8 @@ OutputTarget find_output_target(const fs::path& path) {
       target.path = path;
       return target;
     }
-    std::error_code unknown;  // creating the file gives the reason
+    // A path that cannot be looked at is left as it is: whoever creates the file says why not.
+    std::error_code unknown;
     status = fs::symlink_status(target.path, unknown);
     if (status.type() != fs::file_type::symlink) break;
     if (links == kMostLinks) throw fail("is a loop of links");

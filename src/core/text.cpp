@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <iomanip>
 #include <limits>
 #include <numeric>
+#include <system_error>
 
 namespace cdm {
 namespace {
@@ -116,6 +118,23 @@ std::string printable(std::string_view text) {
   return text.empty() ? out : out + "...";
 }
 
+std::string in_quotes(std::string_view name) { return concat("'", printable(name), "'"); }
+
+std::string lower_case(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+std::optional<std::int64_t> whole_number(std::string_view text, int base) {
+  std::int64_t number = 0;
+  const char* const last = text.data() + text.size();
+  const auto [end, error] = std::from_chars(text.data(), last, number, base);
+  return error == std::errc() && end == last ? std::optional(number) : std::nullopt;
+}
+
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   std::string out;
   for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -123,6 +142,15 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
     out += parts[i];
   }
   return out;
+}
+
+std::string list_some(std::vector<std::string> words, std::size_t most) {
+  const std::size_t all = words.size();
+  if (all > most) {
+    words.resize(most);
+    words.push_back(concat("and ", all - most, " more"));
+  }
+  return join(words, ", ");
 }
 
 std::string nearest(std::string_view word, const std::vector<std::string>& candidates) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // CelebA (Liu et al., 2015) as it is distributed: aligned pictures, 178 pixels wide and 218 high,
 // and the official partition into training, validation and test pictures.
-#include <algorithm>
 #include <sstream>
 #include <string>
 #include <unordered_map>
@@ -71,13 +70,13 @@ std::vector<std::string> names_of(const fs::path& list, Split split) {
     const char part = line.back();
     if (gap == std::string::npos || gap + 2 != line.size() || part < '0' || part > '2' ||
         !is_file_name) {
-      throw UserError(concat(list.string(), ":", number, ": '", printable(line),
-                             "' must be a file name and 0, 1 or 2"));
+      throw UserError(concat(list.string(), ":", number, ": ", in_quotes(line),
+                             " must be a file name and 0, 1 or 2"));
     }
     const auto [earlier, is_new] = seen.emplace(name, number);
     if (!is_new) {
-      throw UserError(concat(list.string(), ":", number, ": names '", printable(name),
-                             "' once more; line ", earlier->second, " did"));
+      throw UserError(concat(list.string(), ":", number, ": names ", in_quotes(name),
+                             " once more; line ", earlier->second, " did"));
     }
     if (part - '0' == wanted) names.push_back(name);
   }
@@ -108,11 +107,9 @@ PictureNames pictures_of(const fs::path& folder, Split split) {
     if (!fs::is_regular_file(place.pictures / name)) missing.push_back(printable(name));
   }
   if (!missing.empty()) {
-    const std::size_t count = missing.size();
-    missing.resize(std::min(count, kMostNamed));
-    throw UserError(concat(place.pictures.string(), ": lacks ", count, " of ",
+    throw UserError(concat(place.pictures.string(), ": lacks ", missing.size(), " of ",
                            pictures.names.size(), " pictures that ", place.list.string(),
-                           " names: ", join(missing, ", "), count > kMostNamed ? ", ..." : ""));
+                           " names: ", list_some(missing, kMostNamed)));
   }
   return pictures;
 }
@@ -143,7 +140,7 @@ Dataset read_celeba(const DataConfig& config, const fs::path& folder, Split spli
   shape.size = config.image_size == 0 ? kUsualSize : config.image_size;
   shape.channels = 3;
   shape.fit = &fit_face;
-  const DecodedPictures decoded = read_picture_files(pictures, shape, config.skip_unreadable);
+  const PictureImages decoded = read_picture_files(pictures, shape, config.skip_unreadable);
   Dataset dataset;
   dataset.images = decoded.images;
   dataset.conversion = concat("cut the faces out of ", decoded.kept.size(), " pictures of ", kWidth,

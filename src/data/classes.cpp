@@ -6,11 +6,12 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <charconv>
-#include <iterator>
+#include <cstddef>
+#include <cstdint>
 #include <sstream>
+#include <string>
 #include <string_view>
-#include <utility>
+#include <vector>
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
@@ -20,19 +21,9 @@ namespace {
 
 constexpr std::size_t kListed = 10;  // classes that a message lists
 
-/// The first ten of `words`, and the number of all when there are more.
-std::string list(std::vector<std::string> words) {
-  const std::size_t all = words.size();
-  if (all <= kListed) return join(words, ", ");
-  words.resize(kListed);
-  return concat(join(words, ", "), ", ... (", all, " in all)");
-}
-
-std::string quoted(const std::string& name) { return concat("'", printable(name), "'"); }
-
 std::vector<std::string> all_quoted(const std::vector<std::string>& names) {
   std::vector<std::string> words;
-  for (const std::string& name : names) words.push_back(quoted(name));
+  for (const std::string& name : names) words.push_back(in_quotes(name));
   return words;
 }
 
@@ -47,17 +38,15 @@ std::vector<std::string> missing_in(const std::vector<std::string>& others,
                                     const std::vector<std::string>& names) {
   std::vector<std::string> missing;
   for (const std::string& name : names) {
-    if (position(name, others) < 0) missing.push_back(quoted(name));
+    if (position(name, others) < 0) missing.push_back(in_quotes(name));
   }
   return missing;
 }
 
 /// The number in `text` if it is a whole number below `limit`; otherwise -1.
 std::int64_t number_below(std::int64_t limit, std::string_view text) {
-  std::int64_t number = -1;
-  const char* const last = text.data() + text.size();
-  const auto [end, error] = std::from_chars(text.data(), last, number);
-  return error == std::errc() && end == last && number < limit ? number : -1;
+  const std::int64_t number = whole_number(text).value_or(-1);
+  return number >= 0 && number < limit ? number : -1;
 }
 
 }  // namespace
@@ -76,11 +65,13 @@ Dataset with_classes(Dataset dataset, const std::vector<std::string>& names) {
   for (std::int64_t i = 0; i < classes; ++i) {
     const std::string& name = dataset.class_names[static_cast<std::size_t>(i)];
     numbers.push_back(position(name, names));
-    if (numbers.back() < 0 && counts[i].item<std::int64_t>() > 0) unknown.push_back(quoted(name));
+    if (numbers.back() < 0 && counts[i].item<std::int64_t>() > 0)
+      unknown.push_back(in_quotes(name));
   }
   if (!unknown.empty()) {
     throw UserError(concat(dataset.description, ": has classes that the model does not know: ",
-                           list(unknown), "; the model's are ", list(all_quoted(names))));
+                           list_some(unknown, kListed), "; the model's are ",
+                           list_some(all_quoted(names), kListed)));
   }
   dataset.labels = at::tensor(numbers, at::kLong).index_select(0, dataset.labels);
   dataset.class_names = names;
@@ -98,8 +89,8 @@ void require_same_classes(const Dataset& dataset, const std::vector<std::string>
   const std::vector<std::string> unknown = missing_in(names, dataset.class_names);
   if (missing.empty() && unknown.empty()) return;
   throw UserError(concat(dataset.description, ": its classes are not those of ", of_whom,
-                         missing.empty() ? "" : concat("; missing: ", list(missing)),
-                         unknown.empty() ? "" : concat("; new: ", list(unknown))));
+                         missing.empty() ? "" : concat("; missing: ", list_some(missing, kListed)),
+                         unknown.empty() ? "" : concat("; new: ", list_some(unknown, kListed))));
 }
 
 std::vector<std::int64_t> classes_without_images(const Dataset& dataset, std::int64_t classes) {
@@ -142,13 +133,13 @@ std::int64_t class_number(const std::string& option, const std::string& word, st
   if (named >= 0 && number >= 0 && named != number) {
     const std::string& other = names[static_cast<std::size_t>(number)];
     throw UserError(concat(option, word, ": is the name of class ", named,
-                           ", and the number of class ", quoted(other), "; say name:", text,
+                           ", and the number of class ", in_quotes(other), "; say name:", text,
                            " or number:", text));
   }
   if (named >= 0 || number >= 0) return std::max(named, number);
-  throw UserError(concat(option, printable(word), ": must be in 0..", classes - 1,
-                         ", the model's classes",
-                         names.empty() ? "" : concat(", or one of ", list(all_quoted(names)))));
+  throw UserError(
+      concat(option, printable(word), ": must be in 0..", classes - 1, ", the model's classes",
+             names.empty() ? "" : concat(", or one of ", list_some(all_quoted(names), kListed))));
 }
 
 std::string list_classes(const std::vector<std::string>& names) {
@@ -156,7 +147,7 @@ std::string list_classes(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     words.push_back(concat(words.size(), " ", printable(name)));
   }
-  return list(words);
+  return list_some(words, kListed);
 }
 
 }  // namespace cdm

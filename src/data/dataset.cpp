@@ -3,8 +3,6 @@
 
 #include <ATen/TensorOperators.h>
 
-#include <algorithm>
-#include <cctype>
 #include <system_error>
 
 #include "cdm/core/error.h"
@@ -85,12 +83,6 @@ void check_images(const Dataset& dataset, const DataConfig& config, const std::s
 /// of links.
 UserError cannot_look_at(const std::filesystem::filesystem_error& error) {
   return UserError(concat(error.path1().string(), ": cannot be read: ", error.code().message()));
-}
-
-std::string lower(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
 }
 
 /// The absolute path with all links followed, so that one place has one text.
@@ -212,8 +204,8 @@ DataConfig detect_dataset(const std::filesystem::path& path, std::optional<DataK
   } else if (!find_mnist(whole).empty()) {
     config.kind = known.value_or(DataKind::npz);
     if (config.kind != DataKind::mnist && config.kind != DataKind::fashion_mnist) {
-      const bool is_fashion =
-          lower(find_mnist(whole).string()).find("fashion") != std::string::npos;
+      const std::string name = lower_case(find_mnist(whole).string());
+      const bool is_fashion = name.find("fashion") != std::string::npos;
       config.kind = is_fashion ? DataKind::fashion_mnist : DataKind::mnist;
     }
   } else if (is_cifar10(whole)) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Pictures in archives, read in place. Two kinds of archives differ only in where labels are:
-//   EDM's and StyleGAN's .zip: dataset.json, {"labels": [["00000/img00000000.png", 6], ...]} or
-//   null WebDataset's .tar: beside KEY.jpg a file KEY.cls that holds the number
+//   EDM's and StyleGAN's .zip: dataset.json, {"labels": [["00000/img00000000.png", 6], ...]}, or
+//     {"labels": null}
+//   WebDataset's .tar: beside KEY.jpg a file KEY.cls that holds the number
 // An archive is read twice: first the names and labels, then the pictures, each of which is decoded
 // into its place, so that memory holds the images once.
 #include "data/image_archive.h"
@@ -48,14 +49,13 @@ Contents contents_of(const std::filesystem::path& path,
     say_passed_over(file.string(), listing.passed_over);
     contents.archives.push_back(std::move(listing.pictures));
     for (const auto& [name, label] : contents.archives.back()) {
-      const std::string quoted = concat("'", printable(name), "'");
-      contents.pictures.names.push_back(files.size() == 1 ? quoted
-                                                          : concat(name_of_file, ": ", quoted));
+      contents.pictures.names.push_back(
+          files.size() == 1 ? in_quotes(name) : concat(name_of_file, ": ", in_quotes(name)));
       contents.file_names.push_back(files.size() == 1 ? name : concat(name_of_file, "/", name));
       if (label) {
         contents.labels.push_back(*label);
       } else if (without_label.empty()) {
-        without_label = concat(file.string(), ": ", quoted);
+        without_label = concat(file.string(), ": ", in_quotes(name));
       }
     }
   }
@@ -127,7 +127,7 @@ Dataset read_image_archive(const DataConfig& config, const std::filesystem::path
     first += std::ssize(contents.archives[i]);
   }
   gathered.flush();
-  const DecodedPictures decoded = reader.finish(config.skip_unreadable);
+  const PictureImages decoded = reader.finish(config.skip_unreadable);
   Dataset dataset;
   dataset.images = decoded.images;
   dataset.conversion = decoded.conversion;

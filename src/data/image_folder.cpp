@@ -177,8 +177,8 @@ void check_no_class_is_lost(const Contents& contents, const fs::path& folder,
       concat(in_one_line((folder / name).string()), ": none of its pictures can be read"));
 }
 
-/// Leaves the pictures of one split where a folder holds both. The tenth of held_out() is the test
-/// split.
+/// Keeps only the pictures of `split`, in a folder that holds both splits. The tenth that
+/// held_out() chooses is the test split.
 void take_split(const fs::path& folder, Split split, Contents& contents) {
   const std::vector<bool> held = held_out(contents.names, contents.classes);
   const auto count = std::count(held.begin(), held.end(), true);
@@ -218,8 +218,8 @@ Dataset read_image_folder(const DataConfig& config, const fs::path& base, Split 
   const std::vector<std::int64_t> labels =
       has_classes ? labels_of(contents, folder, dataset.class_names) : std::vector<std::int64_t>();
 
-  const DecodedPictures decoded = read_picture_files({folder.string(), contents.names},
-                                                     shape_for(config), config.skip_unreadable);
+  const PictureImages decoded = read_picture_files({folder.string(), contents.names},
+                                                   shape_for(config), config.skip_unreadable);
   dataset.images = decoded.images;
   dataset.conversion = decoded.conversion;
   std::vector<std::int64_t> kept_labels;

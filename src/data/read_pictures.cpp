@@ -135,9 +135,9 @@ class PictureReader::Impl {
     progress_.update(read_);
   }
 
-  DecodedPictures finish(std::int64_t most_skipped) const {
+  PictureImages finish(std::int64_t most_skipped) const {
     judge(most_skipped);
-    DecodedPictures pictures;
+    PictureImages pictures;
     pictures.images = kept_images(pictures.kept);
     pictures.conversion = conversion(pictures.kept);
     return pictures;
@@ -176,16 +176,14 @@ class PictureReader::Impl {
   }
 
   /// "a.png (reason), b.png (reason), and 3 more": those of which `reason` is not empty.
-  std::string list(std::string Finding::*reason, std::int64_t count) const {
+  std::string list(std::string Finding::*reason) const {
     std::vector<std::string> parts;
-    for (std::size_t i = 0; i < findings_.size() && parts.size() < kNamed; ++i) {
+    for (std::size_t i = 0; i < findings_.size(); ++i) {
       const std::string& why = findings_[i].*reason;
       if (why.empty()) continue;
       parts.push_back(concat(in_one_line(names_.names[i]), " (", in_one_line(why), ")"));
     }
-    const std::int64_t rest = count - static_cast<std::int64_t>(parts.size());
-    if (rest > 0) parts.push_back(concat("and ", rest, " more"));
-    return join(parts, ", ");
+    return list_some(std::move(parts), kNamed);
   }
 
   std::int64_t count_with(std::string Finding::*reason) const {
@@ -202,7 +200,7 @@ class PictureReader::Impl {
           concat(in_one_line(names_.whole(i)), ": ", in_one_line(findings_[i].*reason), remedy));
     }
     return UserError(concat(in_one_line(names_.place), ": ", bad, " of ", findings_.size(),
-                            " pictures ", what, ": ", list(reason, bad), remedy));
+                            " pictures ", what, ": ", list(reason), remedy));
   }
 
   void judge(std::int64_t most_skipped) const {
@@ -220,9 +218,8 @@ class PictureReader::Impl {
                     shape_.size == 0 ? "; data.image_size resizes all to one size" : "");
     }
     if (unreadable > 0) {
-      log_warning(
-          concat(in_one_line(names_.place), ": left out ", unreadable, " of ", all,
-                 " pictures, which cannot be read: ", list(&Finding::unreadable, unreadable)));
+      log_warning(concat(in_one_line(names_.place), ": left out ", unreadable, " of ", all,
+                         " pictures, which cannot be read: ", list(&Finding::unreadable)));
     }
   }
 
@@ -288,12 +285,12 @@ void PictureReader::read(const std::vector<std::int64_t>& numbers,
   impl_->read(numbers, decode);
 }
 
-DecodedPictures PictureReader::finish(std::int64_t most_skipped) {
+PictureImages PictureReader::finish(std::int64_t most_skipped) {
   return impl_->finish(most_skipped);
 }
 
-DecodedPictures read_picture_files(const PictureNames& names, const PictureShape& shape,
-                                   std::int64_t most_skipped) {
+PictureImages read_picture_files(const PictureNames& names, const PictureShape& shape,
+                                 std::int64_t most_skipped) {
   PictureReader reader(names, shape);
   const std::int64_t count = std::ssize(names.names);
   for (std::int64_t first = 0; first < count; first += kAtOnce) {

@@ -36,7 +36,8 @@ struct PictureShape {
 /// The shape that config.image_size and config.channels ask for.
 PictureShape shape_for(const DataConfig& config);
 
-struct DecodedPictures {
+/// The images of the pictures of a data set that could be read.
+struct PictureImages {
   at::Tensor images;               // uint8 [N, C, size, size]
   std::vector<std::int64_t> kept;  // which of the names they are, ascending
   std::string conversion;          // as Dataset::conversion
@@ -56,13 +57,14 @@ class PictureReader {
   ~PictureReader();
 
   /// Decodes the pictures whose numbers in `names` are `numbers`, on all cores: decode[k] is that
-  /// of picture numbers[k].
+  /// of picture numbers[k]. Pictures that cannot be read or do not fit are left to finish(). Throws
+  /// UserError when all have the size of the first that can be read, and that is no square.
   void read(const std::vector<std::int64_t>& numbers, const std::vector<DecodePicture>& decode);
 
   /// To be called when all pictures were read. At most `most_skipped` that cannot be read are left
   /// out, with a warning that names them. Throws UserError that names what cannot be read, if that
   /// is more; else what does not fit; at most 10 of each, and their number.
-  DecodedPictures finish(std::int64_t most_skipped);
+  PictureImages finish(std::int64_t most_skipped);
 
  private:
   class Impl;
@@ -70,7 +72,7 @@ class PictureReader {
 };
 
 /// Decodes the files PLACE/NAME.
-DecodedPictures read_picture_files(const PictureNames& names, const PictureShape& shape,
-                                   std::int64_t most_skipped);
+PictureImages read_picture_files(const PictureNames& names, const PictureShape& shape,
+                                 std::int64_t most_skipped);
 
 }  // namespace cdm

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/distributed/process_rank.h"
 
-#include <charconv>
 #include <cstdlib>
 #include <limits>
+#include <optional>
 #include <string_view>
 
 #include "cdm/core/error.h"
@@ -15,13 +15,12 @@ namespace {
 constexpr std::int64_t kPorts = 65535;
 
 std::int64_t number(const char* name, std::string_view text, std::int64_t low, std::int64_t high) {
-  std::int64_t value = -1;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size() || value < low || value > high) {
+  const std::optional<std::int64_t> value = whole_number(text);
+  if (!value || *value < low || *value > high) {
     throw UserError(concat("environment variable ", name, " = ", text,
                            ": must be a whole number in ", low, "..", high));
   }
-  return value;
+  return *value;
 }
 
 /// Rank, size and local rank from the variables of one launcher.

@@ -81,7 +81,11 @@ Ended run_in(const std::filesystem::path& folder, std::vector<std::string> comma
   std::array<char, 4096> text = {};
   if (errors && std::fseek(errors.get(), 0, SEEK_SET) == 0) {
     const std::size_t count = std::fread(text.data(), 1, text.size(), errors.get());
-    // Lines that are empty, or that repeat the script with a mark below, come before the reason.
+    // The last line that names a line of the script is the reason. gnuplot writes, for example:
+    //
+    //   plot "a.csv" using 1:2
+    //                         ^
+    //   "fid.gp" line 2: x range is invalid
     std::istringstream lines(std::string(text.data(), count));
     for (std::string line; std::getline(lines, line);) {
       if (line.find(" line ") != std::string::npos || ended.complaint.empty()) {

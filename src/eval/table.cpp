@@ -32,9 +32,10 @@ std::string text_of(const Cell& cell, int digits, const char* missing) {
   return out.str();
 }
 
-/// The text, quoted where CSV requires it (RFC 4180).
+}  // namespace
+
 std::string csv_field(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
   std::string quoted = "\"";
   for (const char c : text) {
     if (c == '"') quoted += '"';
@@ -42,8 +43,6 @@ std::string csv_field(const std::string& text) {
   }
   return quoted + '"';
 }
-
-}  // namespace
 
 Table::Table(std::vector<std::string> columns, std::vector<std::string> sources)
     : columns_(std::move(columns)), printed_(columns_.size()) {

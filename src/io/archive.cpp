@@ -118,8 +118,6 @@ std::string ArchiveReader::read(std::uint64_t most) {
   }
 }
 
-std::string ArchiveReader::where() const {
-  return concat(path_.string(), ": '", printable(name_), "'");
-}
+std::string ArchiveReader::where() const { return concat(path_.string(), ": ", in_quotes(name_)); }
 
 }  // namespace cdm

@@ -73,10 +73,12 @@ struct Picture {
   bool has_colour = false;
 };
 
-/// Decodes the bytes of a picture file of any of the formats.
+/// Decodes the bytes of a picture file of any of the formats. Throws UserError, which begins with
+/// source.name, when they are of another format, and for what the decoders above refuse.
 Picture decode_picture(std::string_view bytes, std::int64_t channels, const PictureSource& source);
 
-/// read_image(), and whether the picture has a colour. `admit` is that of PictureSource.
+/// read_image(), and whether the picture has a colour. `admit` is that of PictureSource. Throws
+/// UserError as read_image() does.
 Picture read_picture(const std::filesystem::path& path, std::int64_t channels,
                      const std::function<void(std::uint64_t pixels)>& admit = {});
 

@@ -8,8 +8,10 @@
 #include <png.h>
 
 #include <algorithm>
+#include <functional>
 #include <ostream>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 #include "cdm/core/error.h"

@@ -121,10 +121,10 @@ at::Tensor numpy_array(std::string_view descr, const std::vector<std::int64_t>& 
     return descr.size() == 3 && entry.name == descr.substr(1) &&
            std::string_view("<>|=").find(descr[0]) != std::string_view::npos;
   });
-  if (known == kTypes.end()) throw fail(concat("type '", printable(descr), "' is not read here"));
+  if (known == kTypes.end()) throw fail(concat("type ", in_quotes(descr), " is not read here"));
   const std::size_t width = c10::elementSize(known->stored);
   if (descr[0] == '|' && width > 1) {
-    throw fail(concat("type '", printable(descr), "' does not say the order of its bytes"));
+    throw fail(concat("type ", in_quotes(descr), " does not say the order of its bytes"));
   }
   if (shape.size() > kMostDimensions) throw fail(concat("it has ", shape.size(), " dimensions"));
   // Also for the type of the tensor, which may be wider: sizes are checked before memory is taken.

@@ -31,13 +31,10 @@ std::vector<std::string> names_in(const ZipReader& archive) {
 /// For a message: the names of the arrays, at most ten of them.
 std::string what_is_in(const ZipReader& archive) {
   constexpr std::size_t kMostNames = 10;
-  const std::vector<std::string> names = names_in(archive);
-  std::vector<std::string> shown;
-  for (const std::string& name : names) {
-    if (shown.size() < kMostNames) shown.push_back(concat("'", printable(name), "'"));
-  }
-  if (shown.empty()) return "it holds no arrays";
-  return concat("it has ", join(shown, ", "), names.size() > kMostNames ? ", ..." : "");
+  std::vector<std::string> names;
+  for (const std::string& name : names_in(archive)) names.push_back(in_quotes(name));
+  if (names.empty()) return "it holds no arrays";
+  return concat("it has ", list_some(std::move(names), kMostNames));
 }
 
 }  // namespace
@@ -50,9 +47,10 @@ at::Tensor read_npz(const std::filesystem::path& path, const std::string& name) 
   const ZipReader archive = open_archive(path);
   const ZipReader::Member* const member = archive.find(name + std::string(kSuffix));
   if (member == nullptr) {
-    throw UserError(concat(path.string(), ": has no array '", name, "'; ", what_is_in(archive)));
+    throw UserError(
+        concat(path.string(), ": has no array ", in_quotes(name), "; ", what_is_in(archive)));
   }
-  return parse_npy(archive.read(*member), concat(path.string(), ": array '", printable(name), "'"));
+  return parse_npy(archive.read(*member), concat(path.string(), ": array ", in_quotes(name)));
 }
 
 class NpzWriter::Impl {

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "cdm/core/text.h"
 #include "io/npy_format.h"
 
 namespace cdm::pickle {

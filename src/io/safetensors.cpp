@@ -71,8 +71,7 @@ nlohmann::json parse_header(std::string_view text) {
       text, [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
         if (depth == 1 && event == nlohmann::json::parse_event_t::key &&
             !names.insert(value.get<std::string>()).second) {
-          throw std::runtime_error(
-              concat("'", printable(value.get<std::string>()), "' is there twice"));
+          throw std::runtime_error(concat(in_quotes(value.get<std::string>()), " is there twice"));
         }
         return true;
       });
@@ -127,7 +126,7 @@ SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& sou
   } catch (const UserError&) {
     throw;
   } catch (const std::exception& error) {
-    throw fail(concat("header", current.empty() ? "" : " entry '" + printable(current) + "'", ": ",
+    throw fail(concat("header", current.empty() ? "" : " entry " + in_quotes(current), ": ",
                       std::string(error.what()).substr(0, kLongestReason)));
   }
 
@@ -140,13 +139,13 @@ SafetensorsFile parse_safetensors(std::string_view bytes, const std::string& sou
     const std::int64_t expected = byte_count(entry.type, entry.shape);
     if (entry.begin != position || entry.end < entry.begin || entry.end > data_size ||
         expected < 0 || entry.end - entry.begin != expected) {
-      throw fail(concat("'", printable(entry.name), "' has offsets ", entry.begin, "..", entry.end,
+      throw fail(concat(in_quotes(entry.name), " has offsets ", entry.begin, "..", entry.end,
                         " that do not fit its shape, its neighbours or the file"));
     }
     const std::string_view contents =
         data.substr(static_cast<std::size_t>(entry.begin), static_cast<std::size_t>(expected));
     if (entry.type == at::kBool && !are_truth_values(contents)) {
-      throw fail(concat("'", printable(entry.name), "' holds truth values other than 0 and 1"));
+      throw fail(concat(in_quotes(entry.name), " holds truth values other than 0 and 1"));
     }
     at::Tensor tensor = at::empty(entry.shape, entry.type);
     if (expected > 0) {

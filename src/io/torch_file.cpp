@@ -50,8 +50,7 @@ class Storages {
     const auto member = members_.find(folder_ + key);
     if (member == members_.end()) throw UserError(concat(source_, ": damaged: lacks a storage"));
     const auto fail = [&](const char* reason) {
-      return UserError(
-          concat(source_, ": member '", printable(member->second->name), "' ", reason));
+      return UserError(concat(source_, ": member ", in_quotes(member->second->name), " ", reason));
     };
     const std::string bytes = archive_.read(*member->second);
     const std::size_t element = c10::elementSize(type);

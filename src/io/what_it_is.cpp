@@ -2,7 +2,6 @@
 #include "io/what_it_is.h"
 
 #include <algorithm>
-#include <cctype>
 #include <system_error>
 
 #include "cdm/core/text.h"
@@ -17,9 +16,7 @@ std::string what_it_is_instead(std::string_view bytes) {
   }
   if (bytes.starts_with(kByteOrderMark)) bytes.remove_prefix(kByteOrderMark.size());
   bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
-  std::string start(bytes.substr(0, kEnough));
-  std::transform(start.begin(), start.end(), start.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  const std::string start = lower_case(bytes.substr(0, kEnough));
   for (const std::string_view page : {"<!doctype html", "<html", "<head", "<!--"}) {
     if (start.starts_with(page)) {
       return "is an HTML page, not the file that it is named after: open the address in a browser "

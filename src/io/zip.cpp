@@ -153,7 +153,7 @@ const ZipReader::Member* ZipReader::find(std::string_view name) const {
 
 std::string ZipReader::read(const Member& member) const {
   const auto fail = [&](const char* reason) {
-    return UserError(concat(source_, ": member '", printable(member.name), "' ", reason));
+    return UserError(concat(source_, ": member ", in_quotes(member.name), " ", reason));
   };
   const std::string_view all = bytes_;
   if (member.header_offset > all.size() || all.size() - member.header_offset < kLocalSize ||

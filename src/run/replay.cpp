@@ -8,10 +8,10 @@
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <ostream>
 #include <stdexcept>
 #include <string>
-#include <vector>
 
 #include "cdm/core/error.h"
 #include "cdm/core/log.h"

@@ -139,7 +139,7 @@ class Reader {
       const auto* const dict = value.get<TorchDict>();
       const bool is_optimizer = dict != nullptr && dict->find("param_groups") != nullptr;
       if (!is_optimizer && count_tensors(value) >= count) {
-        names.push_back(concat("'", printable(*name), "'"));
+        names.push_back(in_quotes(*name));
       }
     }
     return names;
@@ -152,7 +152,7 @@ class Reader {
     };
     const std::string taken = weights_ == &file_
                                   ? "the file is a bare state_dict: its weights"
-                                  : concat("the weights of '", printable(weights_name_), "'");
+                                  : concat("the weights of ", in_quotes(weights_name_));
     const std::vector<std::string> others = unread(state.model.size());
     if (!others.empty()) {
       warn(taken, " were taken", has(kAverage) ? "" : ", also as their moving average", "; ",
@@ -185,7 +185,7 @@ class Reader {
       const auto* const name = std::get_if<std::string>(&key);
       if (name == nullptr) throw fail(concat("a name in ", part, " is not text"));
       if (*name == "n_averaged") continue;
-      const std::string what = concat("'", printable(*name), "' in ", part);
+      const std::string what = concat(in_quotes(*name), " in ", part);
       const auto& tensor = *as<at::Tensor>(&value, what);
       if (!tensor.is_floating_point()) throw fail(concat(what, " does not hold real numbers"));
       out.emplace_back(unwrapped(*name), tensor.contiguous());
@@ -217,10 +217,10 @@ class Reader {
     NamedTensors out;
     for (const auto& [name, weight] : model) {
       const auto entry = found.find(name);
-      if (entry == found.end()) throw fail(concat(kAverage, " has no '", printable(name), "'"));
+      if (entry == found.end()) throw fail(concat(kAverage, " has no ", in_quotes(name)));
       if (entry->second.sizes() != weight.sizes()) {
-        throw fail(concat("'", printable(name), "' is ", entry->second.sizes(), " in ", kAverage,
-                          " and ", weight.sizes(), " in ", weights_name_));
+        throw fail(concat(in_quotes(name), " is ", entry->second.sizes(), " in ", kAverage, " and ",
+                          weight.sizes(), " in ", weights_name_));
       }
       out.emplace_back(name, entry->second);
     }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "cdm/core/text.h"
@@ -66,6 +67,29 @@ TEST(Text, PrintableIsShortPlainAndOnOneLine) {
   EXPECT_EQ(printable(std::string(81, 'x')), std::string(80, 'x') + "...");
 }
 
+TEST(Text, InQuotesIsPrintable) {
+  EXPECT_EQ(in_quotes("cat"), "'cat'");
+  EXPECT_EQ(in_quotes("a\nb"), "'a?b'");
+  EXPECT_EQ(in_quotes(""), "''");
+}
+
+TEST(Text, LowerCaseChangesAsciiLettersOnly) {
+  EXPECT_EQ(lower_case("AbZ.PNG @[`{"), "abz.png @[`{");
+  EXPECT_EQ(lower_case("\xc3\x9c"), "\xc3\x9c") << "a capital letter of UTF-8";
+}
+
+TEST(Text, AWholeNumberIsAllOfItsText) {
+  EXPECT_EQ(whole_number("12"), 12);
+  EXPECT_EQ(whole_number("-3"), -3);
+  EXPECT_EQ(whole_number("007"), 7);
+  EXPECT_EQ(whole_number("fF", 16), 255);
+  EXPECT_EQ(whole_number("9223372036854775807"), std::numeric_limits<std::int64_t>::max());
+  for (const char* const text :
+       {"", "-", "+1", " 1", "1 ", "1.0", "1e3", "0x10", "cat", "3cats", "9223372036854775808"}) {
+    EXPECT_EQ(whole_number(text), std::nullopt) << text;
+  }
+}
+
 TEST(Text, FirstLineEndsBeforeTheLineEnd) {
   EXPECT_EQ(first_line("reason\nframe 0\nframe 1"), "reason");
   EXPECT_EQ(first_line("reason"), "reason");
@@ -76,6 +100,13 @@ TEST(Text, JoinPutsSeparatorsBetween) {
   EXPECT_EQ(join({}, ", "), "");
   EXPECT_EQ(join({"a"}, ", "), "a");
   EXPECT_EQ(join({"a", "", "c"}, ", "), "a, , c");
+}
+
+TEST(Text, ListSomeCountsWhatItLeavesOut) {
+  EXPECT_EQ(list_some({}, 2), "");
+  EXPECT_EQ(list_some({"a", "b"}, 2), "a, b");
+  EXPECT_EQ(list_some({"a", "b", "c"}, 2), "a, b, and 1 more");
+  EXPECT_EQ(list_some({"a", "b", "c", "d"}, 1), "a, and 3 more");
 }
 
 TEST(Text, NearestHasTheFewestEdits) {

@@ -79,6 +79,14 @@ TEST_F(TableTest, WritesANameThatIsNotUtf8) {
   EXPECT_TRUE(nlohmann::json::accept(read_file(folder_ / "a.json")));
 }
 
+TEST(CsvField, IsInQuotesWhereItMustBe) {
+  EXPECT_EQ(csv_field("a b'c"), "a b'c");
+  EXPECT_EQ(csv_field("a,b"), "\"a,b\"");
+  EXPECT_EQ(csv_field("a\"b"), "\"a\"\"b\"");
+  EXPECT_EQ(csv_field("a\nb"), "\"a\nb\"");
+  EXPECT_EQ(csv_field("a\rb"), "\"a\rb\"");
+}
+
 TEST_F(TableTest, QuotesLinesInCsv) {
   table_.add({std::string("two\nlines"), std::int64_t{1}, 1.0});
   table_.write_csv(folder_ / "a.csv");

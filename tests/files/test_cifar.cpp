@@ -9,7 +9,6 @@
 
 #include <filesystem>
 #include <string>
-#include <vector>
 
 #include "cdm/core/file.h"
 #include "cdm/data/dataset.h"

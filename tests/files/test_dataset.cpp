@@ -13,7 +13,6 @@
 #include <filesystem>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "cdm/core/file.h"
 #include "cdm/data/dataset.h"

@@ -25,10 +25,7 @@ using test::overwrite;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class FolderContents : public test::ImageFolderTest {
- protected:
-  FolderContents() { use_whole_folder(); }
-};
+class FolderContents : public test::WholeFolderTest {};
 
 TEST_F(FolderContents, LitterAndCaptionsArePassedOverInOneLine) {
   paint("a.png", 1, 1, 1);

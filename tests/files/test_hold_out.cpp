@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <set>
 #include <string>
 #include <vector>
@@ -60,17 +59,17 @@ TEST(HoldOut, StaysWhenPicturesAreAddedOrReordered) {
 }
 
 TEST(HoldOut, LeavesSomethingOnBothSides) {
-  const std::vector<std::string> low = chosen(numbered(100));  // all of them are below a tenth
-  ASSERT_GE(low.size(), 3);
-  EXPECT_EQ(chosen({low[0], low[1]}).size(), 1);
-  EXPECT_EQ(chosen({"1.png", "2.png"}).size(), 1);
-  EXPECT_EQ(chosen({low[0]}).size(), 0);
-  EXPECT_EQ(chosen({}).size(), 0);
+  // The numbers of the names, by the same hash: 6.png 0.03, 0.png 0.06, 8.png 0.09, which are below
+  // a tenth, and 2.png 0.20, 1.png 0.58.
+  EXPECT_THAT(chosen({"8.png", "6.png", "0.png"}), ElementsAre("6.png", "0.png")) << "all but 0.09";
+  EXPECT_THAT(chosen({"1.png", "2.png"}), ElementsAre("2.png")) << "the smallest";
+  EXPECT_THAT(chosen({"6.png"}), ElementsAre());
+  EXPECT_THAT(chosen({}), ElementsAre());
   // A class is never held out as a whole.
-  EXPECT_EQ(chosen({low[0], low[1], "1.png", "2.png"}, {0, 0, 1, 1}).size(), 1);
-  EXPECT_THAT(chosen({low[0], "1.png", "2.png"}, {0, 1, 1}),
-              testing::AnyOf(ElementsAre("1.png"), ElementsAre("2.png")));
-  EXPECT_EQ(chosen({low[0], "1.png"}, {0, 1}).size(), 1);
+  EXPECT_THAT(chosen({"0.png", "6.png", "1.png", "2.png"}, {0, 0, 1, 1}), ElementsAre("6.png"));
+  // The class of 6.png has no other picture; that of 2.png has one.
+  EXPECT_THAT(chosen({"6.png", "1.png", "2.png"}, {0, 1, 1}), ElementsAre("2.png"));
+  EXPECT_THAT(chosen({"6.png", "1.png"}, {0, 1}), ElementsAre("6.png")) << "all classes have one";
 }
 
 class HoldOutFolder : public test::ImageFolderTest {};

@@ -11,7 +11,6 @@
 
 #include <filesystem>
 #include <string>
-#include <vector>
 
 #include "cdm/core/file.h"
 #include "cdm/data/dataset.h"
@@ -29,11 +28,7 @@ using test::mentions;
 using test::overwrite;
 using testing::ElementsAre;
 
-class ImageFolder : public test::ImageFolderTest {
- protected:
-  // All pictures: what is held out of a folder without splits, test_hold_out.cpp tests.
-  ImageFolder() { use_whole_folder(); }
-};
+class ImageFolder : public test::WholeFolderTest {};
 
 TEST_F(ImageFolder, ReadsAFlatFolderInTheOrderOfNames) {
   paint("b.png", 2, 3, 4);

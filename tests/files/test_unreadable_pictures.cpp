@@ -24,10 +24,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
-class UnreadablePictures : public test::ImageFolderTest {
- protected:
-  UnreadablePictures() { use_whole_folder(); }
-};
+class UnreadablePictures : public test::WholeFolderTest {};
 
 TEST_F(UnreadablePictures, AreAllNamedAtOnce) {
   paint("a.png", 1, 1, 1);

@@ -7,7 +7,6 @@
 #include <string>
 
 #include "arrays.h"
-#include "cdm/core/file.h"
 #include "cdm/io/image.h"
 #include "cdm/io/npz.h"
 #include "cdm/io/torch_file.h"

@@ -168,9 +168,9 @@ TEST(Resume, IsMeantByTheConfigurationOfARun) {
 Finished train_with_signal_at_start(const TinyRun& tiny, int signal) {
   const std::string pipe = tiny / "pipe.yaml";
   EXPECT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  test::Process training(
-      "cdm-train", {"pipe.yaml", "--run-dir", "run", "--set", "train.checkpoint_every=0"},
-      {.folder = fs::path(pipe).parent_path().string(), .environment = {"OMP_NUM_THREADS=1"}});
+  test::Process training("cdm-train",
+                         {"pipe.yaml", "--run-dir", "run", "--set", "train.checkpoint_every=0"},
+                         {.folder = tiny.folder(), .environment = {"OMP_NUM_THREADS=1"}});
   int writer = -1;
   test::wait_until(
       [&] { return (writer = ::open(pipe.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC)) >= 0; },
@@ -206,7 +206,7 @@ TEST(SignalWhileStartingUp, StopsBeforeTheFirstStepWithACheckpoint) {
 TEST(Hangup, IsStillIgnoredUnderNohup) {
   const TinyRun tiny;
   test::ProcessOptions place;
-  place.folder = fs::path(tiny / "tiny.yaml").parent_path().string();
+  place.folder = tiny.folder();
   place.environment = {"OMP_NUM_THREADS=1"};
   test::Process training("/bin/sh",
                          {"-c", "trap '' HUP; exec " + std::string(CDM_BIN_DIR) +

@@ -121,7 +121,7 @@ TEST_F(ClassNames, OfTheConfigurationNumberTheClasses) {
   ASSERT_EQ(train({"model.class_names=[dog, cat]"}).exit_code, 0);
   const std::vector<std::string> lines = scores("pets");
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    EXPECT_THAT(lines[i], HasSubstr(i < 4 ? ",1" : ",0")) << "cats are class 1 now";
+    EXPECT_THAT(lines[i], HasSubstr(i < 4 ? ",1,cat/" : ",0,dog/")) << "cats are class 1 now";
   }
   // The same command without the names goes on with those of the run.
   EXPECT_EQ(train({"train.iterations=12"}).exit_code, 0);

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -92,7 +93,7 @@ TEST(Faults, AFileSystemThatCanDoLittleIsWarnedOfAndTrainedOn) {
   const TinyRun tiny;
   ASSERT_EQ(tiny.train("tiny", "whole").exit_code, 0);
   test::ProcessOptions options;
-  options.folder = std::filesystem::path(tiny / "tiny.yaml").parent_path().string();
+  options.folder = tiny.folder();
   options.environment = {"OMP_NUM_THREADS=1", std::string("LD_PRELOAD=") + CDM_PLAIN_DISK};
   const Finished done = test::run("cdm-train", TinyRun::arguments("tiny", "run"), options);
   EXPECT_EQ(done.exit_code, 0) << done.err;
@@ -103,7 +104,7 @@ TEST(Faults, AFileSystemThatCanDoLittleIsWarnedOfAndTrainedOn) {
 /// Runs a shell script in the folder of `tiny`; $BIN is the folder of the programs.
 Finished run_script(const TinyRun& tiny, const std::string& script) {
   test::ProcessOptions options;
-  options.folder = std::filesystem::path(tiny / "tiny.yaml").parent_path().string();
+  options.folder = tiny.folder();
   options.environment = {"OMP_NUM_THREADS=1", std::string("BIN=") + CDM_BIN_DIR};
   return test::run("/bin/sh", {"-c", script}, options);
 }
@@ -139,7 +140,7 @@ class InOwnMounts : public ::testing::Test {
 
   Finished run(const std::string& script) const {
     test::ProcessOptions options;
-    options.folder = std::filesystem::path(tiny_ / "tiny.yaml").parent_path().string();
+    options.folder = tiny_.folder();
     options.environment = {
         "OMP_NUM_THREADS=1",
         "CDM_TRAIN=" + (std::filesystem::path(CDM_BIN_DIR) / "cdm-train").string()};

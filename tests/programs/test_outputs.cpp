@@ -55,7 +55,7 @@ TEST_F(Outputs, AreTheSameWithClosedDescriptors) {
 TEST_F(Outputs, GoThroughStreamsAndLinks) {
   const std::string draw = "$bin/cdm-sample run -n 2 --steps 2 ";
   ASSERT_EQ(shell(draw + "--out s.npz --raw s.npy --grid s.png").exit_code, 0);
-  const std::string device = test::null_device(fs::path(*tiny_ / "run").parent_path());
+  const std::string device = test::null_device(tiny_->folder());
   if (device.empty()) GTEST_SKIP() << "no device can be made here";
   // A FIFO, a device, and a link; the settings beside --out need a file.
   ASSERT_EQ(::mkfifo((*tiny_ / "fifo").c_str(), 0600), 0);
@@ -86,8 +86,7 @@ TEST_F(Outputs, LeaveNoTemporaryFileWhenStopped) {
                                          *tiny_ / "stopped.npy", "--out", *tiny_ / "stopped.npz"});
     test::wait_until(
         [&] {
-          const std::vector<std::string> names =
-              test::names_in(fs::path(*tiny_ / "run").parent_path());
+          const std::vector<std::string> names = test::names_in(tiny_->folder());
           return std::count_if(names.begin(), names.end(), [](const std::string& name) {
                    return name.find(".tmp-") != std::string::npos;
                  }) == 2;

@@ -114,7 +114,7 @@ std::filesystem::path folder_for(const RunsOptions& options,
 void add_model(nlohmann::ordered_json& settings, const LoadedModel& loaded,
                const LoadOptions& options) {
   settings["checkpoint"] = std::filesystem::weakly_canonical(loaded.files.checkpoint).string();
-  settings["weights"] = options.average ? "ema" : "model";
+  settings["weights"] = weights_name(options);
   settings["precision"] = name_of(options.precision.value_or(loaded.config.precision));
 }
 
@@ -138,7 +138,7 @@ std::vector<std::string> source_columns() { return {"checkpoint", "weights", "da
 
 std::vector<Cell> source_cells(const NamedModel& model, const RunsOptions& options,
                                const std::string& data) {
-  return {model.loaded.files.checkpoint.string(), options.model.average ? "ema" : "model", data};
+  return {model.loaded.files.checkpoint.string(), weights_name(options.model), data};
 }
 
 std::string NamedModel::title() const {

@@ -5,7 +5,6 @@
 #include <c10/core/GradMode.h>
 
 #include <algorithm>
-#include <iostream>
 
 #include "cdm/core/error.h"
 #include "cdm/core/for_each_batch.h"

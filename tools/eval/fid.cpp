@@ -240,9 +240,7 @@ std::vector<Cell> sources_of(const Options& options, const std::optional<LoadedM
             : "";
   return {options.samples,
           model ? model->files.checkpoint.string() : checkpoint_of_samples(options.samples),
-          !model                  ? ""
-          : options.model.average ? "ema"
-                                  : "model",
+          model ? weights_name(options.model) : "",
           drawn,
           static_cast<std::int64_t>(options.generate.seed),
           reference,
@@ -276,7 +274,7 @@ void check_options(const Options& options) {
   require_distinct({saved}, {{"--samples", options.samples},
                              {"--reference", options.reference},
                              {"--features", options.features}});
-  require_folder_of(options.save_reference);
+  require_writable_file(options.save_reference);
 }
 
 void run(const Options& options, Evaluation& evaluation) {

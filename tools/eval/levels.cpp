@@ -4,11 +4,8 @@
 
 #include <ATen/TensorOperators.h>
 
-#include <algorithm>
-#include <iostream>
 #include <limits>
 
-#include "cdm/core/error.h"
 #include "cdm/core/progress.h"
 #include "cdm/core/text.h"
 #include "cdm/data/subset.h"
@@ -123,8 +120,7 @@ void add_levels(CLI::App& app, Chosen& chosen) {
       app, chosen,
       {"levels",
        "Cross entropy, accuracy, denoising error and likelihood (Table 1), confusion matrix "
-       "(figure "
-       "9) and calibration.",
+       "(figure 9) and calibration.",
        "runs/first --split test --out results"},
       [](CLI::App& command, Options& options) {
         add_runs_options(command, options.runs);

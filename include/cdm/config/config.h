@@ -118,8 +118,10 @@ struct RunConfig {
 
 /// What a configuration is read for.
 enum class Stage {
-  training,        // overrides may set any key
-  after_training,  // the model is trained: overrides may set only keys that may_set_afterwards()
+  training,  // overrides may set any key
+  /// The model is trained: overrides may set only keys that say how it computes, how it samples and
+  /// where its data lie, such as device, sample.steps and data.path. The others say what it is.
+  after_training,
 };
 
 /// Starts from the defaults, reads `file`, then applies `overrides` ("section.key=value"; the last

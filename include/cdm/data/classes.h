@@ -20,7 +20,9 @@ namespace cdm {
 /// images have a class that is not among `names`.
 Dataset with_classes(Dataset dataset, const std::vector<std::string>& names);
 
-/// load_dataset(config.data, split), with the labels that config.model.class_names gives.
+/// load_dataset(config.data, split), with the labels that config.model.class_names gives. Throws
+/// what load_dataset() throws, and UserError, naming the classes, when images have a class that is
+/// not among those names.
 Dataset load_classes(const RunConfig& config, Split split);
 
 /// Throws UserError, naming the classes, when the classes that `dataset` names are not those of
@@ -44,7 +46,7 @@ std::vector<std::string> class_words(const std::string& list,
 std::int64_t class_number(const std::string& option, const std::string& word, std::int64_t classes,
                           const std::vector<std::string>& names);
 
-/// The first ten classes as text, "0 cat, 1 dog", and how many there are when there are more.
+/// The first ten classes as text, "0 cat, 1 dog", and how many more there are.
 std::string list_classes(const std::vector<std::string>& names);
 
 }  // namespace cdm

@@ -15,6 +15,10 @@ namespace cdm {
 /// empty in CSV, and null in JSON.
 using Cell = std::variant<std::string, std::int64_t, double>;
 
+/// The text as a field of a CSV file (RFC 4180): in quotes where it holds a comma, a quote or a
+/// line end.
+std::string csv_field(const std::string& text);
+
 class Table {
  public:
   /// `sources` are more columns, which say where the numbers of a row come from. They come last in

@@ -6,8 +6,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <string>
-#include <string_view>
 
 namespace cdm {
 

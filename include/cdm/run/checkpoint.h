@@ -32,9 +32,8 @@ class DamagedCheckpoint : public UserError {
 std::string checkpoint_name(std::int64_t step);
 
 /// Writes `folder`/step-N and returns its path. `config` is the configuration that the state was
-/// trained with. A checkpoint of the same step is removed once the
-/// new one is complete. Throws std::runtime_error, naming the path and the reason; an incomplete
-/// checkpoint is removed.
+/// trained with. A checkpoint of the same step is removed once the new one is complete. Throws
+/// std::runtime_error, naming the path and the reason; an incomplete checkpoint is removed.
 std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
                                        const TrainingState& checkpoint, const RunConfig& config);
 

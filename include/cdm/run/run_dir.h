@@ -56,9 +56,8 @@ class RunDir {
   void clear_away(std::int64_t step) const;
 
   /// Checks that everything that training writes can be written, in a folder that exists. Nothing
-  /// is changed. Throws UserError for a link to something
-  /// that does not exist, and std::runtime_error, naming the path and the reason, for what cannot
-  /// be written.
+  /// is changed. Throws UserError for a link to something that does not exist, and
+  /// std::runtime_error, naming the path and the reason, for what cannot be written.
   void require_writable() const;
 
   /// Moves the files of the run, with all results, to a new folder before-1/ (or the next free

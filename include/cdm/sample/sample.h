@@ -27,9 +27,8 @@ struct SampleStep {
 using StepCallback = std::function<void(const SampleStep&)>;
 
 /// The `count` levels in 1..T that sampling visits, from the noisiest to the cleanest:
-///   leading:  1, 1+k, 1+2k, ... with k = T / count, rounded down to a level. Where count divides
-///   T,
-///             these are the levels of the authors' code
+///   leading:  1, 1+k, 1+2k, ... with k = T / count, rounded down to a level; the levels of the
+///             authors' code where count divides T
 ///   trailing: T, T-k, T-2k, ... with k = T / count, rounded to the nearest level
 ///   linspace: evenly spaced from 1 to T, rounded to the nearest level; T when count is 1
 /// Throws UserError unless 1 <= count <= T.
