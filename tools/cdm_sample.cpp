@@ -265,6 +265,7 @@ void write_settings(const std::string& file, const Options& options, const cdm::
       {"count", options.generate.count},
       {"classes", options.generate.classes},
       {"class_names", loaded.config.model.class_names},
+      {"data_kind", cdm::name_of(loaded.config.data.kind)},
       {"changed_keys", loaded.changed},
       {"version", cdm::version_text()},
   };

@@ -65,8 +65,9 @@ Dataset load_chosen_dataset(const DataOptions& options, const LoadedModel& loade
   return spread_subset(std::move(dataset), options.limit);
 }
 
-DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size) {
-  DataConfig data = detect_dataset(path);
+DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size,
+                                  std::optional<DataKind> known) {
+  DataConfig data = detect_dataset(path, known);
   if (data.kind == DataKind::image_folder || data.kind == DataKind::image_archive ||
       data.kind == DataKind::celeba) {
     data.image_size = image_size;

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cdm/data/dataset.h"
@@ -30,7 +31,8 @@ Dataset load_chosen_dataset(const DataOptions& options, const LoadedModel& loade
 
 /// The data set that detect_dataset() finds in `path`. The images of an image folder, of an archive
 /// of pictures and of CelebA are to be resized to image_size x image_size pixels.
-DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size);
+DataConfig detect_dataset_of_size(const std::string& path, std::int64_t image_size,
+                                  std::optional<DataKind> known = std::nullopt);
 
 /// The labels with which to evaluate a model on `dataset`, int64 [N]. They are undefined for an
 /// unconditional model, and, with a warning, for a data set without labels: these are evaluated as

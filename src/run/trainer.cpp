@@ -47,7 +47,7 @@ void log_classes(const ModelConfig& model) {
       numbers.push_back(std::to_string(number));
     }
     log_warning(concat("model.num_classes = ", model.num_classes,
-                       ": there are no training images of class ", join(numbers, ", ")));
+                       ": there are no training images of class ", list_some(numbers, 10)));
   }
 }
 

@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cdm/core/error.h"
 #include "cdm/core/log.h"
@@ -63,6 +65,27 @@ std::vector<std::string> common_class_names(const std::vector<std::string>& file
   return names;
 }
 
+/// The kind of the data that the model was trained on which drew `samples`, if that is known.
+std::optional<DataKind> data_kind_of(const std::string& samples) {
+  const nlohmann::ordered_json settings = settings_of_samples(samples);
+  const auto kind = settings.is_object() ? settings.find("data_kind") : settings.end();
+  if (kind == settings.end() || !kind->is_string()) return std::nullopt;
+  return kind_named<DataKind>(kind->get<std::string>());
+}
+
+/// Throws UserError when the judge knows no image of a class of which there are samples.
+void require_classes_of(const Dataset& samples, const std::string& name, const Dataset& known) {
+  for (std::int64_t i = 0; i < samples.size(); ++i) {
+    const auto number = samples.labels[i].item<std::int64_t>();
+    if (known.labels.eq(number).any().item<bool>()) continue;
+    const bool has_name = number < std::ssize(known.class_names);
+    throw UserError(
+        concat(name, ": has images of class ", number,
+               has_name ? " " + in_quotes(known.class_names[static_cast<std::size_t>(number)]) : "",
+               ", of which ", known.description, " has none"));
+  }
+}
+
 /// Real images: those that the judge knows, and others that show how often the judge is right.
 struct Real {
   Dataset known, unknown;
@@ -104,14 +127,18 @@ void run(const Options& options, Evaluation& evaluation) {
     settings.push_back(settings_of_samples(file, samples.back()));
   }
   const auto [train, unknown, name_of_unknown, splits] =
-      real_images(detect_dataset_of_size(options.data, samples.front().image_size()),
+      real_images(detect_dataset_of_size(options.data, samples.front().image_size(),
+                                         data_kind_of(options.samples.front())),
                   options.judged, common_class_names(options.samples));
+  for (std::size_t i = 0; i < samples.size(); ++i) {
+    require_classes_of(samples[i], options.samples[i], train);
+  }
   evaluation.add("samples", settings);
   evaluation.add("data", splits);
   evaluation.take_folder(options.out);
   for (const std::string& file : options.samples) {
-    if (settings_of_samples(file).is_object()) continue;
-    log_warning(concat(file, ".json: not found, so the classes of ", file,
+    if (!class_names_of(file).empty() || train.class_names.empty()) continue;
+    log_warning(concat(file, ".json: names no classes, so the classes of ", file,
                        " are compared by their numbers, not by their names"));
   }
   if (!train.conversion.empty()) log_warning(concat(train.description, ": ", train.conversion));

@@ -102,7 +102,11 @@ void require_densities(const std::vector<NamedModel>& models) {
 }
 
 std::filesystem::path usual_folder(const LoadedModel& model) {
-  return model.files.config.parent_path() / "eval" / model.files.checkpoint.filename();
+  const std::filesystem::path whole = std::filesystem::weakly_canonical(model.files.checkpoint);
+  const std::filesystem::path results = std::filesystem::path("eval") / whole.filename();
+  // A checkpoint that lies alone belongs to no run; its folder is not for results.
+  if (whole.parent_path().filename() != "checkpoints") return results;
+  return whole.parent_path().parent_path() / results;
 }
 
 std::filesystem::path folder_for(const RunsOptions& options,

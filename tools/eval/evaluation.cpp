@@ -162,7 +162,10 @@ Json settings_of_samples(const std::string& file) {
   const std::string beside = file + ".json";
   if (!fs::is_regular_file(beside)) return nullptr;
   const Json settings = Json::parse(read_file(beside), nullptr, false);
-  return settings.is_object() ? settings : Json();
+  if (!settings.is_object()) {
+    throw UserError(concat(beside, ": is not the JSON that cdm-sample writes beside its images"));
+  }
+  return settings;
 }
 
 Json settings_of_samples(const std::string& file, const Dataset& dataset) {
