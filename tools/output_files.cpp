@@ -54,13 +54,14 @@ void refuse_to_replace(const std::string& file, const fs::path& target) {
                                                "skipped_steps.jsonl"};
   const fs::path folder = fs::absolute(target).parent_path();
   const std::string name = target.filename().string();
-  const bool is_of_run = of_run.contains(name) && fs::exists(folder / "checkpoints");
-  if (is_of_run || fs::exists(folder / "state.json")) {
+  std::error_code unknown;  // AtomicFile says what is wrong with the path
+  const bool is_of_run = of_run.contains(name) && fs::exists(folder / "checkpoints", unknown);
+  if (is_of_run || fs::exists(folder / "state.json", unknown)) {
     throw UserError(concat(file, ": ",
                            is_of_run ? "belongs to the run in " : "is in the checkpoint ",
                            folder.string(), "; choose another place"));
   }
-  if (fs::exists(target) && ::access(target.c_str(), W_OK) != 0) {
+  if (fs::exists(target, unknown) && ::access(target.c_str(), W_OK) != 0) {
     throw std::runtime_error(concat("cannot write ", file, ": ", std::strerror(errno)));
   }
 }

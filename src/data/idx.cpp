@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <system_error>
 #include <vector>
 
 #include "cdm/core/error.h"
@@ -111,8 +112,11 @@ std::filesystem::path find_idx(const std::filesystem::path& folder, const std::s
   for (const char* const separator : {"-", "."}) {
     const std::string name = concat(stem, separator, is_images ? "idx3-ubyte" : "idx1-ubyte");
     for (const std::string& candidate : {name, name + ".gz"}) {
-      // Also what is there and is no file, such as a link that leads nowhere: reading it says so.
-      if (is_there(folder / candidate)) return folder / candidate;
+      // Also a link that leads nowhere: reading it says so. One copy of MNIST has a folder of the
+      // usual name around each file.
+      const std::filesystem::path file = folder / candidate;
+      std::error_code error;
+      if (is_there(file) && !std::filesystem::is_directory(file, error)) return file;
     }
   }
   return {};

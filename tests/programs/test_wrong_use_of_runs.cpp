@@ -98,7 +98,7 @@ TEST_F(WrongUse, OfCdmNll) {
        {{"run", "--data", "none.npz"}, {"none.npz", "not found"}},
        {{"run", "--data", "junk.npz"}, {"junk.npz"}},
        {{"run", "--data", "torn.npz"}, {"torn.npz"}},
-       {{"run", "--data", "test.npz", "--set", "data.path=train.npz"}, {"--data", "data.path"}},
+       {{"run", "--data", "test.npz", "--set", "data.path=plain.npz"}, {"--data", "data.path"}},
        {{"run", "--data", "junk.zip"}, {"junk.zip", "zip or tar"}},
        {{"run", "--data", "fifo"}, {"fifo", "FIFO"}},
        {{"run", "--data", "/dev/zero"}, {"/dev/zero", "device"}},
