@@ -179,17 +179,10 @@ void require_makeable(const RunDir& run) {
   ::rmdir(probe.c_str());
 }
 
-void refuse_foreign_config(const RunDir& run) {
-  if (!run.has_config() || run.has_begun()) return;
-  throw UserError(concat(run.config().string(), ": is not the file of a run, and a run in ",
-                         run.root().string(),
-                         " would replace it; give it another name, or choose another --run-dir"));
-}
-
 void check_run_folder(const RunDir& run, const RunConfig& config, Begin begin) {
   require_not_in_use(run);
-  refuse_foreign_config(run);
-  if (begin == Begin::resume) checkpoint_to_resume(run, config);
+  const bool is_given = run.has_config() && !run.has_begun();  // there is no run yet
+  if (begin == Begin::resume && !is_given) checkpoint_to_resume(run, config);
   require_makeable(run);
   if (fs::is_directory(run.root())) run.require_writable();
 }

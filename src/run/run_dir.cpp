@@ -30,6 +30,13 @@ bool RunDir::has_begun() const {
           !list_checkpoints(checkpoints()).empty());
 }
 
+void RunDir::keep_given_config() const {
+  const std::filesystem::path kept = root_ / "config.given.yaml";
+  std::filesystem::copy_file(config(), kept, std::filesystem::copy_options::overwrite_existing);
+  log_info(concat(config().string(), ": kept as ", kept.filename().string(),
+                  "; the run writes its own file there"));
+}
+
 void RunDir::save_config(const RunConfig& config) const {
   std::filesystem::create_directories(root_);
   write_atomically(this->config(), [&](std::ostream& out) { out << to_yaml(config); });

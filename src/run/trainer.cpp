@@ -110,7 +110,8 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
 
 void Trainer::open_run(Begin begin) {
   require_makeable(run_);
-  refuse_foreign_config(run_);
+  // A configuration that somebody wrote into the folder, which is no run yet.
+  const bool is_given = begin == Begin::resume && run_.has_config() && !run_.has_begun();
   std::filesystem::create_directories(run_.root());
   lock_.emplace(run_);
   std::filesystem::path aside;
@@ -119,13 +120,15 @@ void Trainer::open_run(Begin begin) {
     aside = run_.set_aside();
     lock_->note_checkpoint("");
   }
-  const std::optional<TrainingState> checkpoint = checkpoint_to_resume(run_, config_);
+  std::optional<TrainingState> checkpoint;
+  if (!is_given) checkpoint = checkpoint_to_resume(run_, config_);
   if (checkpoint) {
     learner_.restore(*checkpoint, run_.checkpoints().string());
     seconds_before_ = checkpoint->seconds;
     saved_step_ = checkpoint->step;
   }
   run_.require_writable();
+  if (is_given) run_.keep_given_config();
   if (checkpoint) lock_->note_checkpoint(checkpoint_name(checkpoint->step));
   log_to_file(run_.log().string());
   if (!aside.empty()) {

@@ -250,5 +250,28 @@ TEST(Resume, WorksWithNamesAsLongAsTheSystemAllows) {
   EXPECT_THAT(longer.err, mentions("error: cannot write ", ".npz.json: File name too long"));
 }
 
+TEST(Resume, KeepsAConfigurationThatSomebodyWroteIntoTheFolder) {
+  const TinyRun tiny;
+  std::string text = "# mine\n" + test::read_text(tiny / "tiny.yaml");
+  for (const char* const name : {"train.npz", "test.npz"}) {
+    text.replace(text.find(name), std::string(name).size(), std::string("../") + name);
+  }
+  fs::create_directories(tiny / "new");
+  test::write_text(tiny / "new/config.yaml", text);
+  for (const char* const stage : {"begun", "resumed"}) {
+    const Finished done = tiny.run("cdm-train", {"new/config.yaml", "--run-dir", "new"});
+    EXPECT_EQ(done.exit_code, 0) << stage << done.err;
+    EXPECT_EQ(done.err.find("config.given.yaml") != std::string::npos,
+              std::string(stage) == "begun");
+    EXPECT_EQ(test::read_text(tiny / "new/config.given.yaml"), text) << stage;
+  }
+  // A folder of checkpoints that are not ours makes no run of a folder.
+  fs::create_directories(tiny / "other/checkpoints");
+  test::write_text(tiny / "other/checkpoints/resnet.pth", "weights");
+  test::write_text(tiny / "other/config.yaml", text);
+  EXPECT_EQ(tiny.run("cdm-train", {"other/config.yaml"}).exit_code, 0);
+  EXPECT_EQ(test::read_text(tiny / "other/config.yaml"), text);
+}
+
 }  // namespace
 }  // namespace cdm

@@ -58,10 +58,6 @@ std::optional<TrainingState> checkpoint_to_resume(const RunDir& run, const RunCo
 /// cannot be made. (A folder that is made and removed again tells more than permissions do.)
 void require_makeable(const RunDir& run);
 
-/// Throws UserError when there is a config.yaml in a folder where no training has begun: somebody
-/// wrote it, and a run would replace it.
-void refuse_foreign_config(const RunDir& run);
-
 /// All that is checked of a run directory before training begins in it, for the process of rank 0:
 /// that no other process trains there, checkpoint_to_resume(), and that it can be written. Throws
 /// UserError, or std::runtime_error for what cannot be written. Leaves nothing on disk.

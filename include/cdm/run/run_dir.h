@@ -35,6 +35,10 @@ class RunDir {
   /// or a link in its place. A config.yaml alone may be one that somebody wrote.
   bool has_begun() const;
 
+  /// Copies config.yaml to config.given.yaml, and logs that. For a file that somebody wrote into
+  /// the folder before the run began, because the run's own file is about to replace it.
+  void keep_given_config() const;
+
   /// Writes config.yaml. Creates the folder if it does not exist.
   void save_config(const RunConfig& config) const;
 
