@@ -2,8 +2,6 @@
 // The names and labels in archives of pictures, and the names of the archives themselves.
 #include <algorithm>
 #include <array>
-#include <cctype>
-#include <charconv>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <string_view>
@@ -29,15 +27,8 @@ constexpr std::int64_t kMostLabel = std::numeric_limits<std::int32_t>::max();
 constexpr std::int64_t kMostArchives = 100000;
 constexpr std::string_view kList = "dataset.json";
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return out;
-}
-
 bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> endings) {
-  const std::string small = lower(name);
+  const std::string small = lower_case(name);
   return std::any_of(endings.begin(), endings.end(),
                      [&](std::string_view ending) { return small.ends_with(ending); });
 }
@@ -63,13 +54,12 @@ std::string key_of(const std::string& name) {
 
 std::int64_t parse_class(const std::string& text, const std::string& where) {
   const std::size_t end = text.find_last_not_of(" \r\n\t") + 1;
-  std::int64_t label = -1;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + end, label);
-  if (error != std::errc() || stop != text.data() + end || label < 0 || label > kMostLabel) {
+  const std::optional<std::int64_t> label = whole_number(std::string_view(text).substr(0, end));
+  if (!label || *label < 0 || *label > kMostLabel) {
     throw UserError(concat(where, ": holds '", printable(text.substr(0, end)),
                            "'; a class must be a whole number in 0..", kMostLabel));
   }
-  return label;
+  return *label;
 }
 
 using Labels = std::map<std::string, std::int64_t>;
@@ -138,13 +128,6 @@ void label_by_key(ArchivePictures& pictures, const Labels& labels, const fs::pat
   }
 }
 
-std::optional<std::int64_t> parse_number(std::string_view text) {
-  std::int64_t number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size() || number < 0) return std::nullopt;
-  return number;
-}
-
 /// A range {FIRST..LAST} in a name.
 struct Range {
   std::size_t begin, end;  // of its text
@@ -160,9 +143,9 @@ std::optional<Range> find_range(const std::string& name) {
     return std::nullopt;
   }
   const std::string first = name.substr(open + 1, dots - open - 1);
-  const auto low = parse_number(first);
-  const auto high = parse_number(std::string_view(name).substr(dots + 2, close - dots - 2));
-  if (!low || !high) return std::nullopt;
+  const auto low = whole_number(first);
+  const auto high = whole_number(std::string_view(name).substr(dots + 2, close - dots - 2));
+  if (!low || *low < 0 || !high || *high < 0) return std::nullopt;
   return Range{open, close + 1, *low, *high, first.starts_with('0') ? first.size() : 0};
 }
 

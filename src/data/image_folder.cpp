@@ -3,7 +3,6 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
-#include <cctype>
 #include <set>
 #include <utility>
 #include <vector>
@@ -114,10 +113,8 @@ void refuse_splits_as_classes(const fs::path& folder, const std::vector<std::str
   static const std::set<std::string> splits = {"train", "training", "test",      "testing",
                                                "val",   "valid",    "validation"};
   const bool are_splits =
-      names.size() > 1 && std::all_of(names.begin(), names.end(), [](std::string name) {
-        std::transform(name.begin(), name.end(), name.begin(),
-                       [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-        return splits.contains(name);
+      names.size() > 1 && std::all_of(names.begin(), names.end(), [](const std::string& name) {
+        return splits.contains(lower_case(name));
       });
   if (!are_splits) return;
   throw UserError(concat(in_one_line(folder.string()), ": its folders look like splits (",

@@ -2,7 +2,6 @@
 #include "data/list_folder.h"
 
 #include <algorithm>
-#include <cctype>
 #include <iterator>
 #include <string_view>
 
@@ -31,23 +30,17 @@ constexpr std::string_view kLitter[] = {"thumbs.db",    "desktop.ini", "@eadir",
                                         "__macosx",     "#recycle",    "system volume information",
                                         "$recycle.bin", "lost+found"};
 
-std::string in_lower_case(std::string text) {
-  std::transform(text.begin(), text.end(), text.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
-
 template <std::size_t count>
 bool is_one_of(const std::string& text, const std::string_view (&list)[count]) {
   return std::find(std::begin(list), std::end(list), text) != std::end(list);
 }
 
 std::string ending_of(const std::string& name) {
-  return in_lower_case(fs::path(name).extension().string());
+  return lower_case(fs::path(name).extension().string());
 }
 
 bool is_litter(const std::string& name) {
-  return name.starts_with('.') || is_one_of(in_lower_case(name), kLitter);
+  return name.starts_with('.') || is_one_of(lower_case(name), kLitter);
 }
 
 /// False where a link leads nowhere, and where the file system does not tell.

@@ -62,12 +62,11 @@ void check_names_can_be_kept(const Dataset& train) {
   const std::vector<std::string>& names = train.class_names;
   for (const std::string& name : names) {
     if (name.empty() || !is_utf8(name)) {
-      throw UserError(concat(train.description, ": the class ", concat("'", printable(name), "'"),
+      throw UserError(concat(train.description, ": the class ", in_quotes(name),
                              " has a name that is empty or not UTF-8; give it another"));
     }
     if (std::count(names.begin(), names.end(), name) > 1) {
-      throw UserError(concat(train.description, ": two classes have the name ",
-                             concat("'", printable(name), "'")));
+      throw UserError(concat(train.description, ": two classes have the name ", in_quotes(name)));
     }
   }
 }
