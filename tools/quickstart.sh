@@ -29,7 +29,7 @@ choose() {
   minutes=6.5
   more="--set train.iterations=10000"  # to go on with
   options=()
-  # Without rights to install packages, tools/setup.sh --data downloads the images.
+  # Without root, tools/setup.sh --data downloads the images.
   if [[ ! -d /usr/share/datasets/fashion-mnist ]]; then options=(--set data.path=data/fashion_mnist); fi
   if [[ $cpu ]]; then
     options+=(--set device=cpu)
@@ -71,7 +71,7 @@ elif (($# > 0)); then
   exit 2
 fi
 cd "$(dirname "$0")/.."
-export PATH=$PWD/.deps/bin:$PATH  # where tools/setup.sh puts CMake and Ninja without rights
+export PATH=$PWD/.deps/bin:$PATH  # where tools/setup.sh puts CMake and Ninja without root
 source tools/setup/gpu.sh
 stage "setting up: packages, LibTorch, Fashion-MNIST" tools/setup.sh --data $cpu
 stage "building the programs" build

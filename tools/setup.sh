@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Installs what is missing for building and running: Debian packages (as root, with apt), and
-# LibTorch, which is unpacked from PyTorch's wheel into .deps/libtorch. Without rights it installs
-# nothing on the system: CMake, Ninja and the C++ libraries go into .deps, too. A second call installs
-# nothing again.
+# LibTorch, which is unpacked from PyTorch's wheel into .deps/libtorch. Without root it installs nothing
+# on the system: CMake, Ninja and the C++ libraries go into .deps, too. A second call installs nothing
+# again.
 set -euo pipefail
 
 usage() {
@@ -19,7 +19,7 @@ usage: tools/setup.sh [--cuda | --cpu] [--data] [--fuzz] [--dev] [--python]
             examples/
 Environment:
   CDM_LIBTORCH  a folder with LibTorch that is used; none is downloaded
-  CDM_SOURCES   a folder with archives of C++ libraries, for machines without root rights and
+  CDM_SOURCES   a folder with archives of C++ libraries, for machines without root and
                 internet: cmake/libraries/sources.txt says which
 TEXT
 }
@@ -31,7 +31,7 @@ fail() {
 }
 
 cd "$(dirname "$0")/.."
-export PATH=$PWD/.deps/bin:$PATH  # where CMake and Ninja are put without rights
+export PATH=$PWD/.deps/bin:$PATH  # where CMake and Ninja are put without root
 source tools/setup/gpu.sh
 source tools/setup/packages.sh
 source tools/setup/wheels.sh

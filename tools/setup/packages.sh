@@ -2,13 +2,12 @@
 # SPDX-License-Identifier: MIT
 # Sourced by tools/setup.sh: what the system must have, and where it comes from.
 
-# Each line has a probe, the Debian package that provides it, and what is done without rights to
-# install that: `needed` stops the script, `wheel` takes a wheel from PyPI, `built` builds all
-# libraries from source, `data` downloads, and `optional` does without. A probe is a command, a
-# command with the oldest version that will do (cmake>=3.25), a C++ header (ends in .h or .hpp), a
-# header with a condition of the preprocessor (tiffio.h:TIFFLIB_VERSION>=N), a file (begins with /),
-# a Python module (python3:NAME), or an option with which clang++ must be able to link
-# (clang++:OPTION).
+# Each line has a probe, the Debian package that provides it, and what is done without root: `needed`
+# stops the script, `wheel` takes a wheel from PyPI, `built` builds all libraries from source, `data`
+# downloads, and `optional` does without. A probe is a command, a command with the oldest version that
+# will do (cmake>=3.25), a C++ header (ends in .h or .hpp), a header with a condition of the
+# preprocessor (tiffio.h:TIFFLIB_VERSION>=N), a file (begins with /), a Python module (python3:NAME), or
+# an option with which clang++ must be able to link (clang++:OPTION).
 packages='
 c++>=12                              g++                needed
 git                                  git                needed
@@ -47,7 +46,7 @@ data_packages='
 /usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz   dataset-fashion-mnist   data
 '
 
-libraries=.deps/libraries  # where libraries are built without rights; cmake/Dependencies.cmake looks there
+libraries=.deps/libraries  # where libraries are built without root; cmake/Dependencies.cmake looks there
 
 # The version of a command. Compilers print nothing else; others have it in their first line.
 version_of() {
@@ -107,11 +106,11 @@ install_packages() {
     say "packages installed in $((SECONDS - started)) s"
     look_for_missing "$1"
   fi
-  if [[ $missing ]]; then install_without_rights; fi
+  if [[ $missing ]]; then install_without_root; fi
 }
 
 # What is missing is put into .deps, where that can be done.
-install_without_rights() {
+install_without_root() {
   local needed optional
   needed=$(missing_words 1 needed)
   optional=$(missing_words 1 optional)
