@@ -34,7 +34,8 @@ class ResultsGpu : public testing::Test {
                "\nmkdir -p \"$3\"\necho \"device: ${DEVICE:-auto}\" > \"$3/config.yaml\"");
     script("build/release/bin/cdm-nll",
            "echo \"cdm-nll $*\" >> " + calls() +
-               "\nfor name in importance_weighted_bits_per_dim bits_per_dim; do\n"
+               "\nfor name in importance_weighted_bits_per_dim bits_per_dim "
+               "denoiser_bound_bits_per_dim; do\n"
                "  echo \"$name 3.1 standard_error .1 interval_95 3.0 3.2\"\ndone");
     script("path/nvidia-smi", "echo 'NVIDIA Test, 580.1'");
   }
@@ -61,7 +62,7 @@ TEST_F(ResultsGpu, TrainsScoresDrawsAndPrintsATable) {
   const std::string called = read_text(calls());
   EXPECT_THAT(called, HasSubstr("configs/fashion_gpu.yaml --run-dir " + out +
                                 "/run --set train.iterations=3\n"));
-  EXPECT_THAT(called, HasSubstr("cdm-nll " + out + "/run --split test --draws 4"));
+  EXPECT_THAT(called, HasSubstr("cdm-nll " + out + "/run --split test --draws 4 --check 4"));
   EXPECT_THAT(called, HasSubstr("cdm-sample " + out + "/run -n 64"));
   EXPECT_THAT(called, HasSubstr("cdm-eval curves " + out + "/run"));
   EXPECT_THAT(finished.out, HasSubstr("| hardware | NVIDIA Test, 580.1 |"));
