@@ -135,19 +135,4 @@ at::Tensor UNetBody::operator()(const at::Tensor& images, at::Tensor embedding, 
   return norm_out_.then_silu(h);
 }
 
-std::vector<DropoutSite> UNetBody::dropout_sites() const {
-  std::vector<DropoutSite> sites;
-  const auto size_at = [&](std::size_t level) { return shape_.image_size >> level; };
-  for (std::size_t level = 0; level < down_.size(); ++level) {
-    for (const ResBlock& block : down_[level].blocks) block.add_dropout_site(size_at(level), sites);
-  }
-  for (const ResBlock& block : middle_.blocks) {
-    block.add_dropout_site(size_at(down_.size() - 1), sites);
-  }
-  for (std::size_t level = up_.size(); level-- > 0;) {
-    for (const ResBlock& block : up_[level].blocks) block.add_dropout_site(size_at(level), sites);
-  }
-  return sites;
-}
-
 }  // namespace cdm

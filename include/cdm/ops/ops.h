@@ -30,6 +30,17 @@ at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
 
+/// Dropout in one layer. Whether an element of row i of a batch is kept is a function of the two
+/// numbers in `rows`, i, `layer` and the element's position (y, x, channel) in its image.
+struct Dropout {
+  double rate = 0.0;       // the probability that an element is set to zero; 0: no dropout
+  at::Tensor rows;         // int64 [2] on the device of the images: random_rows(), random_rows.h
+  std::int64_t layer = 0;  // index of the random stream
+};
+
+/// x [B, C, H, W] with each element either set to zero or multiplied by 1 / (1 - rate).
+at::Tensor dropout(const at::Tensor& x, const Dropout& dropout);
+
 /// Concatenation: a [B, C, H, W] and b [B, D, H, W] -> [B, C + D, H, W].
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
 
