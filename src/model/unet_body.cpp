@@ -3,7 +3,6 @@
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/silu.h>
-#include <ATen/ops/upsample_nearest2d.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -128,7 +127,7 @@ at::Tensor UNetBody::operator()(const at::Tensor& images, at::Tensor embedding, 
       if (!up->attention.empty()) h = up->attention[i](h);
     }
     if (up->resample.weight.defined()) {
-      h = up->resample(at::upsample_nearest2d(h, at::IntArrayRef{2 * h.size(2), 2 * h.size(3)}));
+      h = ops::upsample_conv2d(h, up->resample.weight, up->resample.bias);
     }
   }
 

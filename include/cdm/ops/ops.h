@@ -5,7 +5,7 @@
 //
 // An operation may have two versions: a plain one, made of ATen's operations (cdm::reference), and
 // a fused one, which is faster and whose derivatives are written out. The fused versions are used
-// by default: for the convolution and the concatenation everywhere, for the normalisation in
+// by default: for the convolutions and the concatenation everywhere, for the normalisation in
 // float32 and float64 on the CPU, and on a GPU with own_cuda_kernels. set_fused(false) (in a
 // configuration, operations: plain) selects the plain versions. Attention has only a plain version.
 #pragma once
@@ -20,6 +20,16 @@ namespace cdm::ops {
 /// H' = (H + 2 padding - k) / stride + 1, rounded down, and W' likewise.
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding);
+
+/// x [B, in, H, W] is doubled in height and width, each pixel becoming 2x2 equal ones; then follows
+/// a convolution with weight [out, in, 3, 3], bias [out], stride 1 and padding 1. The result is
+/// [B, out, 2H, 2W], in the type of x. Weight and bias may be float32 where x is bfloat16.
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+/// The mean over the pixels of the convolution of x [B, in, H, W] with weight [out, in, 3, 3], bias
+/// [out], stride 1 and padding 1. The result is [B, out], in the type of the weight, which may be
+/// float32 where x is bfloat16.
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 /// Group normalisation (Wu and He, 2018) of x [B, C, H, W] with scale `weight` [C] and shift `bias`
 /// [C], then SiLU(u) = u sigmoid(u). `groups` must divide C; `eps` is added to the variance.
@@ -59,6 +69,8 @@ namespace cdm::reference {
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding);
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps);
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
