@@ -42,6 +42,8 @@ struct Conv2d {
   Conv2d(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out,
          std::int64_t kernel, std::int64_t stride = 1, std::int64_t padding = 0);
   at::Tensor operator()(const at::Tensor& x) const;
+  /// For a bias that another operation adds.
+  at::Tensor without_bias(const at::Tensor& x) const;
 
   at::Tensor weight, bias;  // [out, in, kernel, kernel], [out]
   std::int64_t stride = 1, padding = 0;

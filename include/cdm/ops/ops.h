@@ -5,9 +5,10 @@
 //
 // An operation may have two versions: a plain one, made of ATen's operations (cdm::reference), and
 // a fused one, which is faster and whose derivatives are written out. The fused versions are used
-// by default: for the convolutions and the concatenation everywhere, for the normalisation in
-// float32 and float64 on the CPU, and on a GPU with own_cuda_kernels. set_fused(false) (in a
-// configuration, operations: plain) selects the plain versions. Attention has only a plain version.
+// by default: for the convolutions, the concatenation and attention everywhere, for the
+// normalisation and the residual sum in float32 and float64 on the CPU, and on a GPU with
+// own_cuda_kernels. set_fused(false) (in a configuration, operations: plain) selects the plain
+// versions.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,8 +17,8 @@
 
 namespace cdm::ops {
 
-/// Convolution: x [B, in, H, W], weight [out, in, k, k], bias [out] -> [B, out, H', W'] with
-/// H' = (H + 2 padding - k) / stride + 1, rounded down, and W' likewise.
+/// Convolution: x [B, in, H, W], weight [out, in, k, k], bias [out] or undefined (none)
+/// -> [B, out, H', W'] with H' = (H + 2 padding - k) / stride + 1, rounded down, and W' likewise.
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding);
 
@@ -54,9 +55,14 @@ at::Tensor dropout(const at::Tensor& x, const Dropout& dropout);
 /// Concatenation: a [B, C, H, W] and b [B, D, H, W] -> [B, C + D, H, W].
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
 
-/// Attention with one head between the pixels of an image: q, k, v [B, C, H, W] -> [B, C, H, W].
-/// Each output pixel is the mean of all pixels of v, weighted by the softmax of q.k / sqrt(C).
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+/// The end of a residual block: a + b + bias, where a and b are [B, C, H, W] and bias is [C], of
+/// any floating type.
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+
+/// Attention with one head between the pixels of an image: q, k and v side by side, [B, 3C, H, W]
+/// -> [B, C, H, W]. Each output pixel is the mean of all pixels of v, weighted by the softmax of
+/// q.k / sqrt(C).
+at::Tensor attention(const at::Tensor& qkv);
 
 /// Whether this process uses the fused versions. True until set_fused(false).
 bool fused();
@@ -76,5 +82,7 @@ at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+at::Tensor attention(const at::Tensor& qkv);
 
 }  // namespace cdm::reference
