@@ -70,6 +70,10 @@ at::Tensor Conv2d::operator()(const at::Tensor& x) const {
   return ops::conv2d(x, like(weight, x), like(bias, x), stride, padding);
 }
 
+at::Tensor Conv2d::without_bias(const at::Tensor& x) const {
+  return ops::conv2d(x, like(weight, x), {}, stride, padding);
+}
+
 Linear::Linear(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out)
     : weight(make.uniform(name + ".weight", {out, in}, in)),
       bias(make.uniform(name + ".bias", {out}, in)) {}
@@ -128,13 +132,10 @@ at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& embedding
     h = h + embedding_projection(embedding).unsqueeze(2).unsqueeze(3);
   }
   h = norm2.then_silu(h);
-  if (masks != nullptr && dropout > 0.0) h = masks->apply(h, dropout);
-  h = conv2(h);
-  return (shortcut.weight.defined() ? shortcut(x) : x) + h;
-}
-
-void ResBlock::add_dropout_site(std::int64_t size, std::vector<DropoutSite>& sites) const {
-  if (dropout > 0.0) sites.push_back({conv2.weight.size(1), size, size, dropout});
+  if (masks != nullptr && dropout > 0.0) h = ops::dropout(h, masks->next(dropout));
+  h = conv2.without_bias(h);
+  if (!shortcut.weight.defined()) return ops::residual_sum(x, h, conv2.bias);
+  return ops::residual_sum(shortcut.without_bias(x), h, shortcut.bias + conv2.bias);
 }
 
 AttentionBlock::AttentionBlock(ParameterMaker& make, const std::string& name, std::int64_t channels)
@@ -146,7 +147,11 @@ AttentionBlock::AttentionBlock(ParameterMaker& make, const std::string& name, st
 
 at::Tensor AttentionBlock::operator()(const at::Tensor& x) const {
   const at::Tensor h = norm(x);
-  return x + proj_out(ops::attention(q(h), k(h), v(h)));
+  // One product for the three.
+  const at::Tensor weight = at::cat({q.weight, k.weight, v.weight});
+  const at::Tensor bias = at::cat({q.bias, k.bias, v.bias});
+  const at::Tensor values = ops::attention(ops::conv2d(h, like(weight, h), like(bias, h), 1, 0));
+  return ops::residual_sum(x, proj_out.without_bias(values), proj_out.bias);
 }
 
 }  // namespace cdm

@@ -14,6 +14,7 @@
 #include "device/on_device.h"
 #include "device/random_launch.h"
 #include "ops/group_norm/launch.h"
+#include "ops/self_test.h"
 
 namespace cdm {
 namespace {
@@ -51,6 +52,8 @@ void try_kernels(at::Device device) {
                              mean.data_ptr<float>(), rstd.data_ptr<float>()},
                             1e-6, y.data_ptr<float>(), on_device.stream());
   TORCH_CHECK(y.eq(kBeta).all().item<bool>(), "group normalisation is wrong");
+
+  ops::try_layer_kernels(device);
 }
 
 }  // namespace

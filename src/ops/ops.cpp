@@ -2,19 +2,24 @@
 // The plain versions of the operations, and the choice between them and the fused ones.
 #include "cdm/ops/ops.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/upsample_nearest2d.h>
+#include <c10/util/Exception.h>
 
 #include <atomic>
 #include <cmath>
+#include <vector>
 
 #include "cdm/device/cuda_kernels.h"
 #include "cdm/ops/flops.h"
 #include "ops/fused.h"
 #include "ops/group_norm/launch.h"
+#include "ops/kernel_call.h"
 
 namespace cdm::ops {
 namespace {
@@ -34,6 +39,18 @@ bool norm_is_fused(const at::Tensor& x, std::int64_t groups) {
   return false;
 }
 
+/// `outputs`: how many numbers the convolution computes.
+std::int64_t flop_of_convolution(std::int64_t outputs, const at::Tensor& weight) {
+  return 2 * outputs * weight[0].numel();
+}
+
+void check_3x3(const at::Tensor& x, const at::Tensor& weight, const char* op) {
+  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && weight.size(1) == x.size(1) &&
+                  weight.size(2) == 3 && weight.size(3) == 3,
+              op, ": a kernel ", weight.sizes(), " for images ", x.sizes(),
+              " instead of [out, in, 3, 3]");
+}
+
 }  // namespace
 
 bool fused() { return fused_flag(); }
@@ -41,9 +58,26 @@ void set_fused(bool fused) { fused_flag() = fused; }
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding) {
-  const at::Tensor y = fused() ? fused_conv2d(x, weight, bias, stride, padding)
+  const at::Tensor y = fused() ? fused_conv2d(x, weight, bias, stride, padding,
+                                              is_product(x, weight, stride, padding))
                                : reference::conv2d(x, weight, bias, stride, padding);
-  FlopCounter::add(2 * y.numel() * weight[0].numel());
+  FlopCounter::add(flop_of_convolution(y.numel(), weight));
+  return y;
+}
+
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  check_3x3(x, weight, "upsample_conv2d");
+  const at::Tensor y = fused() ? fused_upsample_conv2d(x, weight, bias)
+                               : reference::upsample_conv2d(x, weight, bias);
+  FlopCounter::add(flop_of_convolution(y.numel(), weight));
+  return y;
+}
+
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  check_3x3(x, weight, "mean_of_conv2d");
+  const at::Tensor y =
+      fused() ? fused_mean_of_conv2d(x, weight, bias) : reference::mean_of_conv2d(x, weight, bias);
+  FlopCounter::add(flop_of_convolution(y.numel() * x.size(2) * x.size(3), weight));
   return y;
 }
 
@@ -63,13 +97,17 @@ at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) {
   return fused() ? fused_concat_channels(a, b) : reference::concat_channels(a, b);
 }
 
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(1)));
-  const at::Tensor queries = q.flatten(2).transpose(1, 2);                          // [B, HW, C]
-  const at::Tensor weights = at::bmm(queries, k.flatten(2)).mul(scale).softmax(2);  // [B, HW, HW]
-  FlopCounter::add(4 * weights.numel() * q.size(1));
-  // This order of transpositions makes the result channels_last, as v is.
-  return at::bmm(weights, v.flatten(2).transpose(1, 2)).transpose(1, 2).view(q.sizes());
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
+  const at::ScalarType type = a.scalar_type();
+  const bool has_loop = a.is_cpu() && (type == at::kFloat || type == at::kDouble);
+  return fused() && (has_loop || has_kernels(a)) ? fused_residual_sum(a, b, bias)
+                                                 : reference::residual_sum(a, b, bias);
+}
+
+at::Tensor attention(const at::Tensor& qkv) {
+  const at::Tensor y = fused() ? fused_attention(qkv) : reference::attention(qkv);
+  FlopCounter::add(4 * y.numel() * y.size(2) * y.size(3));
+  return y;
 }
 
 }  // namespace cdm::ops
@@ -79,6 +117,17 @@ namespace cdm::reference {
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding) {
   return at::conv2d(x, weight, bias, stride, padding);
+}
+
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor enlarged = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
+  return at::conv2d(enlarged, weight.to(x.scalar_type()), bias.to(x.scalar_type()), 1, 1);
+}
+
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::conv2d(x, weight.to(x.scalar_type()), bias.to(x.scalar_type()), 1, 1)
+      .to(weight.scalar_type())
+      .mean({2, 3});
 }
 
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
@@ -92,5 +141,20 @@ at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
 }
 
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) { return at::cat({a, b}, 1); }
+
+at::Tensor attention(const at::Tensor& qkv) {
+  const std::vector<at::Tensor> parts = qkv.chunk(3, 1);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(parts[0].size(1)));
+  const at::Tensor queries = parts[0].flatten(2).transpose(1, 2);  // [B, HW, C]
+  const at::Tensor weights =
+      at::bmm(queries, parts[1].flatten(2)).mul(scale).softmax(2);  // [B, HW, HW]
+  // This order of transpositions makes the result channels_last, as v is.
+  const at::Tensor values = at::bmm(weights, parts[2].flatten(2).transpose(1, 2));
+  return values.transpose(1, 2).view(parts[2].sizes());
+}
+
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
+  return a + b + bias.to(a.scalar_type()).view({-1, 1, 1});
+}
 
 }  // namespace cdm::reference

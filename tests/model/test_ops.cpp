@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Convolution, concatenation and attention, each against its plain twin.
+#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -10,6 +11,7 @@
 #include "cdm/core/text.h"
 #include "cdm/ops/ops.h"
 #include "derivatives.h"
+#include "ops/fused.h"
 
 namespace cdm {
 namespace {
@@ -17,7 +19,6 @@ namespace {
 using at::Tensor;
 using test::compare;
 using test::compare_each_alone;
-using test::dot;
 using test::expect_finite_differences;
 using test::expect_near;
 using test::gradient;
@@ -28,6 +29,7 @@ using test::Op;
 using test::Ops;
 using test::OpsOnAGpu;
 using test::Tensors;
+using test::third_gradient;
 
 struct ConvCase {
   std::int64_t batch, in, out, height, width, kernel, stride, padding;
@@ -64,6 +66,42 @@ TEST_F(Ops, Conv2dEqualsItsTwin) {
   }
 }
 
+TEST_F(Ops, Conv2dNeedsNoBias) {
+  for (const ConvCase& c : kConvCases) {
+    SCOPED_TRACE(c.text());
+    const Op op = [&](const Tensors& a) {
+      return ops::conv2d(a[0], a[1], {}, c.stride, c.padding);
+    };
+    const Op twin = [&](const Tensors& a) {
+      return reference::conv2d(a[0], a[1], {}, c.stride, c.padding);
+    };
+    const Tensors arguments = {c.arguments()[0], c.arguments()[1]};
+    compare(op, twin, arguments);
+    compare_each_alone(op, twin, arguments);
+  }
+}
+
+/// As convolutions with a kernel of one pixel are computed on a GPU.
+TEST_F(Ops, Conv2dAsAProductEqualsItsTwin) {
+  for (const ConvCase& c :
+       {ConvCase{2, 48, 3, 5, 7, 1, 1, 0}, {1, 1, 1, 2, 1, 1, 1, 0}, {0, 3, 4, 5, 7, 1, 1, 0}}) {
+    SCOPED_TRACE(c.text());
+    const Op with_bias = [](const Tensors& a) {
+      return ops::fused_conv2d(a[0], a[1], a[2], 1, 0, /*product=*/true);
+    };
+    const Op without = [](const Tensors& a) {
+      return ops::fused_conv2d(a[0], a[1], {}, 1, 0, /*product=*/true);
+    };
+    const Op twin_without = [](const Tensors& a) {
+      return reference::conv2d(a[0], a[1], {}, 1, 0);
+    };
+    const Tensors arguments = c.arguments();
+    compare(with_bias, c.twin(), arguments);
+    compare_each_alone(with_bias, c.twin(), arguments);
+    compare(without, twin_without, {arguments[0], arguments[1]});
+  }
+}
+
 TEST_F(Ops, Conv2dAgreesWithFiniteDifferences) {
   for (const ConvCase& c : {kConvCases[0], kConvCases[1], kConvCases[2]}) {
     SCOPED_TRACE(c.text());
@@ -76,17 +114,8 @@ TEST_F(Ops, Conv2dAgreesWithFiniteDifferences) {
 TEST_F(Ops, Conv2dHasAThirdDerivative) {
   for (const ConvCase& c : kConvCases) {
     SCOPED_TRACE(c.text());
-    const auto third = [&](const Op& op) {
-      Tensors leaves;
-      for (const Tensor& argument : c.arguments()) leaves.push_back(leaf(argument));
-      const Tensor gy = leaf(numbers(50, op(leaves).sizes()));
-      leaves.push_back(gy);
-      // The op is linear in each argument: without the square, nothing of third order is left.
-      const Tensors first = gradient((op(leaves).square() * gy).sum(), leaves, true);
-      const Tensors second = gradient(dot(first, numbers_like(first)), leaves, true);
-      return gradient(dot(second, numbers_like(second)), leaves, false);
-    };
-    expect_near(third(c.op()), third(c.twin()), 1e-11, "third gradient");
+    expect_near(third_gradient(c.op(), c.arguments()), third_gradient(c.twin(), c.arguments()),
+                1e-11, "third gradient");
   }
 }
 
@@ -115,30 +144,86 @@ TEST_F(Ops, GradientsOfConcatChannelsHaveChannelsSideBySide) {
   }
 }
 
-/// softmax_j(q_i . k_j / sqrt(C)) v_j, written without matrix products.
-Tensor attention_formula(const Tensors& a) {
-  const Tensor q = a[0].flatten(2);
-  const Tensor k = a[1].flatten(2);
-  const Tensor v = a[2].flatten(2);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(1)));
-  const Tensor products = (q.unsqueeze(3) * k.unsqueeze(2)).sum(1) * scale;  // [B, i, j]
-  const Tensor exponentials = products.exp();
-  const Tensor weights = exponentials / exponentials.sum(2, true);
-  return (weights.unsqueeze(1) * v.unsqueeze(2)).sum(3).view(a[0].sizes());
-}
-
-TEST_F(Ops, AttentionEqualsItsFormula) {
-  const Op op = [](const Tensors& a) { return ops::attention(a[0], a[1], a[2]); };
+TEST_F(Ops, ResidualSumEqualsItsTwin) {
+  // The op is linear: only with the square does its gradient depend on its arguments.
+  const Op op = [](const Tensors& a) { return ops::residual_sum(a[0], a[1], a[2]).square(); };
+  const Op twin = [](const Tensors& a) {
+    return reference::residual_sum(a[0], a[1], a[2]).square();
+  };
   for (const std::vector<std::int64_t>& shape :
-       {std::vector<std::int64_t>{1, 3, 5, 7}, {3, 48, 2, 3}, {2, 1, 1, 1}, {0, 4, 2, 2}}) {
+       {std::vector<std::int64_t>{2, 3, 5, 7}, {3, 16, 2, 3}, {1, 1, 1, 1}, {0, 4, 2, 2}}) {
     SCOPED_TRACE(at::IntArrayRef(shape));
-    const Tensors arguments = {numbers(1, shape), numbers(2, shape), numbers(3, shape)};
-    compare(op, attention_formula, arguments);
-    compare_each_alone(op, attention_formula, arguments);
+    const Tensors arguments = {numbers(1, shape), numbers(2, shape), numbers(3, {shape[1]})};
+    compare(op, twin, arguments);
+    compare_each_alone(op, twin, arguments);
     if (shape[0] > 0) {
       expect_finite_differences(op, arguments, numbers(50, shape), numbers_like(arguments));
     }
   }
+}
+
+TEST_F(Ops, ResidualSumTakesABiasOfAnyType) {
+  const Tensor a = numbers(1, {2, 3, 4, 5});
+  const Tensor b = numbers(2, {2, 3, 4, 5});
+  const Tensor bias = numbers(3, {3}).to(at::kFloat);
+  for (const at::ScalarType type : {at::kDouble, at::kFloat, at::kBFloat16}) {
+    SCOPED_TRACE(type);
+    const Tensor leaf_bias = leaf(bias);
+    const Tensor sum = ops::residual_sum(a.to(type), b.to(type), leaf_bias);
+    EXPECT_EQ(sum.scalar_type(), type);
+    const double tolerance = type == at::kBFloat16 ? 0.05 : 1e-5;
+    expect_near(sum, a + b + bias.to(at::kDouble).view({3, 1, 1}), tolerance, "value");
+    const Tensor gradient_of_bias = gradient(sum.sum(), {leaf_bias}, false)[0];
+    EXPECT_EQ(gradient_of_bias.scalar_type(), at::kFloat);
+    expect_near(gradient_of_bias, at::full({3}, 40.0, at::kDouble), 1e-5, "gradient");
+  }
+}
+
+/// softmax_j(q_i . k_j / sqrt(C)) v_j, written without matrix products.
+Tensor attention_formula(const Tensors& a) {
+  const Tensors parts = a[0].chunk(3, 1);
+  const Tensor q = parts[0].flatten(2);
+  const Tensor k = parts[1].flatten(2);
+  const Tensor v = parts[2].flatten(2);
+  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(1)));
+  const Tensor products = (q.unsqueeze(3) * k.unsqueeze(2)).sum(1) * scale;  // [B, i, j]
+  const Tensor exponentials = products.exp();
+  const Tensor weights = exponentials / exponentials.sum(2, true);
+  return (weights.unsqueeze(1) * v.unsqueeze(2)).sum(3).view(parts[0].sizes());
+}
+
+TEST_F(Ops, AttentionEqualsItsFormula) {
+  const Op op = [](const Tensors& a) { return ops::attention(a[0]); };
+  const Op twin = [](const Tensors& a) { return reference::attention(a[0]); };
+  for (const std::vector<std::int64_t>& shape :
+       {std::vector<std::int64_t>{1, 9, 5, 7}, {3, 144, 2, 3}, {2, 3, 1, 1}, {0, 12, 2, 2}}) {
+    SCOPED_TRACE(at::IntArrayRef(shape));
+    const Tensors arguments = {numbers(1, shape)};
+    compare(op, attention_formula, arguments);
+    compare(twin, attention_formula, arguments);
+    if (shape[0] > 0) {
+      const Tensor grad_y = numbers(50, twin(arguments).sizes());
+      expect_finite_differences(op, arguments, grad_y, numbers_like(arguments));
+    }
+  }
+}
+
+TEST_F(Ops, AttentionLaysItsGradientsOutAsImages) {
+  const Tensor x = leaf(numbers(1, {2, 12, 5, 7}).contiguous(at::MemoryFormat::ChannelsLast));
+  const Tensor y = ops::attention(x);
+  const Tensor gy = leaf(numbers(2, y.sizes()).contiguous(at::MemoryFormat::ChannelsLast));
+  const Tensor first = gradient((y * gy).sum(), {x}, true)[0];
+  const Tensors second = gradient(first.square().sum(), {gy, x}, false);
+  for (const Tensor& tensor : {y, first, second[0], second[1]}) {
+    EXPECT_TRUE(tensor.is_contiguous(at::MemoryFormat::ChannelsLast)) << tensor.strides();
+  }
+}
+
+TEST_F(Ops, AttentionHasNoThirdDerivative) {
+  const Tensor x = leaf(numbers(1, {1, 6, 2, 2}));
+  const Tensor first = gradient(ops::attention(x).square().sum(), {x}, true)[0];
+  const Tensor second = gradient(first.square().sum(), {x}, true)[0];
+  EXPECT_THROW(gradient(second.sum(), {x}, false), c10::Error);
 }
 
 TEST_F(OpsOnAGpu, Conv2dEqualsItsTwin) {

@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "cdm/core/tensors.h"
 #include "cdm/model/dropout.h"
@@ -43,6 +42,8 @@ struct Conv2d {
   Conv2d(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out,
          std::int64_t kernel, std::int64_t stride = 1, std::int64_t padding = 0);
   at::Tensor operator()(const at::Tensor& x) const;
+  /// For a bias that another operation adds.
+  at::Tensor without_bias(const at::Tensor& x) const;
 
   at::Tensor weight, bias;  // [out, in, kernel, kernel], [out]
   std::int64_t stride = 1, padding = 0;
@@ -95,9 +96,6 @@ struct ResBlock {
   /// undefined. `masks` is null outside training: no dropout.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& embedding,
                         DropoutMasks* masks) const;
-  /// Appends the block's dropout layer to `sites`, for inputs of `size` x `size` pixels; nothing
-  /// when dropout is 0.
-  void add_dropout_site(std::int64_t size, std::vector<DropoutSite>& sites) const;
 
   GroupNorm norm1, norm2;
   Conv2d conv1, conv2;

@@ -5,9 +5,10 @@
 //
 // An operation may have two versions: a plain one, made of ATen's operations (cdm::reference), and
 // a fused one, which is faster and whose derivatives are written out. The fused versions are used
-// by default: for the convolution and the concatenation everywhere, for the normalisation in
-// float32 and float64 on the CPU, and on a GPU with own_cuda_kernels. set_fused(false) (in a
-// configuration, operations: plain) selects the plain versions. Attention has only a plain version.
+// by default: for the convolutions, the concatenation and attention everywhere, for the
+// normalisation and the residual sum in float32 and float64 on the CPU, and on a GPU with
+// own_cuda_kernels. set_fused(false) (in a configuration, operations: plain) selects the plain
+// versions.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -16,10 +17,20 @@
 
 namespace cdm::ops {
 
-/// Convolution: x [B, in, H, W], weight [out, in, k, k], bias [out] -> [B, out, H', W'] with
-/// H' = (H + 2 padding - k) / stride + 1, rounded down, and W' likewise.
+/// Convolution: x [B, in, H, W], weight [out, in, k, k], bias [out] or undefined (none)
+/// -> [B, out, H', W'] with H' = (H + 2 padding - k) / stride + 1, rounded down, and W' likewise.
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding);
+
+/// x [B, in, H, W] is doubled in height and width, each pixel becoming 2x2 equal ones; then follows
+/// a convolution with weight [out, in, 3, 3], bias [out], stride 1 and padding 1. The result is
+/// [B, out, 2H, 2W], in the type of x. Weight and bias may be float32 where x is bfloat16.
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+/// The mean over the pixels of the convolution of x [B, in, H, W] with weight [out, in, 3, 3], bias
+/// [out], stride 1 and padding 1. The result is [B, out], in the type of the weight, which may be
+/// float32 where x is bfloat16.
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 /// Group normalisation (Wu and He, 2018) of x [B, C, H, W] with scale `weight` [C] and shift `bias`
 /// [C], then SiLU(u) = u sigmoid(u). `groups` must divide C; `eps` is added to the variance.
@@ -30,12 +41,28 @@ at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
 
+/// Dropout in one layer. Whether an element of row i of a batch is kept is a function of the two
+/// numbers in `rows`, i, `layer` and the element's position (y, x, channel) in its image.
+struct Dropout {
+  double rate = 0.0;       // the probability that an element is set to zero; 0: no dropout
+  at::Tensor rows;         // int64 [2] on the device of the images: random_rows(), random_rows.h
+  std::int64_t layer = 0;  // index of the random stream
+};
+
+/// x [B, C, H, W] with each element either set to zero or multiplied by 1 / (1 - rate).
+at::Tensor dropout(const at::Tensor& x, const Dropout& dropout);
+
 /// Concatenation: a [B, C, H, W] and b [B, D, H, W] -> [B, C + D, H, W].
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
 
-/// Attention with one head between the pixels of an image: q, k, v [B, C, H, W] -> [B, C, H, W].
-/// Each output pixel is the mean of all pixels of v, weighted by the softmax of q.k / sqrt(C).
-at::Tensor attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+/// The end of a residual block: a + b + bias, where a and b are [B, C, H, W] and bias is [C], of
+/// any floating type.
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+
+/// Attention with one head between the pixels of an image: q, k and v side by side, [B, 3C, H, W]
+/// -> [B, C, H, W]. Each output pixel is the mean of all pixels of v, weighted by the softmax of
+/// q.k / sqrt(C).
+at::Tensor attention(const at::Tensor& qkv);
 
 /// Whether this process uses the fused versions. True until set_fused(false).
 bool fused();
@@ -48,10 +75,14 @@ namespace cdm::reference {
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding);
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps);
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+at::Tensor attention(const at::Tensor& qkv);
 
 }  // namespace cdm::reference

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+
+#include "ops/channels/block.h"
+
+namespace cdm::cuda {
+namespace {
+
+template <class S>
+struct DeviceBlock {
+  S* memory;
+
+  __device__ int index() const { return static_cast<int>(blockIdx.x); }
+  __device__ int thread() const { return static_cast<int>(threadIdx.x); }
+  __device__ void sync() const { __syncthreads(); }
+  __device__ S* shared() const { return memory; }
+};
+
+template <class S>
+__device__ DeviceBlock<S> this_block() {
+  extern __shared__ double memory[];
+  return {reinterpret_cast<S*>(memory)};
+}
+
+template <class T, int V>
+__global__ void residual_sum_kernel(ChannelLayout layout, const T* a, const T* b,
+                                    const Sum<T>* bias, T* out) {
+  residual_sum_block<T, V>(this_block<Sum<T>>(), layout, a, b, bias, out);
+}
+
+template <class T, int V>
+__global__ void sum_channels_kernel(ChannelLayout layout, const T* x, Sum<T>* out) {
+  sum_channels_block<T, V>(this_block<Sum<T>>(), layout, x, out);
+}
+
+template <class T, int V>
+__global__ void concat_channels_kernel(ChannelLayout layout, std::int64_t first,
+                                       std::int64_t second, const T* a, const T* b, T* whole) {
+  concat_channels_block<T, V>(this_block<T>(), layout, first, second, a, b, whole);
+}
+
+template <class T, int V>
+__global__ void split_channels_kernel(ChannelLayout layout, std::int64_t first, std::int64_t second,
+                                      const T* whole, T* a, T* b) {
+  split_channels_block<T, V>(this_block<T>(), layout, first, second, whole, a, b);
+}
+
+/// Whether vectors of 16 bytes may be read: all arrays begin at multiples of 16 bytes, and so does
+/// each pixel.
+template <class T, class... Arrays>
+bool vectors_fit(std::int64_t channels, const Arrays*... arrays) {
+  const auto aligned = [](const void* array) {
+    return reinterpret_cast<std::uintptr_t>(array) % 16 == 0;
+  };
+  return channels % kPackWidth<T> == 0 && (aligned(arrays) && ...);
+}
+
+template <class... Parameters, class... Arguments>
+void launch(const char* name, void (*kernel)(ChannelLayout, Parameters...),
+            const ChannelLayout& layout, std::size_t shared, void* stream,
+            const Arguments&... arguments) {
+  kernel<<<static_cast<unsigned>(layout.blocks()), static_cast<unsigned>(layout.threads()), shared,
+           static_cast<cudaStream_t>(stream)>>>(layout, arguments...);
+  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) {
+    throw std::runtime_error(std::string(name) + " on the GPU: " + cudaGetErrorString(error));
+  }
+}
+
+/// One pass of sum_channels(): from [pixels, channels] to the sums of each of the layout's chunks.
+template <class T, int V>
+void sum_chunks(const ChannelLayout& layout, const T* x, Sum<T>* out, void* stream) {
+  const std::size_t shared = sizeof(Sum<T>) * V * static_cast<std::size_t>(layout.threads());
+  launch("sum over pixels", sum_channels_kernel<T, V>, layout, shared, stream, x, out);
+}
+
+template <class T, int V>
+void sum_in_two_passes(std::int64_t pixels, std::int64_t channels, const T* x, Sum<T>* partial,
+                       Sum<T>* out, void* stream) {
+  const ChannelLayout layout = channel_layout(pixels, channels, V);
+  if (layout.chunks == 1) return sum_chunks<T, V>(layout, x, out, stream);
+  sum_chunks<T, V>(layout, x, partial, stream);
+  // The chunks are few enough for one block per tile.
+  constexpr int kWidth = V > 1 ? kPackWidth<Sum<T>> : 1;
+  ChannelLayout second = channel_layout(layout.chunks, channels, kWidth);
+  second.chunks = 1;
+  sum_chunks<Sum<T>, kWidth>(second, partial, out, stream);
+}
+
+}  // namespace
+
+template <class T>
+void residual_sum(std::int64_t pixels, std::int64_t channels, const T* a, const T* b,
+                  const Sum<T>* bias, T* out, void* stream) {
+  const auto run = [&](int width, auto* kernel) {
+    launch("residual sum", kernel, channel_layout(pixels, channels, width), 0, stream, a, b, bias,
+           out);
+  };
+  if (vectors_fit<T>(channels, a, b, out)) {
+    run(kPackWidth<T>, residual_sum_kernel<T, kPackWidth<T>>);
+  } else {
+    run(1, residual_sum_kernel<T, 1>);
+  }
+}
+
+template <class T>
+void sum_channels(std::int64_t pixels, std::int64_t channels, const T* x, Sum<T>* partial,
+                  Sum<T>* out, void* stream) {
+  if (vectors_fit<T>(channels, x, partial, out)) {
+    sum_in_two_passes<T, kPackWidth<T>>(pixels, channels, x, partial, out, stream);
+  } else {
+    sum_in_two_passes<T, 1>(pixels, channels, x, partial, out, stream);
+  }
+}
+
+template <class T>
+void concat_channels(std::int64_t pixels, std::int64_t first, std::int64_t second, const T* a,
+                     const T* b, T* whole, void* stream) {
+  const auto run = [&](int width, auto* kernel) {
+    launch("concatenation", kernel, channel_layout(pixels, first + second, width), 0, stream, first,
+           second, a, b, whole);
+  };
+  if (vectors_fit<T>(first, a, b, whole) && second % kPackWidth<T> == 0) {
+    run(kPackWidth<T>, concat_channels_kernel<T, kPackWidth<T>>);
+  } else {
+    run(1, concat_channels_kernel<T, 1>);
+  }
+}
+
+template <class T>
+void split_channels(std::int64_t pixels, std::int64_t first, std::int64_t second, const T* whole,
+                    T* a, T* b, void* stream) {
+  const auto run = [&](int width, auto* kernel) {
+    launch("split", kernel, channel_layout(pixels, first + second, width), 0, stream, first, second,
+           whole, a, b);
+  };
+  if (vectors_fit<T>(first, whole, a, b) && second % kPackWidth<T> == 0) {
+    run(kPackWidth<T>, split_channels_kernel<T, kPackWidth<T>>);
+  } else {
+    run(1, split_channels_kernel<T, 1>);
+  }
+}
+
+CDM_CHANNEL_LAUNCHERS(float)
+CDM_CHANNEL_LAUNCHERS(double)
+CDM_CHANNEL_LAUNCHERS(Bfloat16)
+
+}  // namespace cdm::cuda
