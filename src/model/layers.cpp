@@ -135,7 +135,7 @@ at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& embedding
   if (masks != nullptr && dropout > 0.0) h = masks->apply(h, dropout);
   h = conv2.without_bias(h);
   if (!shortcut.weight.defined()) return ops::residual_sum(x, h, conv2.bias);
-  return ops::residual_sum(shortcut.without_bias(x), h, shortcut.bias + conv2.bias);
+  return ops::residual_sum(shortcut.without_bias(x), h, conv2.bias, shortcut.bias);
 }
 
 void ResBlock::add_dropout_site(std::int64_t size, std::vector<DropoutSite>& sites) const {

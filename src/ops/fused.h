@@ -20,8 +20,9 @@ at::Tensor fused_concat_channels(const at::Tensor& a, const at::Tensor& b);
 at::Tensor fused_attention(const at::Tensor& qkv);
 
 /// a and b are float32 or float64; where this project's CUDA kernels are on, bfloat16 is also
-/// possible. bias may have any floating type.
-at::Tensor fused_residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+/// possible. Biases may have any floating type.
+at::Tensor fused_residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                              const at::Tensor& second_bias);
 
 /// All tensors are float32 or float64; on a GPU bfloat16 is also possible. `silu` says whether SiLU
 /// follows.

@@ -67,11 +67,12 @@ at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) {
   return fused() ? fused_concat_channels(a, b) : reference::concat_channels(a, b);
 }
 
-at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                        const at::Tensor& second_bias) {
   const at::ScalarType type = a.scalar_type();
   const bool has_loop = a.is_cpu() && (type == at::kFloat || type == at::kDouble);
-  return fused() && (has_loop || has_kernels(a)) ? fused_residual_sum(a, b, bias)
-                                                 : reference::residual_sum(a, b, bias);
+  return fused() && (has_loop || has_kernels(a)) ? fused_residual_sum(a, b, bias, second_bias)
+                                                 : reference::residual_sum(a, b, bias, second_bias);
 }
 
 at::Tensor attention(const at::Tensor& qkv) {
@@ -112,8 +113,10 @@ at::Tensor attention(const at::Tensor& qkv) {
   return values.transpose(1, 2).view(parts[2].sizes());
 }
 
-at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
-  return a + b + bias.to(a.scalar_type()).view({-1, 1, 1});
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                        const at::Tensor& second_bias) {
+  const at::Tensor sum = a + b + bias.to(a.scalar_type()).view({-1, 1, 1});
+  return second_bias.defined() ? sum + second_bias.to(a.scalar_type()).view({-1, 1, 1}) : sum;
 }
 
 }  // namespace cdm::reference
