@@ -29,6 +29,8 @@ constexpr std::int64_t kGroups = 32;
 constexpr double kEps = 1e-6;
 
 at::Tensor conv2d(const Tensors& a) { return cdm::ops::conv2d(a[0], a[1], a[2], 1, 1); }
+at::Tensor upsample_conv2d(const Tensors& a) { return cdm::ops::upsample_conv2d(a[0], a[1], a[2]); }
+at::Tensor mean_of_conv2d(const Tensors& a) { return cdm::ops::mean_of_conv2d(a[0], a[1], a[2]); }
 at::Tensor group_norm_silu(const Tensors& a) {
   return cdm::ops::group_norm_silu(a[0], a[1], a[2], kGroups, kEps);
 }
@@ -90,6 +92,12 @@ int main(int argc, char** argv) {
   const at::Tensor images = numbers(0, {kBatch, kChannels, kPixels, kPixels});
   add("conv2d", conv2d,
       {images, numbers(1, {kChannels, kChannels, 3, 3}), numbers(2, {kChannels})});
+  // The upsampling of such a UNet from 14 x 14 pixels, and its head.
+  add("upsample_conv2d", upsample_conv2d,
+      {numbers(5, {kBatch, 2 * kChannels, kPixels / 2, kPixels / 2}),
+       numbers(6, {2 * kChannels, 2 * kChannels, 3, 3}), numbers(9, {2 * kChannels})});
+  add("mean_of_conv2d", mean_of_conv2d,
+      {images, numbers(10, {2 * kChannels, kChannels, 3, 3}), numbers(11, {2 * kChannels})});
   add("group_norm_silu", group_norm_silu,
       {images, numbers(3, {kChannels}), numbers(4, {kChannels})});
   add("attention", attention, {numbers(12, {kBatch, 3 * 2 * kChannels, kPixels / 2, kPixels / 2})});

@@ -10,6 +10,15 @@
 set(CDM_WITH_CUDA "AUTO" CACHE STRING "CUDA kernels: AUTO, ON or OFF")
 set_property(CACHE CDM_WITH_CUDA PROPERTY STRINGS AUTO ON OFF)
 string(TOUPPER "${CDM_WITH_CUDA}" _cdm_with_cuda)
+
+# The nvcc of NVIDIA's wheels, which tools/setup.sh unpacks beside LibTorch where it finds none of
+# LibTorch's CUDA version, and which pip installs there.
+if(_cdm_with_cuda AND NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+  find_program(CDM_NVCC nvcc NO_DEFAULT_PATH PATHS "${CDM_LIBTORCH_ROOT}/../nvidia/cu13/bin")
+  if(CDM_NVCC)
+    set(CMAKE_CUDA_COMPILER "${CDM_NVCC}")
+  endif()
+endif()
 set(CDM_CUDA OFF)
 if(_cdm_with_cuda STREQUAL "AUTO")
   include(CheckLanguage)

@@ -9,15 +9,6 @@ if(CDM_CUDA_LIBRARIES)
   install(TARGETS ${CDM_CUDA_LIBRARIES} LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
 endif()
 
-# The package can only refer to libraries that are installed, not to those built with this project.
-set(CDM_NOT_INSTALLED ${CDM_FETCHED})
-list(REMOVE_ITEM CDM_NOT_INSTALLED CLI11 nlohmann_json GTest benchmark)  # users link none of these
-if(CDM_NOT_INSTALLED)
-  list(JOIN CDM_NOT_INSTALLED ", " _cdm_missing)
-  message(STATUS "Only programs are installed: the package cdm needs an installed ${_cdm_missing}")
-  return()
-endif()
-
 set(_cdm_package "${CMAKE_INSTALL_LIBDIR}/cmake/cdm")
 install(DIRECTORY include/cdm TYPE INCLUDE)
 install(TARGETS cdm EXPORT cdmTargets ARCHIVE)

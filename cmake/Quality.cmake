@@ -1,4 +1,4 @@
-# Warnings, sanitizers, and the targets format, format-check, tidy and check.
+# Warnings, sanitizers, and the targets format, format-check, tidy, shellcheck and check.
 
 # GCC 12 warns of overlapping memory in "x" + string, where there is none (GCC bug 105651).
 set(CDM_WARNINGS -Wall -Wextra -Wpedantic -Werror $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
@@ -17,7 +17,7 @@ if(CDM_SANITIZE)
   add_link_options(-fsanitize=${CDM_SANITIZE})
 endif()
 
-# The targets format (rewrites files), format-check, tidy, and check (format-check and tidy). A file
+# The targets format (rewrites files), format-check, tidy, shellcheck, and check (the last three). A file
 # that has passed clang-tidy is checked again when it, any header or .clang-tidy changes.
 file(GLOB_RECURSE CDM_OWN_HEADERS CONFIGURE_DEPENDS include/*.h src/*.h tools/*.h tests/*.h
      fuzz/*.h)
@@ -57,5 +57,9 @@ foreach(_cdm_source IN LISTS CDM_TIDY_SOURCES)
   list(APPEND _cdm_stamps "${_cdm_stamp}")
 endforeach()
 add_custom_target(tidy DEPENDS ${_cdm_stamps})
+find_program(CDM_SHELLCHECK shellcheck)
+file(GLOB CDM_SCRIPTS CONFIGURE_DEPENDS .ci/run tools/*.sh tools/slurm/* tests/python/*.sh)
+add_custom_target(shellcheck COMMAND "${CDM_SHELLCHECK}" -x ${CDM_SCRIPTS}
+                  WORKING_DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}" COMMENT "shellcheck" VERBATIM)
 add_custom_target(check)
-add_dependencies(check format-check tidy)
+add_dependencies(check format-check tidy shellcheck)

@@ -78,6 +78,19 @@ inline Derivatives derivatives(const Op& op, const Tensors& arguments, const Ten
   return d;
 }
 
+/// The third derivative of `op` in random directions: its gradient with respect to each argument,
+/// then grad_y. The result of `op` is squared, because nothing of third order is left of what is
+/// linear in each argument.
+inline Tensors third_gradient(const Op& op, const Tensors& arguments) {
+  Tensors leaves;
+  for (const Tensor& argument : arguments) leaves.push_back(leaf(argument));
+  const Tensor gy = leaf(numbers(50, op(leaves).sizes()));
+  leaves.push_back(gy);
+  const Tensors first = gradient((op(leaves).square() * gy).sum(), leaves, true);
+  const Tensors second = gradient(dot(first, numbers_like(first)), leaves, true);
+  return gradient(dot(second, numbers_like(second)), leaves, false);
+}
+
 /// Errors are relative to the largest element, or to 1 if that is larger, because all may be zero.
 inline void expect_near(const Tensor& actual, const Tensor& expected, double tolerance,
                         const std::string& what) {

@@ -17,6 +17,7 @@
 #include "cdm/core/text.h"
 #include "cdm/core/version.h"
 #include "cdm/device/memory_advice.h"
+#include "cdm/eval/denoiser_bound.h"
 #include "cdm/eval/nll.h"
 #include "cdm/eval/table.h"
 #include "cdm/run/load_model.h"
@@ -34,16 +35,19 @@ struct Options {
   std::string out;
   std::optional<cdm::Dequantization> dequantize;  // empty = as in the run's training
   bool gaussian = false;
+  std::int64_t check = 0;  // noise levels per image for the denoiser's bound; 0 = no bound
 };
 
 void write_scores(const std::string& file, const cdm::Scores& scores, const at::Tensor& bits,
-                  const cdm::Dataset& dataset, bool has_draws) {
+                  const at::Tensor& bound, const cdm::Dataset& dataset, bool has_draws) {
   const at::Tensor& labels = dataset.labels;
   const std::vector<std::string>& names = dataset.file_names;
   cdm::write_atomically(file, [&](std::ostream& out) {
     out.precision(17);
     out << "index,log_prob_nats,bits_per_dim" << (labels.defined() ? ",label" : "")
-        << (has_draws ? ",importance_weighted_nats" : "") << (names.empty() ? "" : ",file") << "\n";
+        << (has_draws ? ",importance_weighted_nats" : "")
+        << (bound.defined() ? ",denoiser_bound_nats" : "") << (names.empty() ? "" : ",file")
+        << "\n";
     const auto* const nats = scores.log_prob.const_data_ptr<double>();
     const auto* const weighted = scores.importance_weighted.const_data_ptr<double>();
     const auto* const bits_per_dim = bits.const_data_ptr<double>();
@@ -51,6 +55,7 @@ void write_scores(const std::string& file, const cdm::Scores& scores, const at::
       out << i << ',' << nats[i] << ',' << bits_per_dim[i];
       if (labels.defined()) out << ',' << labels.const_data_ptr<std::int64_t>()[i];
       if (has_draws) out << ',' << weighted[i];
+      if (bound.defined()) out << ',' << bound.const_data_ptr<double>()[i];
       if (!names.empty()) out << ',' << cdm::csv_field(names[static_cast<std::size_t>(i)]);
       out << "\n";
     }
@@ -88,6 +93,7 @@ nlohmann::ordered_json settings_of(const Options& options, const cdm::LoadedMode
       {"level", options.score.level},
       {"dequantize", cdm::name_of(options.score.dequantization)},
       {"draws", options.score.draws},
+      {"check", options.check},
       {"seed", options.score.seed},
       {"means", means},
       {"changed_keys", loaded.changed},
@@ -146,6 +152,9 @@ void score(Options& options) {
     throw cdm::UserError(cdm::concat("--level ", options.score.level, ": must be in 0..",
                                      model.schedule().levels() - 1, ", the model's levels"));
   }
+  if (options.check > 0 && options.score.level > 0) {
+    throw cdm::UserError("--check: can be given only with --level 0");
+  }
   const cdm::Dataset dataset = cdm::load_chosen_dataset(options.data, loaded);
   if (options.score.dequantization == cdm::Dequantization::uniform) {
     require_pixels(dataset, "--dequantize uniform");
@@ -172,6 +181,18 @@ void score(Options& options) {
         cdm::score_images(model, options.score, dataset.images.narrow(0, 0, images),
                           cdm::rows_of(labels, 0, images));
       });
+  cdm::DenoiserBound bound;  // empty without --check
+  if (options.check > 0) {
+    cdm::Progress checking("checking", dataset.size(), "images");
+    cdm::BoundOptions bound_options;
+    bound_options.levels = options.check;
+    bound_options.dequantization = options.score.dequantization;
+    bound_options.seed = options.score.seed;
+    bound_options.batch_size = options.score.batch_size;
+    bound = cdm::denoiser_bound(
+        model, bound_options, dataset.images, labels,
+        [&](std::int64_t done) { checking.update(done); }, group);
+  }
   if (!group.is_first()) return;
   cdm::log_info(cdm::concat("scored ", dataset.size(), " images in ",
                             cdm::format_duration(progress.elapsed_seconds())));
@@ -193,10 +214,12 @@ void score(Options& options) {
     std::cout << " (no pixels: a density per unit of x)\n";
   }
   nlohmann::ordered_json means;
-  const auto report = [&](const char* name, const at::Tensor& values, int digits) {
-    const cdm::MeanEstimate mean = cdm::estimate_mean(values);
+  const auto report_mean = [&](const char* name, const cdm::MeanEstimate& mean, int digits) {
     print_mean(name, mean, digits);
     means[name] = mean_as_json(mean);
+  };
+  const auto report = [&](const char* name, const at::Tensor& values, int digits) {
+    report_mean(name, cdm::estimate_mean(values), digits);
   };
   if (options.gaussian) {
     report("gaussian_bits_per_dim",
@@ -209,8 +232,17 @@ void score(Options& options) {
            cdm::bits_per_dim(scores.importance_weighted, dimensions, offset), 4);
   }
   report("bits_per_dim", bits, 4);
+  if (options.check > 0) {
+    const at::Tensor bound_bits = cdm::bits_per_dim(bound.log_prob, dimensions, offset);
+    const cdm::MeanEstimate gap = cdm::estimate_mean_by_place(bits - bound_bits, bound.place);
+    report_mean("denoiser_bound_bits_per_dim", cdm::estimate_mean_by_place(bound_bits, bound.place),
+                4);
+    report_mean("gap_bits_per_dim", gap, 4);
+    const std::string warning = cdm::warning_of_gap(gap);
+    if (!warning.empty()) cdm::log_warning(warning);
+  }
   if (!options.out.empty()) {
-    write_scores(options.out, scores, bits, dataset, has_draws);
+    write_scores(options.out, scores, bits, bound.log_prob, dataset, has_draws);
     const std::string file = cdm::settings_file(options.out);
     if (!file.empty()) cdm::write_json(file, settings_of(options, loaded, dataset, means));
   }
@@ -229,10 +261,10 @@ int main(int argc, char** argv) {
   program.declare = [&](CLI::App& app) {
     cdm::add_model_options(app, options.model);
     cdm::add_data_options(app, options.data);
-    app.add_option(
-        "--out", options.out,
-        "FILE.csv: a line per image, index,log_prob_nats,bits_per_dim[,label]"
-        "[,importance_weighted_nats][,file]; and FILE.csv.json: what was scored, and how");
+    app.add_option("--out", options.out,
+                   "FILE.csv: a line per image, index,log_prob_nats,bits_per_dim[,label]"
+                   "[,importance_weighted_nats][,denoiser_bound_nats][,file]; and FILE.csv.json: "
+                   "what was scored, and how");
     app.add_option("--level", options.score.level,
                    "noise level t of the density p_t; 0 = the density of the data; the images get "
                    "no noise");
@@ -248,6 +280,11 @@ int main(int argc, char** argv) {
         ->check(cdm::seed_range());
     app.add_option("--batch", options.score.batch_size, "images computed at a time")
         ->check(CLI::Range(1, 1000000));
+    app.add_option("--check", options.check,
+                   "also bound the log-likelihood by the model's own denoiser, at this number of "
+                   "noise levels per image (0 = not; 4 is enough for 1,000 images), and print the "
+                   "gap between the two")
+        ->check(CLI::Range(0, 100000));
     app.add_flag("--gaussian", options.gaussian,
                  "also score the images under a Gaussian with the mean and covariance of the "
                  "training images, for comparison");

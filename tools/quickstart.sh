@@ -4,7 +4,6 @@
 # minutes, draws 64 images and scores the test images. A second call does not repeat finished work.
 set -euo pipefail
 
-run=runs/quickstart
 bin=build/release/bin
 
 say() { echo "quickstart: $*"; }
@@ -23,7 +22,32 @@ build() {
   cmake --build --preset release --target cdm-train cdm-sample cdm-nll -- --quiet
 }
 
-train() { "$bin/cdm-train" configs/quickstart.yaml --run-dir "$run" >/dev/null; }
+# Chooses what to train: the bigger network where a GPU is found and the programs can use it. $cpu is
+# "--cpu" where the user does not want a GPU.
+choose() {
+  name=quickstart
+  minutes=6.5
+  more="--set train.iterations=10000"  # to go on with
+  options=()
+  # Without root, tools/setup.sh --data downloads the images.
+  if [[ ! -d /usr/share/datasets/fashion-mnist ]]; then options=(--set data.path=data/fashion_mnist); fi
+  if [[ $cpu ]]; then
+    options+=(--set device=cpu)
+    return
+  fi
+  look_for_gpu
+  if [[ ! $gpu ]]; then return; fi
+  local problem
+  if problem=$("$bin/cdm-train" configs/quickstart_gpu.yaml --set device=cuda "${options[@]}" --dry-run 2>&1 >/dev/null); then
+    name=quickstart_gpu
+    minutes=3
+    more="--set train.iterations=100000 --set train.decay_every=80000"
+  else
+    say "$gpu_text, but the programs cannot use it, so the CPU is used: $(tail -n 1 <<<"$problem")"
+  fi
+}
+
+train() { "$bin/cdm-train" "configs/$name.yaml" "${options[@]}" --run-dir "$run" >/dev/null; }
 
 sample() {
   "$bin/cdm-sample" "$run" -n 64 --seed 0 --grid "$run/samples.png" --out "$run/samples.npz" >/dev/null
@@ -39,14 +63,21 @@ mean_of() {
   awk -v name="$1" '$1 == name { printf "%s (95 %% interval %s to %s)", $2, $6, $7 }' "$run/scores.txt"
 }
 
-if (($# > 0)); then
-  echo "usage: tools/quickstart.sh" >&2
+cpu=
+if [[ $# == 1 && $1 == --cpu ]]; then
+  cpu=--cpu
+elif (($# > 0)); then
+  echo "usage: tools/quickstart.sh [--cpu]" >&2
   exit 2
 fi
 cd "$(dirname "$0")/.."
-stage "setting up: Debian packages, LibTorch, Fashion-MNIST" tools/setup.sh --data
+export PATH=$PWD/.deps/bin:$PATH  # where tools/setup.sh puts CMake and Ninja without root
+source tools/setup/gpu.sh
+stage "setting up: packages, LibTorch, Fashion-MNIST" tools/setup.sh --data $cpu
 stage "building the programs" build
-stage "training for at most 6.5 minutes (an interrupted training is resumed)" train
+choose
+run=runs/$name
+stage "training configs/$name.yaml for at most $minutes minutes (an interrupted training is resumed)" train
 stage "drawing 64 images" sample
 stage "scoring the 10,000 test images" score
 
@@ -59,7 +90,7 @@ covariance, same images:      $(mean_of gaussian_bits_per_dim) bits/dim
 (lower is better; minutes in all: $(((SECONDS + 30) / 60)))
 
 What to try next:
-  $bin/cdm-train configs/quickstart.yaml --run-dir $run --set train.iterations=10000 --set train.max_minutes=60
+  $bin/cdm-train configs/$name.yaml --run-dir $run${options[*]:+ ${options[*]}} $more --set train.max_minutes=60
   $bin/cdm-sample $run -n 16 --sampler ddpm --steps 200 --grid ddpm.png
   $bin/cdm-nll $run --level 50 --out level50.csv
 TEXT

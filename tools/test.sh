@@ -15,6 +15,7 @@ TEXT
 say() { echo "test: $*"; }
 
 cd "$(dirname "$0")/.."
+export PATH=$PWD/.deps/bin:$PATH  # where tools/setup.sh puts CMake and Ninja without root
 presets=()
 for argument in "$@"; do
   case $argument in

@@ -19,31 +19,33 @@ struct PhiloxRow {
 
 constexpr int kNumbersPerBlock = 4;  // Philox makes four 32-bit words at a time
 
+constexpr int kPhiloxRounds = 10;
+constexpr std::uint32_t kPhiloxMultiply0 = 0xD2511F53;
+constexpr std::uint32_t kPhiloxMultiply1 = 0xCD9E8D57;
+constexpr std::uint32_t kPhiloxBump0 = 0x9E3779B9;
+constexpr std::uint32_t kPhiloxBump1 = 0xBB67AE85;
+constexpr float kPhiloxUnit = 1.0F / (1 << 24);  // uniform numbers are multiples of it
+
 enum class Distribution { normal, uniform };
 
 /// Philox4x32-10 (Salmon et al., 2011) of the counter (block, subsequence).
 CDM_HOST_DEVICE inline void philox_words(const PhiloxRow& row, std::uint64_t block,
                                          std::uint32_t (&words)[kNumbersPerBlock]) {
-  constexpr int kRounds = 10;
-  constexpr std::uint64_t kMultiply0 = 0xD2511F53;
-  constexpr std::uint64_t kMultiply1 = 0xCD9E8D57;
-  constexpr std::uint32_t kBump0 = 0x9E3779B9;
-  constexpr std::uint32_t kBump1 = 0xBB67AE85;
   auto key0 = static_cast<std::uint32_t>(row.key);
   auto key1 = static_cast<std::uint32_t>(row.key >> 32);
   words[0] = static_cast<std::uint32_t>(block);
   words[1] = static_cast<std::uint32_t>(block >> 32);
   words[2] = static_cast<std::uint32_t>(row.subsequence);
   words[3] = static_cast<std::uint32_t>(row.subsequence >> 32);
-  for (int round = 0; round < kRounds; ++round) {
-    const std::uint64_t product0 = kMultiply0 * words[0];
-    const std::uint64_t product1 = kMultiply1 * words[2];
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    const std::uint64_t product0 = std::uint64_t{kPhiloxMultiply0} * words[0];
+    const std::uint64_t product1 = std::uint64_t{kPhiloxMultiply1} * words[2];
     words[0] = static_cast<std::uint32_t>(product1 >> 32) ^ words[1] ^ key0;
     words[1] = static_cast<std::uint32_t>(product1);
     words[2] = static_cast<std::uint32_t>(product0 >> 32) ^ words[3] ^ key1;
     words[3] = static_cast<std::uint32_t>(product0);
-    key0 += kBump0;
-    key1 += kBump1;
+    key0 += kPhiloxBump0;
+    key1 += kPhiloxBump1;
   }
 }
 
@@ -51,18 +53,17 @@ CDM_HOST_DEVICE inline void philox_words(const PhiloxRow& row, std::uint64_t blo
 CDM_HOST_DEVICE inline void philox_block(const PhiloxRow& row, std::uint64_t block,
                                          Distribution distribution,
                                          float (&out)[kNumbersPerBlock]) {
-  constexpr float kUnit = 1.0F / (1 << 24);
   std::uint32_t words[kNumbersPerBlock];
   philox_words(row, block, words);
   for (int pair = 0; pair < kNumbersPerBlock; pair += 2) {
     const auto a = static_cast<float>(words[pair] >> 8);
     const auto b = static_cast<float>(words[pair + 1] >> 8);
     if (distribution == Distribution::uniform) {
-      out[pair] = a * kUnit;
-      out[pair + 1] = b * kUnit;
+      out[pair] = a * kPhiloxUnit;
+      out[pair + 1] = b * kPhiloxUnit;
     } else {  // Box-Muller. The radius is made from a number in (0, 1], whose logarithm is finite.
-      const float radius = ::sqrtf(-2.0F * ::logf((a + 1.0F) * kUnit));
-      const float angle = 6.283185307179586F * (b * kUnit);
+      const float radius = ::sqrtf(-2.0F * ::logf((a + 1.0F) * kPhiloxUnit));
+      const float angle = 6.283185307179586F * (b * kPhiloxUnit);
       out[pair] = radius * ::cosf(angle);
       out[pair + 1] = radius * ::sinf(angle);
     }

@@ -10,8 +10,8 @@
 #include <algorithm>
 
 #include "cdm/device/cuda_kernels.h"
+#include "device/fill_rows.h"
 #include "device/on_device.h"
-#include "device/philox_numbers.h"
 #include "device/random_launch.h"
 
 namespace cdm {
@@ -25,15 +25,17 @@ std::uint64_t mix(std::uint64_t value) {
   return value ^ (value >> 31);
 }
 
-PhiloxRow row_of(const RandomStream& stream, std::int64_t row) {
+}  // namespace
+
+PhiloxRow philox_row(const RandomStream& stream, std::int64_t row) {
   TORCH_CHECK(stream.index < (1ULL << 32) && row >= 0 && row < (1LL << 32), "random stream index ",
               stream.index, " or row ", row, " is not below 2^32");
   return {mix(stream.seed ^ mix(static_cast<std::uint64_t>(stream.purpose))),
           (stream.index << 32) | static_cast<std::uint64_t>(row)};
 }
 
-void fill_rows_cpu(float* out, std::int64_t rows, std::int64_t row_size, PhiloxRow first_row,
-                   Distribution distribution) {
+void fill_rows(float* out, std::int64_t rows, std::int64_t row_size, PhiloxRow first_row,
+               Distribution distribution) {
   at::parallel_for(0, rows, 1, [&](std::int64_t begin, std::int64_t end) {
     float numbers[kNumbersPerBlock];
     for (std::int64_t i = begin; i < end; ++i) {
@@ -47,6 +49,8 @@ void fill_rows_cpu(float* out, std::int64_t rows, std::int64_t row_size, PhiloxR
   });
 }
 
+namespace {
+
 at::Tensor draw(const RandomStream& stream, at::IntArrayRef shape, const at::TensorOptions& options,
                 std::int64_t first_row, Distribution distribution) {
   TORCH_CHECK(!shape.empty(), "random numbers need a first dimension of rows");
@@ -56,14 +60,14 @@ at::Tensor draw(const RandomStream& stream, at::IntArrayRef shape, const at::Ten
       at::empty(shape, at::TensorOptions().dtype(at::kFloat).device(on_device ? device : at::kCPU));
   if (out.numel() > 0) {
     const std::int64_t rows = shape[0];
-    const PhiloxRow first = row_of(stream, first_row);
-    row_of(stream, first_row + rows - 1);  // throws when the last row is not below 2^32
+    const PhiloxRow first = philox_row(stream, first_row);
+    philox_row(stream, first_row + rows - 1);  // throws when the last row is not below 2^32
     if (on_device) {
       const cuda::OnDevice there(out.device());
       cuda::fill_rows(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution,
                       there.stream());
     } else {
-      fill_rows_cpu(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution);
+      fill_rows(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution);
     }
   }
   return out.to(options);
@@ -93,7 +97,7 @@ at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t
   at::Tensor out = at::empty({count}, at::kLong);
   auto* const values = out.data_ptr<std::int64_t>();
   for (std::int64_t i = 0; i < count; ++i) {
-    const PhiloxRow row = row_of(stream, first_row + i);
+    const PhiloxRow row = philox_row(stream, first_row + i);
     std::uint32_t words[kNumbersPerBlock];
     philox_words(row, 0, words);
     // floor(r bound / 2^64) for the 64-bit random number r = words[0] 2^32 + words[1]; since bound
@@ -110,7 +114,7 @@ at::Tensor permutation(const RandomStream& stream, std::int64_t count) {
 }
 
 std::uint64_t derived_seed(const RandomStream& stream) {
-  const PhiloxRow row = row_of(stream, 0);
+  const PhiloxRow row = philox_row(stream, 0);
   return mix(row.key ^ mix(row.subsequence));
 }
 

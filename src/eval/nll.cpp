@@ -74,7 +74,10 @@ MeanEstimate estimate_mean(const at::Tensor& values) {
   const auto count = static_cast<double>(v.size(0));
   const double mean = v.mean().item<double>();
   const double variance = (v - mean).square().sum().item<double>() / (count - 1);  // 0 / 0 for one
-  const double standard_error = std::sqrt(variance / count);
+  return interval_95(mean, std::sqrt(variance / count));
+}
+
+MeanEstimate interval_95(double mean, double standard_error) {
   constexpr double kNormal95 = 1.959963984540054;
   return {mean, standard_error, mean - kNormal95 * standard_error,
           mean + kNormal95 * standard_error};

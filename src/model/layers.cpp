@@ -132,14 +132,10 @@ at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& embedding
     h = h + embedding_projection(embedding).unsqueeze(2).unsqueeze(3);
   }
   h = norm2.then_silu(h);
-  if (masks != nullptr && dropout > 0.0) h = masks->apply(h, dropout);
+  if (masks != nullptr && dropout > 0.0) h = ops::dropout(h, masks->next(dropout));
   h = conv2.without_bias(h);
   if (!shortcut.weight.defined()) return ops::residual_sum(x, h, conv2.bias);
   return ops::residual_sum(shortcut.without_bias(x), h, conv2.bias, shortcut.bias);
-}
-
-void ResBlock::add_dropout_site(std::int64_t size, std::vector<DropoutSite>& sites) const {
-  if (dropout > 0.0) sites.push_back({conv2.weight.size(1), size, size, dropout});
 }
 
 AttentionBlock::AttentionBlock(ParameterMaker& make, const std::string& name, std::int64_t channels)

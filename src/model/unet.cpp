@@ -4,6 +4,8 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/embedding.h>
 
+#include "cdm/ops/ops.h"
+
 namespace cdm {
 
 UNet::UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed)
@@ -48,12 +50,11 @@ at::Tensor UNet::embed(const at::Tensor& t, const at::Tensor& labels) const {
 at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                          DropoutMasks* masks) const {
   const at::Tensor h = body_(x, embed(t, labels), masks, body_type());
-  const at::ScalarType type = conv_out_.weight.scalar_type();
   switch (predicts()) {
     case Prediction::logits:
-      return head_(conv_out_(h).to(type).mean({2, 3}));
+      return head_(ops::mean_of_conv2d(h, conv_out_.weight, conv_out_.bias));
     case Prediction::noise:
-      return conv_out_(h.to(type));
+      return conv_out_(h.to(conv_out_.weight.scalar_type()));
   }
   return {};
 }

@@ -3,7 +3,6 @@
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/silu.h>
-#include <ATen/ops/upsample_nearest2d.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -128,26 +127,11 @@ at::Tensor UNetBody::operator()(const at::Tensor& images, at::Tensor embedding, 
       if (!up->attention.empty()) h = up->attention[i](h);
     }
     if (up->resample.weight.defined()) {
-      h = up->resample(at::upsample_nearest2d(h, at::IntArrayRef{2 * h.size(2), 2 * h.size(3)}));
+      h = ops::upsample_conv2d(h, up->resample.weight, up->resample.bias);
     }
   }
 
   return norm_out_.then_silu(h);
-}
-
-std::vector<DropoutSite> UNetBody::dropout_sites() const {
-  std::vector<DropoutSite> sites;
-  const auto size_at = [&](std::size_t level) { return shape_.image_size >> level; };
-  for (std::size_t level = 0; level < down_.size(); ++level) {
-    for (const ResBlock& block : down_[level].blocks) block.add_dropout_site(size_at(level), sites);
-  }
-  for (const ResBlock& block : middle_.blocks) {
-    block.add_dropout_site(size_at(down_.size() - 1), sites);
-  }
-  for (std::size_t level = up_.size(); level-- > 0;) {
-    for (const ResBlock& block : up_[level].blocks) block.add_dropout_site(size_at(level), sites);
-  }
-  return sites;
 }
 
 }  // namespace cdm

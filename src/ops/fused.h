@@ -15,6 +15,12 @@ at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
 bool is_product(const at::Tensor& x, const at::Tensor& weight, std::int64_t stride,
                 std::int64_t padding);
 
+at::Tensor fused_upsample_conv2d(const at::Tensor& x, const at::Tensor& weight,
+                                 const at::Tensor& bias);
+
+at::Tensor fused_mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight,
+                                const at::Tensor& bias);
+
 at::Tensor fused_concat_channels(const at::Tensor& a, const at::Tensor& b);
 
 at::Tensor fused_attention(const at::Tensor& qkv);

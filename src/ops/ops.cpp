@@ -8,6 +8,8 @@
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/upsample_nearest2d.h>
+#include <c10/util/Exception.h>
 
 #include <atomic>
 #include <cmath>
@@ -37,6 +39,18 @@ bool norm_is_fused(const at::Tensor& x, std::int64_t groups) {
   return false;
 }
 
+/// `outputs`: how many numbers the convolution computes.
+std::int64_t flop_of_convolution(std::int64_t outputs, const at::Tensor& weight) {
+  return 2 * outputs * weight[0].numel();
+}
+
+void check_3x3(const at::Tensor& x, const at::Tensor& weight, const char* op) {
+  TORCH_CHECK(x.dim() == 4 && weight.dim() == 4 && weight.size(1) == x.size(1) &&
+                  weight.size(2) == 3 && weight.size(3) == 3,
+              op, ": a kernel ", weight.sizes(), " for images ", x.sizes(),
+              " instead of [out, in, 3, 3]");
+}
+
 }  // namespace
 
 bool fused() { return fused_flag(); }
@@ -47,7 +61,23 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
   const at::Tensor y = fused() ? fused_conv2d(x, weight, bias, stride, padding,
                                               is_product(x, weight, stride, padding))
                                : reference::conv2d(x, weight, bias, stride, padding);
-  FlopCounter::add(2 * y.numel() * weight[0].numel());
+  FlopCounter::add(flop_of_convolution(y.numel(), weight));
+  return y;
+}
+
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  check_3x3(x, weight, "upsample_conv2d");
+  const at::Tensor y = fused() ? fused_upsample_conv2d(x, weight, bias)
+                               : reference::upsample_conv2d(x, weight, bias);
+  FlopCounter::add(flop_of_convolution(y.numel(), weight));
+  return y;
+}
+
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  check_3x3(x, weight, "mean_of_conv2d");
+  const at::Tensor y =
+      fused() ? fused_mean_of_conv2d(x, weight, bias) : reference::mean_of_conv2d(x, weight, bias);
+  FlopCounter::add(flop_of_convolution(y.numel() * x.size(2) * x.size(3), weight));
   return y;
 }
 
@@ -88,6 +118,17 @@ namespace cdm::reference {
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding) {
   return at::conv2d(x, weight, bias, stride, padding);
+}
+
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor enlarged = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
+  return at::conv2d(enlarged, weight.to(x.scalar_type()), bias.to(x.scalar_type()), 1, 1);
+}
+
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return at::conv2d(x, weight.to(x.scalar_type()), bias.to(x.scalar_type()), 1, 1)
+      .to(weight.scalar_type())
+      .mean({2, 3});
 }
 
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

@@ -17,6 +17,7 @@
 #include "cdm/data/classes.h"
 #include "cdm/device/device.h"
 #include "cdm/device/memory_advice.h"
+#include "cdm/eval/denoiser_bound.h"
 #include "cdm/eval/nll.h"
 #include "cdm/io/image.h"
 #include "cdm/run/replay.h"
@@ -308,23 +309,34 @@ void Trainer::score_test_images() {
   options.dequantization = config_.data.dequantize;
   const at::Tensor log_prob =
       score_images(learner_.average(), options, test_->images, test_->labels, {}, group_).log_prob;
+  BoundOptions bound_options;
+  bound_options.batch_size = kScoreBatch;
+  bound_options.dequantization = config_.data.dequantize;
+  const DenoiserBound bound =
+      denoiser_bound(learner_.average(), bound_options, test_->images, test_->labels, {}, group_);
   if (!group_.is_first()) return;
   // Bits per dimension for 8-bit pixels, otherwise nats.
   const bool in_bits = test_->has_pixels();
-  const MeanEstimate score =
-      estimate_mean(in_bits ? bits_per_dim(log_prob, test_->images[0].numel(),
-                                           bits_offset(options.dequantization))
-                            : log_prob);
-  const std::string name = in_bits ? "test_bits_per_dim" : "test_log_prob_nats";
-  Metrics metrics = {{name, score.mean}};
-  std::string spread;
-  if (test_->size() > 1) {
-    metrics.emplace_back(name + "_standard_error", score.standard_error);
-    spread = concat(" +- ", fixed(score.standard_error, 4));
-  }
+  const auto in_units = [&](const at::Tensor& nats) {
+    return in_bits
+               ? bits_per_dim(nats, test_->images[0].numel(), bits_offset(options.dequantization))
+               : nats;
+  };
+  Metrics metrics;
+  const auto told = [&](const std::string& name, const MeanEstimate& mean) {
+    metrics.emplace_back(name, mean.mean);
+    if (test_->size() == 1) return fixed(mean.mean, 4);
+    metrics.emplace_back(name + "_standard_error", mean.standard_error);
+    return concat(fixed(mean.mean, 4), " +- ", fixed(mean.standard_error, 4));
+  };
+  const std::string score =
+      told(in_bits ? "test_bits_per_dim" : "test_log_prob_nats", estimate_mean(in_units(log_prob)));
+  const std::string proven =
+      told(in_bits ? "test_denoiser_bound_bits_per_dim" : "test_denoiser_bound_nats",
+           estimate_mean_by_place(in_units(bound.log_prob), bound.place));
   metrics_->write(step, metrics);
-  log_info(concat("step ", step, ": ", fixed(score.mean, 4), spread,
-                  in_bits ? " bits/dim on " : " nats of log p on ", test_->size(), " test images"));
+  log_info(concat("step ", step, ": ", score, in_bits ? " bits/dim on " : " nats of log p on ",
+                  test_->size(), " test images; bound by the denoiser ", proven));
 }
 
 }  // namespace cdm

@@ -78,7 +78,7 @@ LossGradients BatchGradients::of_rows(const StepInputs& rows, std::uint64_t drop
                                       bool may_replay) {
   Recorded* const recorded = may_replay ? recording_of(rows.x0.size(0)) : nullptr;
   if (recorded != nullptr) return replayed(*recorded, rows, dropout_seed);
-  DropoutMasks masks(dropout_seed, rows.first_row);
+  DropoutMasks masks(dropout_seed, rows.first_row, rows.x0.device());
   return loss_gradients(model_, objective_, rows, share_in_batch(rows), &masks);
 }
 
@@ -93,13 +93,13 @@ Recorded* BatchGradients::recording_of(std::int64_t rows) {
   // cut_batch() makes parts of at most two sizes. A third one is that of an odd batch.
   constexpr std::size_t kMostRecordings = 2;
   if (recorded_.size() >= kMostRecordings) return nullptr;
-  // Inputs: x0, labels, weight, what the objective drew, then the dropout masks. Results: the
-  // terms, then the gradients.
+  // Inputs: x0, labels, weight, what identifies the dropout masks, then what the objective drew.
+  // Results: the terms, then the gradients.
   const auto function = [this](const Tensors& in) -> Tensors {
     TrainingRows rows = {in[0], in[1], {}};
-    auto next = in.begin() + 3;
+    DropoutMasks masks(in[3]);
+    auto next = in.begin() + 4;
     for (const std::string& name : drawn_names_) rows.drawn.emplace_back(name, *next++);
-    DropoutMasks masks(Tensors(next, in.end()));
     const LossGradients loss = loss_gradients(model_, objective_, rows, in[2], &masks);
     Tensors out = values_of(loss.terms);
     out.insert(out.end(), loss.gradients.begin(), loss.gradients.end());
@@ -110,15 +110,12 @@ Recorded* BatchGradients::recording_of(std::int64_t rows) {
 
 LossGradients BatchGradients::replayed(Recorded& recorded, const StepInputs& rows,
                                        std::uint64_t dropout_seed) {
-  Tensors in = {rows.x0, rows.labels, share_in_batch(rows)};
+  Tensors in = {rows.x0, rows.labels, share_in_batch(rows),
+                DropoutMasks::rows_of(dropout_seed, rows.first_row, rows.x0.device())};
   drawn_names_.clear();
   for (const auto& [name, drawn] : rows.drawn) {
     drawn_names_.push_back(name);
     in.push_back(drawn);
-  }
-  for (at::Tensor& mask : DropoutMasks::draw(dropout_seed, rows.first_row, rows.x0.size(0),
-                                             model_.network().dropout_sites(), rows.x0.device())) {
-    in.push_back(std::move(mask));
   }
   Tensors out = recorded(in);
   // The next replay overwrites the memory of these results. The terms must remain valid, and so

@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "cdm/core/log.h"
+#include "cdm/device/cuda_kernels.h"
 #include "cdm/inference/evaluators.h"
 #include "cdm/train/make_model.h"
+#include "train/fused_update.h"
 
 namespace cdm {
 namespace {
@@ -31,7 +33,8 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
       adam_(model_.network().parameters(), config.train),
       group_(group),
       gradients_(model_, *objective_, config.train.micro_batch_size, group),
-      skipped_(at::zeros({}, at::TensorOptions().dtype(at::kLong).device(device))) {
+      counts_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device))) {
+  if (device.is_cuda() && own_cuda_kernels() && fused_update_works(device)) use_fused_update();
   if (config.cuda_graphs && device.is_cuda()) {
     if (group.is_alone()) {
       record_with(cuda_graphs(device));
@@ -41,6 +44,8 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
     }
   }
 }
+
+Learner::~Learner() = default;
 
 std::uint64_t Learner::dropout_seed() const {
   return derived_seed({static_cast<std::uint64_t>(config_.seed), Purpose::dropout,
@@ -52,22 +57,40 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) {
 }
 
 StepReport Learner::step(const StepInputs& inputs) {
-  const LossGradients loss = loss_gradients(inputs);
+  StepReport report = update(loss_gradients(inputs));
+  report.learning_rate = learning_rate_at(config_.train, step_);
+  ++step_;
+  return report;
+}
+
+StepReport Learner::update(const LossGradients& loss) {
   StepReport report;
   report.terms = loss.terms;
+  if (fused_) {
+    FusedUpdate::Result result = (*fused_)(loss.gradients, loss["loss"]);
+    report.gradient_norm = std::move(result.gradient_norm);
+    report.skipped = std::move(result.skipped);
+    return report;
+  }
   report.gradient_norm = gradient_norm(loss.gradients);
-  report.learning_rate = learning_rate_at(config_.train, step_);
   report.skipped = is_not_finite(loss["loss"] + report.gradient_norm);
-
   if (config_.train.clip_grad_norm > 0.0) {
     clip_gradients(loss.gradients, report.gradient_norm, config_.train.clip_grad_norm);
   }
-  adam_.step(loss.gradients, report.learning_rate, report.skipped);
+  adam_.step(loss.gradients, learning_rate_at(config_.train, step_), report.skipped);
   update_average(average_.network().parameters(), model_.network().parameters(),
                  ema_decay_at(config_.train, step_), report.skipped);
-  skipped_.add_(report.skipped.to(at::kLong));
-  ++step_;
+  counts_.select(0, 0).add_(1);
+  counts_.select(0, 1).add_(report.skipped.to(at::kLong));
   return report;
+}
+
+void Learner::use_fused_update() {
+  fused_ = std::make_unique<FusedUpdate>(
+      FusedUpdate::State{values_of(model_.network().parameters()), values_of(adam_.first_moments()),
+                         values_of(adam_.second_moments()),
+                         values_of(average_.network().parameters()), counts_},
+      config_.train);
 }
 
 TrainingState Learner::state() const {
@@ -86,7 +109,7 @@ void Learner::restore(const TrainingState& state, const std::string& source) {
   average_.network().load(state.ema, source);
   adam_.load(state.exp_avg, state.exp_avg_sq, state.step - state.skipped);
   step_ = state.step;
-  skipped_.fill_(state.skipped);
+  counts_.copy_(at::tensor({state.step, state.skipped}, at::kLong));
 }
 
 void Learner::share_state() {

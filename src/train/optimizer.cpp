@@ -17,19 +17,14 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
-#include <algorithm>
-#include <cmath>
 #include <optional>
+
+#include "train/fused_update.h"
 
 namespace cdm {
 
 double learning_rate_at(const TrainConfig& config, std::int64_t step) {
-  const double warmup =
-      config.warmup > 0
-          ? std::min(static_cast<double>(step + 1) / static_cast<double>(config.warmup), 1.0)
-          : 1.0;
-  const std::int64_t decays = config.decay_every > 0 ? step / config.decay_every : 0;
-  return config.learning_rate * warmup * std::pow(config.decay_factor, static_cast<double>(decays));
+  return learning_rate_of(update_rules(config), step);
 }
 
 Adam::Adam(const NamedTensors& parameters, const TrainConfig& config)
@@ -101,10 +96,7 @@ void clip_gradients(const std::vector<at::Tensor>& gradients, const at::Tensor& 
 }
 
 double ema_decay_at(const TrainConfig& config, std::int64_t step) {
-  if (step < config.ema_start) return 0.0;
-  if (!config.ema_warmup) return config.ema_decay;
-  const auto n = static_cast<double>(step - config.ema_start);
-  return std::min(config.ema_decay, (1.0 + n) / (10.0 + n));
+  return ema_decay_of(update_rules(config), step);
 }
 
 void move_towards(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& targets,

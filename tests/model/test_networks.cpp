@@ -67,28 +67,19 @@ TEST_P(AnyNetwork, KnowsTheTimeAndTheClassWhereItHasThem) {
       << "no labels are the null class";
 }
 
-TEST_P(AnyNetwork, DeclaresTheDropoutLayersThatItsForwardPassReaches) {
+TEST_P(AnyNetwork, DropoutOfARowDependsOnItsNumberInTheBatch) {
   const Model model = test::small_model(config_);
-  const at::Tensor x = numbers(1, {2, 1, 8, 8});
-  const at::Tensor t = levels_of({5, 6});
-  const std::vector<DropoutSite> sites = model.network().dropout_sites();
-  if (config_.model.kind == NetworkKind::unet) {
-    EXPECT_FALSE(sites.empty());
-  }
-
-  DropoutMasks drawn_before(DropoutMasks::draw(9, 4, 2, sites, at::kCPU));
-  DropoutMasks drawn_when_asked(9, 4);
-  const at::Tensor a = model.network()(x, t, {}, &drawn_before);
-  const at::Tensor b = model.network()(x, t, {}, &drawn_when_asked);
-  EXPECT_TRUE(at::equal(a, b));
-  if (sites.empty()) return;
-  EXPECT_GT(test::relative_error(a, model.network()(x, t, {})), 1e-4) << "dropout had no effect";
-
-  // One layer too few is noticed.
-  DropoutMasks too_few(DropoutMasks::draw(9, 4, 2, {sites.begin(), sites.end() - 1}, at::kCPU));
-  EXPECT_ANY_THROW(model.network()(x, t, {}, &too_few));
-  DropoutMasks none(std::vector<at::Tensor>{});
-  EXPECT_ANY_THROW(model.network()(x, t, {}, &none));
+  const at::Tensor x = numbers(1, {3, 1, 8, 8});
+  const at::Tensor t = levels_of({5, 6, 7});
+  DropoutMasks of_whole(9, 4, at::kCPU);
+  DropoutMasks of_last(9, 6, at::kCPU);
+  const at::Tensor whole = model.network()(x, t, {}, &of_whole);
+  const at::Tensor last = model.network()(x.narrow(0, 2, 1), t.narrow(0, 2, 1), {}, &of_last);
+  test::expect_close(last, whole.narrow(0, 2, 1), 1e-12, "row 2");
+  if (config_.model.kind != NetworkKind::unet) return;  // has no dropout
+  DropoutMasks of_first(9, 4, at::kCPU);
+  const at::Tensor moved = model.network()(x.narrow(0, 2, 1), t.narrow(0, 2, 1), {}, &of_first);
+  EXPECT_GT(test::relative_error(moved, last), 1e-4) << "the row's number had no effect";
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {

@@ -19,7 +19,6 @@ namespace {
 using at::Tensor;
 using test::compare;
 using test::compare_each_alone;
-using test::dot;
 using test::expect_finite_differences;
 using test::expect_near;
 using test::gradient;
@@ -30,6 +29,7 @@ using test::Op;
 using test::Ops;
 using test::OpsOnAGpu;
 using test::Tensors;
+using test::third_gradient;
 
 struct ConvCase {
   std::int64_t batch, in, out, height, width, kernel, stride, padding;
@@ -114,17 +114,8 @@ TEST_F(Ops, Conv2dAgreesWithFiniteDifferences) {
 TEST_F(Ops, Conv2dHasAThirdDerivative) {
   for (const ConvCase& c : kConvCases) {
     SCOPED_TRACE(c.text());
-    const auto third = [&](const Op& op) {
-      Tensors leaves;
-      for (const Tensor& argument : c.arguments()) leaves.push_back(leaf(argument));
-      const Tensor gy = leaf(numbers(50, op(leaves).sizes()));
-      leaves.push_back(gy);
-      // The op is linear in each argument: without the square, nothing of third order is left.
-      const Tensors first = gradient((op(leaves).square() * gy).sum(), leaves, true);
-      const Tensors second = gradient(dot(first, numbers_like(first)), leaves, true);
-      return gradient(dot(second, numbers_like(second)), leaves, false);
-    };
-    expect_near(third(c.op()), third(c.twin()), 1e-11, "third gradient");
+    expect_near(third_gradient(c.op(), c.arguments()), third_gradient(c.twin(), c.arguments()),
+                1e-11, "third gradient");
   }
 }
 

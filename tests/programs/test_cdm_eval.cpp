@@ -36,6 +36,9 @@ TEST_F(CdmEval, LevelsComparesRuns) {
     EXPECT_TRUE(rows[0].at(figure).is_number()) << figure;
     EXPECT_EQ(rows[1].at(figure).is_number(), std::string(figure) == "mse") << figure;
   }
+  // A plain denoiser has no log-density, but it proves a likelihood, too.
+  EXPECT_TRUE(rows[0].at("denoiser_bound_bits_per_dim").is_number());
+  EXPECT_TRUE(rows[1].at("denoiser_bound_bits_per_dim").is_number());
   // The table of the same images by cdm-nll.
   const std::string nll = tiny_.run_well("cdm-nll", {"first"});
   std::ostringstream bits;

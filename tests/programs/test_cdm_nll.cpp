@@ -200,6 +200,25 @@ TEST_F(CdmNll, DequantisesAsTheRunDidAndWarnsWhereAskedOtherwise) {
   EXPECT_THAT(trained.header, testing::EndsWith("label,importance_weighted_nats"));
 }
 
+TEST_F(CdmNll, ChecksTheDensityAgainstTheDenoiser) {
+  train("tiny");
+  const Scores scores = score({"--check", "3"});
+  EXPECT_EQ(scores.header, "index,log_prob_nats,bits_per_dim,label,denoiser_bound_nats");
+  EXPECT_EQ(scores.rows.size(), static_cast<std::size_t>(test::kImages));
+  const double claimed = scores.printed("bits_per_dim");
+  const double bound = scores.printed("denoiser_bound_bits_per_dim");
+  const double gap = scores.printed("gap_bits_per_dim");
+  EXPECT_NEAR(gap, claimed - bound, 1.1e-4);
+  EXPECT_GT(scores.printed("gap_bits_per_dim", 2), 0.0);
+  const nlohmann::json settings = nlohmann::json::parse(test::read_text(tiny_ / "scores.csv.json"));
+  EXPECT_EQ(settings.at("check"), 3);
+  EXPECT_NEAR(settings.at("means").at("gap_bits_per_dim").at("mean"), gap, 0.51e-4);
+  EXPECT_THAT(score().header, Not(HasSubstr("bound")));
+  const test::Finished refused = tiny_.run("cdm-nll", {"run", "--check", "1", "--level", "3"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, test::mentions("--check", "--level 0"));
+}
+
 TEST_F(CdmNll, GivesASingleImageNoInterval) {
   train("plain");
   const std::string out = score({"--limit", "1"}).out;

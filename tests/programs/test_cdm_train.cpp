@@ -95,7 +95,9 @@ TEST(CdmTrain, WritesMetricsOfEveryLogStep) {
     const bool is_score = line.contains("test_bits_per_dim");
     (is_score ? scored : logged).push_back(line.at("step"));
     const std::vector<const char*> names =
-        is_score ? std::vector{"test_bits_per_dim", "test_bits_per_dim_standard_error"}
+        is_score ? std::vector{"test_bits_per_dim", "test_bits_per_dim_standard_error",
+                               "test_denoiser_bound_bits_per_dim",
+                               "test_denoiser_bound_bits_per_dim_standard_error"}
                  : std::vector{"loss",
                                "ce",
                                "mse",

@@ -9,6 +9,7 @@
 #include "cdm/core/progress.h"
 #include "cdm/core/text.h"
 #include "cdm/data/subset.h"
+#include "cdm/eval/denoiser_bound.h"
 #include "cdm/eval/nll.h"
 #include "cdm/eval/plot.h"
 #include "command.h"
@@ -79,9 +80,10 @@ void run(const Options& options, Evaluation& evaluation) {
   load_data(models, options.data);
   add_runs(evaluation, options.runs, models);
   evaluation.take_folder(folder_for(options.runs, models));
-  Table table({"run", "images", "ce_nats", "accuracy", "mse", "bits_per_dim",
-               "bits_per_dim_standard_error", "calibration_error"},
-              source_columns());
+  Table table(
+      {"run", "images", "ce_nats", "accuracy", "mse", "bits_per_dim", "bits_per_dim_standard_error",
+       "denoiser_bound_bits_per_dim", "denoiser_bound_standard_error", "calibration_error"},
+      source_columns());
   for_each_model(models, options.levels.batch_size, [&](const NamedModel& named) {
     const auto& [name, loaded, data] = named;
     const Dataset dataset = spread_subset(data, options.data.limit);
@@ -94,18 +96,28 @@ void run(const Options& options, Evaluation& evaluation) {
     const std::filesystem::path stem = evaluation.stem().string() + "-" + name;
     const std::vector<Cell> sources = source_cells(named, options.runs, dataset.description);
     write_levels(s, loaded.model.schedule(), stem);
+    const auto in_bits = [&](const at::Tensor& nats) {
+      return bits_per_dim(nats, dataset.images[0].numel(),
+                          bits_offset(dataset, levels.dequantization));
+    };
+    BoundOptions bound_options;
+    bound_options.batch_size = options.levels.batch_size;
+    bound_options.dequantization = levels.dequantization;
+    const DenoiserBound nats = denoiser_bound(loaded.model, bound_options, dataset.images, labels);
+    const MeanEstimate bound = estimate_mean_by_place(in_bits(nats.log_prob), nats.place);
     if (!loaded.model.has_density()) {
-      table.add({name, dataset.size(), kNone, kNone, s.mean_mse(), kNone, kNone, kNone}, sources);
+      table.add({name, dataset.size(), kNone, kNone, s.mean_mse(), kNone, kNone, bound.mean,
+                 bound.standard_error, kNone},
+                sources);
       return;
     }
     ScoreOptions score;
     score.batch_size = options.levels.batch_size;
     score.dequantization = levels.dequantization;
     const at::Tensor log_prob = score_images(loaded.model, score, dataset.images, labels).log_prob;
-    const MeanEstimate bits = estimate_mean(bits_per_dim(
-        log_prob, dataset.images[0].numel(), bits_offset(dataset, score.dequantization)));
+    const MeanEstimate bits = estimate_mean(in_bits(log_prob));
     table.add({name, dataset.size(), s.mean_ce(), s.mean_accuracy(), s.mean_mse(), bits.mean,
-               bits.standard_error, s.calibration_error()},
+               bits.standard_error, bound.mean, bound.standard_error, s.calibration_error()},
               sources);
     draw_confusion(s, named.title(), stem);
     draw_calibration(s, named.title(), stem);

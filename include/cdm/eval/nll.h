@@ -57,6 +57,8 @@ struct MeanEstimate {
   double mean, standard_error, low, high;
 };
 MeanEstimate estimate_mean(const at::Tensor& values);
+/// The same for a mean and a standard error that are known.
+MeanEstimate interval_95(double mean, double standard_error);
 
 /// Bits per dimension, float64 [N], of test images under a Gaussian with the mean and covariance of
 /// the training images. Both are uint8 [N, C, H, W], scaled as `dequantization` says. For uniform

@@ -1,51 +1,38 @@
 // SPDX-License-Identifier: MIT
-// The dropout masks of one training step.
+// The dropout of one pass over the rows of a batch.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 #include <utility>
-#include <vector>
+
+#include "cdm/ops/ops.h"
 
 namespace cdm {
 
-/// A dropout layer of a network: the size of its input, and the probability that an element is set
-/// to zero.
-struct DropoutSite {
-  std::int64_t channels, height, width;
-  double rate;
-};
-
 /// The dropout masks of the rows (images) of one batch, layer by layer.
 ///
-/// On the CPU, and on a GPU with own_cuda_kernels, the mask of row i in the k-th dropout layer is a
-/// function of (seed, first_row + i, k). It does not depend on how a batch is cut into parts. On a
-/// GPU without own_cuda_kernels, ATen draws the masks of all rows at once: they are a function of
-/// (seed, first_row, k) and of the number of rows.
+/// The mask of row i in the k-th dropout layer is a function of (seed, first_row + i, k) and of the
+/// position in the row. It depends neither on the processor, nor on own_cuda_kernels, nor on how a
+/// batch is cut into parts.
 class DropoutMasks {
  public:
-  /// Draws the mask of a layer when apply() needs it.
-  DropoutMasks(std::uint64_t seed, std::int64_t first_row) : seed_(seed), first_row_(first_row) {}
-  /// Uses masks that draw() has made, one per call of apply(), in order.
-  explicit DropoutMasks(std::vector<at::Tensor> drawn)
-      : is_drawn_(true), drawn_(std::move(drawn)) {}
+  /// Masks for images on `device`.
+  DropoutMasks(std::uint64_t seed, std::int64_t first_row, at::Device device)
+      : DropoutMasks(rows_of(seed, first_row, device)) {}
+  /// Masks by a result of rows_of(). A recording (device/recorded.h) takes it as an input.
+  explicit DropoutMasks(at::Tensor rows) : rows_(std::move(rows)) {}
 
-  /// Dropout in the next layer: x [B, C, H, W] with each element set to zero with probability
-  /// `rate`, and the others multiplied by 1 / (1 - rate).
-  at::Tensor apply(const at::Tensor& x, double rate);
+  /// What identifies the masks, in the memory of the device: int64 [2] (device/random_rows.h).
+  static at::Tensor rows_of(std::uint64_t seed, std::int64_t first_row, at::Device device);
 
-  /// The masks of `rows` rows in all layers `sites`, in order: bool [rows, C, H, W] each, true
-  /// where an element is kept. They equal the masks that DropoutMasks(seed, first_row) draws.
-  static std::vector<at::Tensor> draw(std::uint64_t seed, std::int64_t first_row, std::int64_t rows,
-                                      const std::vector<DropoutSite>& sites, at::Device device);
+  /// Dropout in the next layer, with this rate.
+  ops::Dropout next(double rate) { return {rate, rows_, layer_++}; }
 
  private:
-  std::uint64_t seed_ = 0;
-  std::int64_t first_row_ = 0;
-  bool is_drawn_ = false;
-  std::vector<at::Tensor> drawn_;
-  std::uint64_t layer_ = 0;  // number of the next layer
+  at::Tensor rows_;
+  std::int64_t layer_ = 0;  // number of the next layer
 };
 
 }  // namespace cdm

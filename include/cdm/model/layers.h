@@ -8,7 +8,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "cdm/core/tensors.h"
 #include "cdm/model/dropout.h"
@@ -97,9 +96,6 @@ struct ResBlock {
   /// undefined. `masks` is null outside training: no dropout.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& embedding,
                         DropoutMasks* masks) const;
-  /// Appends the block's dropout layer to `sites`, for inputs of `size` x `size` pixels; nothing
-  /// when dropout is 0.
-  void add_dropout_site(std::int64_t size, std::vector<DropoutSite>& sites) const;
 
   GroupNorm norm1, norm2;
   Conv2d conv1, conv2;

@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "cdm/config/config.h"
 #include "cdm/core/tensors.h"
@@ -50,9 +49,6 @@ class Network {
   /// for every image. Dropout acts only where `masks` are given, that is in training.
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                         DropoutMasks* masks = nullptr) const;
-
-  /// The dropout layers in the order in which a forward pass reaches them.
-  virtual std::vector<DropoutSite> dropout_sites() const { return {}; }
 
   /// The parameters by the names and in the order that they have in the authors' code.
   const NamedTensors& parameters() const { return parameters_; }

@@ -18,8 +18,6 @@ class UNet final : public Network {
   /// must be at least one (settle_resolutions()).
   UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
 
-  std::vector<DropoutSite> dropout_sites() const override { return body_.dropout_sites(); }
-
  private:
   at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                      DropoutMasks* masks) const override;

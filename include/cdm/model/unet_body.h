@@ -34,9 +34,6 @@ class UNetBody {
   at::Tensor operator()(const at::Tensor& images, at::Tensor embedding, DropoutMasks* masks,
                         at::ScalarType body) const;
 
-  /// The dropout layers, in the order in which operator() applies them.
-  std::vector<DropoutSite> dropout_sites() const;
-
   std::int64_t feature_channels() const { return norm_out_.weight.size(0); }
 
  private:

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // This project's own CUDA kernels (key own_cuda_kernels): random numbers, and group normalisation
-// with or without SiLU. Without them, random numbers are drawn on the CPU and copied (dropout masks
-// are drawn on the GPU by ATen), and ATen does the normalisation.
+// with or without SiLU. Without them, random numbers are drawn on the CPU and copied (those of
+// dropout are computed on the GPU, by ATen's operations), and ATen does the normalisation. The
+// numbers are the same in both cases.
 #pragma once
 
 #include <c10/core/Device.h>

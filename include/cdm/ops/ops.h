@@ -5,7 +5,7 @@
 //
 // An operation may have two versions: a plain one, made of ATen's operations (cdm::reference), and
 // a fused one, which is faster and whose derivatives are written out. The fused versions are used
-// by default: for the convolution, the concatenation and attention everywhere, for the
+// by default: for the convolutions, the concatenation and attention everywhere, for the
 // normalisation and the residual sum in float32 and float64 on the CPU, and on a GPU with
 // own_cuda_kernels. set_fused(false) (in a configuration, operations: plain) selects the plain
 // versions.
@@ -22,6 +22,16 @@ namespace cdm::ops {
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding);
 
+/// x [B, in, H, W] is doubled in height and width, each pixel becoming 2x2 equal ones; then follows
+/// a convolution with weight [out, in, 3, 3], bias [out], stride 1 and padding 1. The result is
+/// [B, out, 2H, 2W], in the type of x. Weight and bias may be float32 where x is bfloat16.
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
+/// The mean over the pixels of the convolution of x [B, in, H, W] with weight [out, in, 3, 3], bias
+/// [out], stride 1 and padding 1. The result is [B, out], in the type of the weight, which may be
+/// float32 where x is bfloat16.
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+
 /// Group normalisation (Wu and He, 2018) of x [B, C, H, W] with scale `weight` [C] and shift `bias`
 /// [C], then SiLU(u) = u sigmoid(u). `groups` must divide C; `eps` is added to the variance.
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
@@ -30,6 +40,17 @@ at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const 
 /// Group normalisation without SiLU.
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
+
+/// Dropout in one layer. Whether an element of row i of a batch is kept is a function of the two
+/// numbers in `rows`, i, `layer` and the element's position (y, x, channel) in its image.
+struct Dropout {
+  double rate = 0.0;       // the probability that an element is set to zero; 0: no dropout
+  at::Tensor rows;         // int64 [2] on the device of the images: random_rows(), random_rows.h
+  std::int64_t layer = 0;  // index of the random stream
+};
+
+/// x [B, C, H, W] with each element either set to zero or multiplied by 1 / (1 - rate).
+at::Tensor dropout(const at::Tensor& x, const Dropout& dropout);
 
 /// Concatenation: a [B, C, H, W] and b [B, D, H, W] -> [B, C + D, H, W].
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
@@ -55,6 +76,8 @@ namespace cdm::reference {
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding);
+at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps);
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

@@ -7,7 +7,7 @@ namespace cdm {
 
 /// While an object of this class exists, SIGINT, SIGTERM, SIGHUP (a closed terminal) and SIGXCPU (a
 /// limit on processor time) request a stop, and SIGUSR1 requests a checkpoint. The same request for
-/// a stop again, but for SIGXCPU, ends the process at once. SIGHUP stays ignored where it was, as
+/// a stop again, a second later or more, ends the process at once, but for SIGXCPU. SIGHUP stays ignored where it was, as
 /// under nohup. Only one object may exist at a time.
 class StopSignal {
  public:

@@ -21,6 +21,8 @@
 
 namespace cdm {
 
+class FusedUpdate;
+
 /// The numbers of one step. Tensors are scalars on the learner's device: reading them waits for the
 /// device.
 struct StepReport {
@@ -44,11 +46,12 @@ class Learner {
           at::ScalarType type = at::kFloat, const ProcessGroup& group = ProcessGroup::alone());
   Learner(const Learner&) = delete;
   Learner& operator=(const Learner&) = delete;
+  ~Learner();
 
   /// The number of steps taken, skipped ones included.
   std::int64_t steps_done() const { return step_; }
   /// The number of skipped steps among them. Waits for the device.
-  std::int64_t steps_skipped() const { return skipped_.item<std::int64_t>(); }
+  std::int64_t steps_skipped() const { return counts_[1].item<std::int64_t>(); }
 
   /// One step of gradient descent. When the loss or the gradient norm is NaN or infinite, the step
   /// is skipped: it is counted, but weights, Adam's moments and the moving average do not change.
@@ -62,6 +65,10 @@ class Learner {
   /// From now on, loss and gradients are recorded and replayed (device/recorded.h). The constructor
   /// calls this on a GPU when config.cuda_graphs is set and there is only one process.
   void record_with(MakeRecorder make_recorder) { gradients_.record_with(std::move(make_recorder)); }
+
+  /// From now on, clipping, Adam, average and counts are one fused pass (src/train/fused_update.h).
+  /// The constructor calls this on a GPU with own_cuda_kernels.
+  void use_fused_update();
 
   /// The model in training, and a model whose weights are the moving average of its weights.
   const Model& model() const { return model_; }
@@ -77,6 +84,8 @@ class Learner {
 
  private:
   std::uint64_t dropout_seed() const;
+  /// Clipping, Adam and the average, and the counts on the device.
+  StepReport update(const LossGradients& loss);
 
   RunConfig config_;
   Model model_, average_;
@@ -84,8 +93,10 @@ class Learner {
   Adam adam_;
   const ProcessGroup& group_;
   BatchGradients gradients_;
+  std::unique_ptr<FusedUpdate> fused_;  // null: ATen's operations
   std::int64_t step_ = 0;
-  at::Tensor skipped_;  // int64 scalar on the device
+  // int64 [2] on the device: steps taken, which the host knows as step_, and steps skipped.
+  at::Tensor counts_;
 };
 
 }  // namespace cdm

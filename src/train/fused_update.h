@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+// Clipping, Adam, moving average and the counts of steps in one pass over the gradients and one
+// over the weights: 4 and 36 bytes for each weight in float32. Nothing in it depends on numbers of
+// the host but the rules, so it can be part of a recorded CUDA graph: learning rate, decay and bias
+// corrections are computed on the device, from the counts there.
+//
+// The GPU runs it as kernels (update_kernels.cu), the CPU as loops of the same arithmetic.
+// Trainings on the CPU use ATen's operations instead (optimizer.h); the loops are for tests.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "cdm/config/config.h"
+#include "train/update_block.h"
+
+namespace cdm {
+
+/// The rules that `config` gives.
+UpdateRules update_rules(const TrainConfig& config);
+
+class FusedUpdate {
+ public:
+  using Tensors = std::vector<at::Tensor>;
+
+  /// What is updated in place: per parameter a tensor of one type (float32 or float64), dense, all
+  /// four in the same layout. `counts`, int64 [2], are the steps taken and those skipped among
+  /// them. All are on one device.
+  struct State {
+    Tensors weights, first_moments, second_moments, average;
+    at::Tensor counts;
+  };
+
+  FusedUpdate(State state, const TrainConfig& config);
+
+  struct Result {
+    at::Tensor gradient_norm;  // before clipping: a scalar in the weights' type
+    at::Tensor skipped;        // float32 scalar: 1 when loss or norm was NaN or infinite, else 0
+  };
+
+  /// The update of one step by `gradients`, in the order of the parameters. A skipped step changes
+  /// the counts only. The host does not wait for a GPU.
+  Result operator()(const Tensors& gradients, const at::Tensor& loss);
+
+ private:
+  template <class T>
+  Result of_type(const Tensors& gradients, const at::Tensor& loss);
+
+  State state_;
+  UpdateRules rules_;
+  at::Tensor partial_;  // float64: the sum of squares of each chunk
+  at::Tensor factors_;  // the bytes of UpdateFactors
+};
+
+/// Whether FusedUpdate gives the same on `device` as on the CPU. If not, or when it cannot run
+/// there, a warning gives the reason.
+bool fused_update_works(at::Device device);
+
+}  // namespace cdm

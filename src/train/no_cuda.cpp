@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// Replaces update_kernels.cu in a build without CUDA.
+#include <stdexcept>
+
+#include "train/update_launch.h"
+
+namespace cdm::cuda {
+namespace {
+
+[[noreturn]] void no_kernels() {
+  throw std::runtime_error("this build has no CUDA kernels (CDM_WITH_CUDA=OFF)");
+}
+
+}  // namespace
+
+template <class T>
+void launch_sum_squares(const UpdateTable<T>&, double*, void*) {
+  no_kernels();
+}
+
+template <class T>
+void launch_decide(const UpdateRules&, const Decision<T>&, void*) {
+  no_kernels();
+}
+
+template <class T>
+void launch_update(const UpdateTable<T>&, const UpdateRules&, const UpdateFactors*, void*) {
+  no_kernels();
+}
+
+CDM_UPDATE_LAUNCHERS(float)
+CDM_UPDATE_LAUNCHERS(double)
+
+}  // namespace cdm::cuda

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT
+// The arithmetic of an update of the weights, shared by the CPU and the CUDA kernels: learning
+// rate, decay of the average, clipping, Adam (Kingma and Ba, 2015) and the moving average.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+#include "device/host_device.h"
+
+namespace cdm {
+
+/// What stays the same in all updates of a run. The fields are those of TrainConfig.
+struct UpdateRules {
+  double learning_rate;
+  std::int64_t warmup, decay_every;
+  double decay_factor;
+  double beta1, beta2, eps;
+  double clip_grad_norm;  // 0 = no clipping
+  double ema_decay;
+  std::int64_t ema_start;
+  bool ema_warmup;
+};
+
+/// What the update of one step is made with.
+struct UpdateFactors {
+  double clip;       // what each gradient is multiplied by
+  double step_size;  // learning rate / (1 - beta1^n), n = the number of updates with this one
+  double root;       // sqrt(1 - beta2^n)
+  double share;      // average += share * (weight - average)
+  double skipped;    // 1: nothing changes
+};
+
+/// See learning_rate_at() in optimizer.h.
+CDM_HOST_DEVICE inline double learning_rate_of(const UpdateRules& rules, std::int64_t step) {
+  double warmup = 1.0;
+  if (rules.warmup > 0) {
+    warmup = static_cast<double>(step + 1) / static_cast<double>(rules.warmup);
+    if (warmup > 1.0) warmup = 1.0;
+  }
+  const std::int64_t decays = rules.decay_every > 0 ? step / rules.decay_every : 0;
+  return rules.learning_rate * warmup * ::pow(rules.decay_factor, static_cast<double>(decays));
+}
+
+/// See ema_decay_at() in optimizer.h.
+CDM_HOST_DEVICE inline double ema_decay_of(const UpdateRules& rules, std::int64_t step) {
+  if (step < rules.ema_start) return 0.0;
+  if (!rules.ema_warmup) return rules.ema_decay;
+  const auto n = static_cast<double>(step - rules.ema_start);
+  const double decay = (1.0 + n) / (10.0 + n);
+  return decay < rules.ema_decay ? decay : rules.ema_decay;
+}
+
+/// False for NaN and infinity.
+template <class T>
+CDM_HOST_DEVICE inline bool is_finite(T value) {
+  return value - value == T(0);
+}
+
+/// The factors of step `step` (0, 1, ...), before which `updates` updates were made. `norm` is the
+/// norm of all gradients together. A loss or norm that is not finite makes the step a skipped one.
+template <class T>
+CDM_HOST_DEVICE inline UpdateFactors update_factors(const UpdateRules& rules, std::int64_t step,
+                                                    std::int64_t updates, T norm, T loss) {
+  UpdateFactors factors;
+  factors.skipped = is_finite(norm) && is_finite(loss) ? 0.0 : 1.0;
+  factors.clip = 1.0;
+  if (rules.clip_grad_norm > 0.0) {
+    // The constant 1e-6 and the limit of 1 are those of torch.nn.utils.clip_grad_norm_.
+    const T clip = T(1) / (norm + T(1e-6)) * T(rules.clip_grad_norm);
+    if (clip < T(1)) factors.clip = static_cast<double>(clip);
+  }
+  const auto n = static_cast<double>(updates + 1);
+  factors.step_size = learning_rate_of(rules, step) / (1.0 - ::pow(rules.beta1, n));
+  factors.root = ::sqrt(1.0 - ::pow(rules.beta2, n));
+  factors.share = 1.0 - ema_decay_of(rules, step);
+  return factors;
+}
+
+/// from + share * (to - from), exactly `to` for share = 1.
+template <class T>
+CDM_HOST_DEVICE inline T moved(T from, T to, T share) {
+  return share < T(0.5) ? from + share * (to - from) : to - (to - from) * (T(1) - share);
+}
+
+/// The state that training keeps of one weight.
+template <class T>
+struct WeightState {
+  T weight, first, second, average;  // `first` and `second` are Adam's moments
+};
+
+/// The factors in the type of the weights.
+template <class T>
+struct UpdateOf {
+  T clip, towards_first, beta2, towards_second, step_size, root, eps, share;
+
+  CDM_HOST_DEVICE UpdateOf(const UpdateRules& rules, const UpdateFactors& factors)
+      : clip(T(factors.clip)),
+        towards_first(T(1.0 - rules.beta1)),
+        beta2(T(rules.beta2)),
+        towards_second(T(1.0 - rules.beta2)),
+        step_size(T(factors.step_size)),
+        root(T(factors.root)),
+        eps(T(rules.eps)),
+        share(T(factors.share)) {}
+
+  /// Updates one weight by its gradient.
+  CDM_HOST_DEVICE void operator()(WeightState<T>& state, T gradient) const {
+    const T g = gradient * clip;
+    state.first = moved(state.first, g, towards_first);
+    state.second = beta2 * state.second + towards_second * g * g;
+    const T denominator = ::sqrt(state.second) / root + eps;
+    state.weight -= step_size * state.first / denominator;
+    state.average = moved(state.average, state.weight, share);
+  }
+};
+
+}  // namespace cdm
