@@ -8,12 +8,11 @@
 
 namespace cdm::ops {
 
-/// `product` computes a convolution as a product of matrices; its kernel must be one pixel.
 at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                        std::int64_t stride, std::int64_t padding, bool product);
-/// Whether that is the faster way.
-bool is_product(const at::Tensor& x, const at::Tensor& weight, std::int64_t stride,
-                std::int64_t padding);
+                        std::int64_t stride, std::int64_t padding);
+/// The same for a kernel of one pixel, as a product of matrices. fused_conv2d() calls it where that
+/// is faster.
+at::Tensor pixel_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 at::Tensor fused_upsample_conv2d(const at::Tensor& x, const at::Tensor& weight,
                                  const at::Tensor& bias);

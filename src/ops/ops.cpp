@@ -58,8 +58,7 @@ void set_fused(bool fused) { fused_flag() = fused; }
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding) {
-  const at::Tensor y = fused() ? fused_conv2d(x, weight, bias, stride, padding,
-                                              is_product(x, weight, stride, padding))
+  const at::Tensor y = fused() ? fused_conv2d(x, weight, bias, stride, padding)
                                : reference::conv2d(x, weight, bias, stride, padding);
   FlopCounter::add(flop_of_convolution(y.numel(), weight));
   return y;

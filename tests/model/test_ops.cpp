@@ -86,12 +86,8 @@ TEST_F(Ops, Conv2dAsAProductEqualsItsTwin) {
   for (const ConvCase& c :
        {ConvCase{2, 48, 3, 5, 7, 1, 1, 0}, {1, 1, 1, 2, 1, 1, 1, 0}, {0, 3, 4, 5, 7, 1, 1, 0}}) {
     SCOPED_TRACE(c.text());
-    const Op with_bias = [](const Tensors& a) {
-      return ops::fused_conv2d(a[0], a[1], a[2], 1, 0, /*product=*/true);
-    };
-    const Op without = [](const Tensors& a) {
-      return ops::fused_conv2d(a[0], a[1], {}, 1, 0, /*product=*/true);
-    };
+    const Op with_bias = [](const Tensors& a) { return ops::pixel_product(a[0], a[1], a[2]); };
+    const Op without = [](const Tensors& a) { return ops::pixel_product(a[0], a[1], {}); };
     const Op twin_without = [](const Tensors& a) {
       return reference::conv2d(a[0], a[1], {}, 1, 0);
     };
