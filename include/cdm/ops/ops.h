@@ -57,7 +57,8 @@ at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
 
 /// The end of a residual block: a + b + bias, where a and b are [B, C, H, W] and bias is [C], of
 /// any floating type.
-at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                        const at::Tensor& second_bias = {});
 
 /// Attention with one head between the pixels of an image: q, k and v side by side, [B, 3C, H, W]
 /// -> [B, C, H, W]. Each output pixel is the mean of all pixels of v, weighted by the softmax of
@@ -82,7 +83,8 @@ at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
-at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                        const at::Tensor& second_bias = {});
 at::Tensor attention(const at::Tensor& qkv);
 
 }  // namespace cdm::reference
