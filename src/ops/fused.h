@@ -17,6 +17,8 @@ at::Tensor fused_upsample_conv2d(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor fused_mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight,
                                 const at::Tensor& bias);
 
+at::Tensor fused_pad_after(const at::Tensor& x);
+
 at::Tensor fused_concat_channels(const at::Tensor& a, const at::Tensor& b);
 
 /// All tensors are float32 or float64; on a GPU bfloat16 is also possible. `silu` says whether SiLU
