@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
@@ -92,6 +93,10 @@ at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
                                   : reference::group_norm(x, weight, bias, groups, eps);
 }
 
+at::Tensor pad_after(const at::Tensor& x) {
+  return fused() ? fused_pad_after(x) : reference::pad_after(x);
+}
+
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) {
   return fused() ? fused_concat_channels(a, b) : reference::concat_channels(a, b);
 }
@@ -139,6 +144,8 @@ at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
                       std::int64_t groups, double eps) {
   return at::group_norm(x, groups, weight, bias, eps);
 }
+
+at::Tensor pad_after(const at::Tensor& x) { return at::constant_pad_nd(x, {0, 1, 0, 1}); }
 
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) { return at::cat({a, b}, 1); }
 

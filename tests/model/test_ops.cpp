@@ -115,6 +115,25 @@ TEST_F(Ops, Conv2dHasAThirdDerivative) {
   }
 }
 
+TEST_F(Ops, PadAfterEqualsItsTwin) {
+  // What is linear has further derivatives once it is squared.
+  const Op op = [](const Tensors& a) { return ops::pad_after(a[0]).square(); };
+  const Op twin = [](const Tensors& a) { return reference::pad_after(a[0]).square(); };
+  for (const std::vector<std::int64_t>& shape :
+       {std::vector<std::int64_t>{2, 3, 4, 6}, {1, 2, 1, 1}, {0, 2, 4, 4}}) {
+    const Tensors arguments = {numbers(1, shape)};
+    compare(op, twin, arguments);
+    expect_near(third_gradient(op, arguments), third_gradient(twin, arguments), 1e-11, "third");
+  }
+}
+
+TEST_F(Ops, TheGradientOfPadAfterIsAView) {
+  const Tensor x = leaf(numbers(1, {2, 3, 4, 6}));
+  const Tensor gy = numbers(2, {2, 3, 5, 7});
+  const Tensor to_x = torch::autograd::grad({ops::pad_after(x)}, {x}, {gy})[0];
+  EXPECT_TRUE(to_x.is_alias_of(gy));
+}
+
 TEST_F(Ops, ConcatChannelsEqualsItsTwin) {
   const Op op = [](const Tensors& a) { return ops::concat_channels(a[0], a[1]); };
   const Op twin = [](const Tensors& a) { return reference::concat_channels(a[0], a[1]); };
