@@ -35,6 +35,8 @@ at::Tensor group_norm_silu(const Tensors& a) {
   return cdm::ops::group_norm_silu(a[0], a[1], a[2], kGroups, kEps);
 }
 
+at::Tensor attention(const Tensors& a) { return cdm::ops::attention(a[0]); }
+
 at::Tensor numbers(std::uint64_t index, at::IntArrayRef shape) {
   const at::Tensor drawn =
       cdm::normal({0, cdm::Purpose::noise, index}, shape, at::TensorOptions().dtype(at::kFloat));
@@ -60,7 +62,8 @@ void measure(benchmark::State& state, Op op, const Tensors& values, Depth depth,
           torch::autograd::grad({result}, {arguments[0]}, {weights}, /*retain_graph=*/true,
                                 /*create_graph=*/true)[0];
       result = torch::autograd::grad({gradient}, arguments, {direction}, /*retain_graph=*/false,
-                                     /*create_graph=*/false, /*allow_unused=*/true)[1];
+                                     /*create_graph=*/false, /*allow_unused=*/true)
+                   .at(arguments.size() > 1 ? 1 : 0);
     }
     benchmark::DoNotOptimize(result.const_data_ptr());
   }
@@ -97,6 +100,7 @@ int main(int argc, char** argv) {
       {images, numbers(10, {2 * kChannels, kChannels, 3, 3}), numbers(11, {2 * kChannels})});
   add("group_norm_silu", group_norm_silu,
       {images, numbers(3, {kChannels}), numbers(4, {kChannels})});
+  add("attention", attention, {numbers(12, {kBatch, 3 * 2 * kChannels, kPixels / 2, kPixels / 2})});
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
 }

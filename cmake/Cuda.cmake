@@ -16,9 +16,12 @@ string(TOUPPER "${CDM_WITH_CUDA}" _cdm_with_cuda)
 # The nvcc of NVIDIA's wheels, which tools/setup.sh unpacks beside LibTorch where it finds none of
 # LibTorch's CUDA version, and which pip installs there.
 if(_cdm_with_cuda AND NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
-  find_program(CDM_NVCC nvcc NO_DEFAULT_PATH PATHS "${CDM_LIBTORCH_ROOT}/../nvidia/cu13/bin")
+  set(_cdm_toolkit "${CDM_LIBTORCH_ROOT}/../nvidia/cu13")
+  find_program(CDM_NVCC nvcc NO_DEFAULT_PATH PATHS "${_cdm_toolkit}/bin")
   if(CDM_NVCC)
     set(CMAKE_CUDA_COMPILER "${CDM_NVCC}")
+    # It looks for libraries in lib64, and the wheels have them in lib. CMake links a program to try it.
+    set(ENV{NVCC_APPEND_FLAGS} "$ENV{NVCC_APPEND_FLAGS} -L${_cdm_toolkit}/lib")
   endif()
 endif()
 set(CDM_CUDA OFF)

@@ -135,7 +135,7 @@ at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& embedding
   if (masks != nullptr && dropout > 0.0) h = ops::dropout(h, masks->next(dropout));
   h = conv2.without_bias(h);
   if (!shortcut.weight.defined()) return ops::residual_sum(x, h, conv2.bias);
-  return ops::residual_sum(shortcut.without_bias(x), h, shortcut.bias + conv2.bias);
+  return ops::residual_sum(shortcut.without_bias(x), h, conv2.bias, shortcut.bias);
 }
 
 AttentionBlock::AttentionBlock(ParameterMaker& make, const std::string& name, std::int64_t channels)

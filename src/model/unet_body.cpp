@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/model/unet_body.h"
 
-#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/silu.h>
 #include <c10/util/Exception.h>
 
@@ -12,6 +11,17 @@
 #include "cdm/ops/ops.h"
 
 namespace cdm {
+namespace {
+
+/// The images in the layout that all layers need. With one channel, contiguous and channels_last
+/// are the same order in memory, and LibTorch tells them apart by the stride of that channel. These
+/// views set it, in both directions of a backward pass, too.
+at::Tensor channels_last(const at::Tensor& images) {
+  if (images.size(1) > 1) return images.contiguous(at::MemoryFormat::ChannelsLast);
+  return images.reshape({images.size(0), images.size(2), images.size(3), 1}).permute({0, 3, 1, 2});
+}
+
+}  // namespace
 
 Embedding::Embedding(ParameterMaker& make, std::int64_t in, std::int64_t width)
     : dense0(make, "temb.dense.0", in, width), dense1(make, "temb.dense.1", width, width) {}
@@ -99,10 +109,7 @@ at::Tensor UNetBody::operator()(const at::Tensor& images, at::Tensor embedding, 
               s.image_size, ", ", s.image_size, "]");
   if (embedding.defined()) embedding = embedding.to(body);
 
-  // With one channel, contiguous and channels_last are the same order in memory, and the
-  // convolution chooses contiguous for its output. All later layers need channels_last.
-  at::Tensor h = conv_in_(images.to(body).contiguous(at::MemoryFormat::ChannelsLast))
-                     .contiguous(at::MemoryFormat::ChannelsLast);
+  at::Tensor h = conv_in_(channels_last(images.to(body)));
   std::vector<at::Tensor> skips = {h};
   for (const Resolution& down : down_) {
     for (std::size_t i = 0; i < down.blocks.size(); ++i) {
@@ -111,7 +118,7 @@ at::Tensor UNetBody::operator()(const at::Tensor& images, at::Tensor embedding, 
       skips.push_back(h);
     }
     if (down.resample.weight.defined()) {
-      h = down.resample(at::constant_pad_nd(h, {0, 1, 0, 1}));
+      h = down.resample(ops::pad_after(h));
       skips.push_back(h);
     }
   }

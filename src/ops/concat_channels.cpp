@@ -30,8 +30,8 @@ variable_list split_by_kernel(const at::Tensor& x, std::int64_t channels) {
   const at::Tensor a = image_like(x, channels);
   const at::Tensor b = image_like(x, x.size(1) - channels);
   call_kernel(x, [&]<class T>(T, void* stream) {
-    cuda::split_channels<T>(x.numel() / x.size(1), a.size(1), b.size(1), data<T>(x), data<T>(a),
-                            data<T>(b), stream);
+    cuda::split_channels<T>(x.numel() / x.size(1),
+                            {a.size(1), b.size(1), data<T>(a), data<T>(b), data<T>(x)}, stream);
   });
   return {a, b};
 }
@@ -57,8 +57,9 @@ struct Split : Function<Split> {
 at::Tensor concat_by_kernel(const at::Tensor& a, const at::Tensor& b) {
   const at::Tensor whole = image_like(a, a.size(1) + b.size(1));
   call_kernel(a, [&]<class T>(T, void* stream) {
-    cuda::concat_channels<T>(a.numel() / a.size(1), a.size(1), b.size(1), data<T>(a), data<T>(b),
-                             data<T>(whole), stream);
+    cuda::concat_channels<T>(a.numel() / a.size(1),
+                             {a.size(1), b.size(1), data<T>(a), data<T>(b), data<T>(whole)},
+                             stream);
   });
   return whole;
 }

@@ -134,17 +134,23 @@ struct Conv2dFunction : Function<Conv2dFunction> {
   }
 };
 
-}  // namespace
-
-bool is_product(const at::Tensor& x, const at::Tensor& weight, std::int64_t stride,
-                std::int64_t padding) {
-  return x.is_cuda() && weight.size(2) == 1 && weight.size(3) == 1 && stride == 1 && padding == 0;
+at::Tensor apply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                 Geometry g) {
+  return Conv2dFunction::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt, g);
 }
 
+}  // namespace
+
 at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                        std::int64_t stride, std::int64_t padding, bool product) {
-  return Conv2dFunction::apply(x, weight, bias.defined() ? std::optional(bias) : std::nullopt,
-                               Geometry{stride, padding, product});
+                        std::int64_t stride, std::int64_t padding) {
+  if (x.is_cuda() && weight.size(2) == 1 && weight.size(3) == 1 && stride == 1 && padding == 0) {
+    return pixel_product(x, weight, bias);
+  }
+  return apply(x, weight, bias, {stride, padding, /*product=*/false});
+}
+
+at::Tensor pixel_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  return apply(x, weight, bias, {1, 0, /*product=*/true});
 }
 
 }  // namespace cdm::ops

@@ -8,12 +8,11 @@
 
 namespace cdm::ops {
 
-/// `product` computes a convolution as a product of matrices; its kernel must be one pixel.
 at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                        std::int64_t stride, std::int64_t padding, bool product);
-/// Whether that is the faster way.
-bool is_product(const at::Tensor& x, const at::Tensor& weight, std::int64_t stride,
-                std::int64_t padding);
+                        std::int64_t stride, std::int64_t padding);
+/// The same for a kernel of one pixel, as a product of matrices. fused_conv2d() calls it where that
+/// is faster.
+at::Tensor pixel_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
 at::Tensor fused_upsample_conv2d(const at::Tensor& x, const at::Tensor& weight,
                                  const at::Tensor& bias);
@@ -21,13 +20,16 @@ at::Tensor fused_upsample_conv2d(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor fused_mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight,
                                 const at::Tensor& bias);
 
+at::Tensor fused_pad_after(const at::Tensor& x);
+
 at::Tensor fused_concat_channels(const at::Tensor& a, const at::Tensor& b);
 
 at::Tensor fused_attention(const at::Tensor& qkv);
 
 /// a and b are float32 or float64; where this project's CUDA kernels are on, bfloat16 is also
-/// possible. bias may have any floating type.
-at::Tensor fused_residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+/// possible. Biases may have any floating type.
+at::Tensor fused_residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                              const at::Tensor& second_bias);
 
 /// All tensors are float32 or float64; on a GPU bfloat16 is also possible. `silu` says whether SiLU
 /// follows.

@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/conv2d.h>
 #include <ATen/ops/group_norm.h>
 #include <ATen/ops/silu.h>
@@ -58,8 +59,7 @@ void set_fused(bool fused) { fused_flag() = fused; }
 
 at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                   std::int64_t stride, std::int64_t padding) {
-  const at::Tensor y = fused() ? fused_conv2d(x, weight, bias, stride, padding,
-                                              is_product(x, weight, stride, padding))
+  const at::Tensor y = fused() ? fused_conv2d(x, weight, bias, stride, padding)
                                : reference::conv2d(x, weight, bias, stride, padding);
   FlopCounter::add(flop_of_convolution(y.numel(), weight));
   return y;
@@ -93,15 +93,20 @@ at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
                                   : reference::group_norm(x, weight, bias, groups, eps);
 }
 
+at::Tensor pad_after(const at::Tensor& x) {
+  return fused() ? fused_pad_after(x) : reference::pad_after(x);
+}
+
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) {
   return fused() ? fused_concat_channels(a, b) : reference::concat_channels(a, b);
 }
 
-at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                        const at::Tensor& second_bias) {
   const at::ScalarType type = a.scalar_type();
   const bool has_loop = a.is_cpu() && (type == at::kFloat || type == at::kDouble);
-  return fused() && (has_loop || has_kernels(a)) ? fused_residual_sum(a, b, bias)
-                                                 : reference::residual_sum(a, b, bias);
+  return fused() && (has_loop || has_kernels(a)) ? fused_residual_sum(a, b, bias, second_bias)
+                                                 : reference::residual_sum(a, b, bias, second_bias);
 }
 
 at::Tensor attention(const at::Tensor& qkv) {
@@ -140,6 +145,8 @@ at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::T
   return at::group_norm(x, groups, weight, bias, eps);
 }
 
+at::Tensor pad_after(const at::Tensor& x) { return at::constant_pad_nd(x, {0, 1, 0, 1}); }
+
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b) { return at::cat({a, b}, 1); }
 
 at::Tensor attention(const at::Tensor& qkv) {
@@ -153,8 +160,10 @@ at::Tensor attention(const at::Tensor& qkv) {
   return values.transpose(1, 2).view(parts[2].sizes());
 }
 
-at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
-  return a + b + bias.to(a.scalar_type()).view({-1, 1, 1});
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                        const at::Tensor& second_bias) {
+  const at::Tensor sum = a + b + bias.to(a.scalar_type()).view({-1, 1, 1});
+  return second_bias.defined() ? sum + second_bias.to(a.scalar_type()).view({-1, 1, 1}) : sum;
 }
 
 }  // namespace cdm::reference

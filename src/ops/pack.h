@@ -3,6 +3,8 @@
 // to 16 bytes.
 #pragma once
 
+#include <type_traits>
+
 #include "ops/group_norm/bfloat16.h"
 
 namespace cdm::cuda {
@@ -17,9 +19,24 @@ struct alignas(sizeof(T) * V) Pack {
   T at[V];
 };
 
+#ifdef __CUDACC__
+/// What is read and written: nvcc may cut a structure of several numbers into single ones.
+template <class T, int V>
+using PackWords = std::conditional_t<sizeof(Pack<T, V>) == 16, uint4, Pack<T, V>>;
+#else
+template <class T, int V>
+using PackWords = Pack<T, V>;
+#endif
+
+template <class T, int V>
+CDM_INLINE void copy_pack(const T* from, T* to) {
+  *reinterpret_cast<PackWords<T, V>*>(to) = *reinterpret_cast<const PackWords<T, V>*>(from);
+}
+
 template <class T, int V>
 CDM_INLINE void load_pack(const T* from, Sum<T> (&to)[V]) {
-  const Pack<T, V> pack = *reinterpret_cast<const Pack<T, V>*>(from);
+  Pack<T, V> pack;
+  copy_pack<T, V>(from, pack.at);
   for (int k = 0; k < V; ++k) to[k] = load(&pack.at[k]);
 }
 
@@ -27,12 +44,7 @@ template <class T, int V>
 CDM_INLINE void store_pack(T* to, const Sum<T> (&from)[V]) {
   Pack<T, V> pack;
   for (int k = 0; k < V; ++k) store(&pack.at[k], from[k]);
-  *reinterpret_cast<Pack<T, V>*>(to) = pack;
-}
-
-template <class T, int V>
-CDM_INLINE void copy_pack(const T* from, T* to) {
-  *reinterpret_cast<Pack<T, V>*>(to) = *reinterpret_cast<const Pack<T, V>*>(from);
+  copy_pack<T, V>(pack.at, to);
 }
 
 }  // namespace cdm::cuda

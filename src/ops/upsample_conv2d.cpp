@@ -15,6 +15,7 @@
 #include <ATen/ops/upsample_nearest2d.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "ops/channels/channel_sums.h"
 #include "ops/fused.h"
 
 namespace cdm::ops {
@@ -63,7 +64,7 @@ struct TransposedConv2d : Function<TransposedConv2d> {
           x, grads[0], weight, at::OptionalIntArrayRef(), {kStride, kStride}, {kPadding, kPadding},
           {1, 1}, false, {0, 0}, 1, {false, true, false}));
     }
-    if (context->needs_input_grad(2)) to_bias = grads[0].sum({0, 2, 3});
+    if (context->needs_input_grad(2)) to_bias = channel_sums(grads[0]).to(grads[0].scalar_type());
     return {to_x, to_weight, to_bias};
   }
 };

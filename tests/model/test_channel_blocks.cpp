@@ -70,7 +70,7 @@ TEST(ChannelBlocks, ResidualSumRoundsOnceOnly) {
     const Tensor b = drawn<T>(2, {c.pixels, c.channels});
     const Tensor bias = drawn<Sum<T>>(3, {c.channels});
     const Tensor out = at::empty_like(a);
-    const ChannelLayout layout = channel_layout(c.pixels, c.channels, V, kThreads);
+    const ChannelLayout layout = channel_layout(c.pixels, c.channels, V, 2, 1 << 16, kThreads);
     launch_on_host<Sum<T>>(layout.blocks(), layout.threads(), 0,
                            [&](const HostBlock<Sum<T>>& block) {
                              cuda::residual_sum_block<T, V>(block, layout, data<T>(a), data<T>(b),
@@ -84,7 +84,7 @@ TEST(ChannelBlocks, ResidualSumRoundsOnceOnly) {
 TEST(ChannelBlocks, SumsOverPixels) {
   for_each_kernel([]<class T, int V>(const Case& c) {
     const Tensor x = drawn<T>(1, {c.pixels, c.channels});
-    const ChannelLayout layout = channel_layout(c.pixels, c.channels, V, kThreads);
+    const ChannelLayout layout = cuda::sum_layout(c.pixels, c.channels, V, kThreads);
     const Tensor partial = at::empty({layout.chunks, c.channels}, kType<Sum<T>>);
     launch_on_host<Sum<T>>(layout.blocks(), layout.threads(), layout.threads() * V,
                            [&](const HostBlock<Sum<T>>& block) {
@@ -105,13 +105,13 @@ TEST(ChannelBlocks, ConcatenationAndSplitPutEveryNumberInItsPlace) {
     const Tensor whole = at::empty({c.pixels, c.channels}, kType<T>);
     const Tensor part_a = at::empty_like(a);
     const Tensor part_b = at::empty_like(b);
-    const ChannelLayout layout = channel_layout(c.pixels, c.channels, V, kThreads);
+    const ChannelLayout layout = channel_layout(c.pixels, c.channels, V, 2, 1 << 16, kThreads);
     launch_on_host<Sum<T>>(
         layout.blocks(), layout.threads(), 0, [&](const HostBlock<Sum<T>>& block) {
-          cuda::concat_channels_block<T, V>(block, layout, first, second, data<T>(a), data<T>(b),
-                                            data<T>(whole));
-          cuda::split_channels_block<T, V>(block, layout, first, second, data<T>(whole),
-                                           data<T>(part_a), data<T>(part_b));
+          cuda::concat_channels_block<T, V>(
+              block, layout, {first, second, data<T>(a), data<T>(b), data<T>(whole)});
+          cuda::split_channels_block<T, V>(
+              block, layout, {first, second, data<T>(part_a), data<T>(part_b), data<T>(whole)});
         });
     EXPECT_TRUE(whole.equal(at::cat({a, b}, 1)));
     EXPECT_TRUE(part_a.equal(a));

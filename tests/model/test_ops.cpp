@@ -86,12 +86,8 @@ TEST_F(Ops, Conv2dAsAProductEqualsItsTwin) {
   for (const ConvCase& c :
        {ConvCase{2, 48, 3, 5, 7, 1, 1, 0}, {1, 1, 1, 2, 1, 1, 1, 0}, {0, 3, 4, 5, 7, 1, 1, 0}}) {
     SCOPED_TRACE(c.text());
-    const Op with_bias = [](const Tensors& a) {
-      return ops::fused_conv2d(a[0], a[1], a[2], 1, 0, /*product=*/true);
-    };
-    const Op without = [](const Tensors& a) {
-      return ops::fused_conv2d(a[0], a[1], {}, 1, 0, /*product=*/true);
-    };
+    const Op with_bias = [](const Tensors& a) { return ops::pixel_product(a[0], a[1], a[2]); };
+    const Op without = [](const Tensors& a) { return ops::pixel_product(a[0], a[1], {}); };
     const Op twin_without = [](const Tensors& a) {
       return reference::conv2d(a[0], a[1], {}, 1, 0);
     };
@@ -117,6 +113,25 @@ TEST_F(Ops, Conv2dHasAThirdDerivative) {
     expect_near(third_gradient(c.op(), c.arguments()), third_gradient(c.twin(), c.arguments()),
                 1e-11, "third gradient");
   }
+}
+
+TEST_F(Ops, PadAfterEqualsItsTwin) {
+  // What is linear has further derivatives once it is squared.
+  const Op op = [](const Tensors& a) { return ops::pad_after(a[0]).square(); };
+  const Op twin = [](const Tensors& a) { return reference::pad_after(a[0]).square(); };
+  for (const std::vector<std::int64_t>& shape :
+       {std::vector<std::int64_t>{2, 3, 4, 6}, {1, 2, 1, 1}, {0, 2, 4, 4}}) {
+    const Tensors arguments = {numbers(1, shape)};
+    compare(op, twin, arguments);
+    expect_near(third_gradient(op, arguments), third_gradient(twin, arguments), 1e-11, "third");
+  }
+}
+
+TEST_F(Ops, TheGradientOfPadAfterIsAView) {
+  const Tensor x = leaf(numbers(1, {2, 3, 4, 6}));
+  const Tensor gy = numbers(2, {2, 3, 5, 7});
+  const Tensor to_x = torch::autograd::grad({ops::pad_after(x)}, {x}, {gy})[0];
+  EXPECT_TRUE(to_x.is_alias_of(gy));
 }
 
 TEST_F(Ops, ConcatChannelsEqualsItsTwin) {
@@ -159,6 +174,25 @@ TEST_F(Ops, ResidualSumEqualsItsTwin) {
     if (shape[0] > 0) {
       expect_finite_differences(op, arguments, numbers(50, shape), numbers_like(arguments));
     }
+  }
+}
+
+TEST_F(Ops, ResidualSumTakesTwoBiases) {
+  const Op op = [](const Tensors& a) { return ops::residual_sum(a[0], a[1], a[2], a[3]).square(); };
+  const Op twin = [](const Tensors& a) {
+    return reference::residual_sum(a[0], a[1], a[2], a[3]).square();
+  };
+  const Tensors arguments = {numbers(1, {2, 3, 5, 7}), numbers(2, {2, 3, 5, 7}), numbers(3, {3}),
+                             numbers(4, {3})};
+  compare(op, twin, arguments);
+  compare_each_alone(op, twin, arguments);
+  expect_finite_differences(op, arguments, numbers(50, {2, 3, 5, 7}), numbers_like(arguments));
+  // An optimizer may scale gradients in place.
+  for (const Op& f : {op, twin}) {
+    const Tensors biases = {leaf(arguments[2]), leaf(arguments[3])};
+    const Tensors gradients =
+        gradient(f({arguments[0], arguments[1], biases[0], biases[1]}).sum(), biases, false);
+    EXPECT_NE(gradients[0].const_data_ptr(), gradients[1].const_data_ptr());
   }
 }
 
@@ -231,6 +265,24 @@ TEST_F(OpsOnAGpu, Conv2dEqualsItsTwin) {
     SCOPED_TRACE(c.text());
     compare(c.op(), c.twin(), there(c.arguments()));
     compare_each_alone(c.op(), c.twin(), there(c.arguments()));
+  }
+}
+
+TEST_F(OpsOnAGpu, OperationsWithKernelsEqualTheirTwins) {
+  // Numbers of channels that vectors of 16 bytes fit into, and that they do not.
+  for (const std::int64_t channels : {3, 16}) {
+    SCOPED_TRACE(concat(channels, " channels"));
+    const std::vector<std::int64_t> shape = {2, channels, 5, 7};
+    const Tensors sum = there({numbers(1, shape), numbers(2, shape), numbers(3, {channels})});
+    compare([](const Tensors& a) { return ops::residual_sum(a[0], a[1], a[2]).square(); },
+            [](const Tensors& a) { return reference::residual_sum(a[0], a[1], a[2]).square(); },
+            sum);
+    compare([](const Tensors& a) { return ops::concat_channels(a[0], a[1]).square(); },
+            [](const Tensors& a) { return reference::concat_channels(a[0], a[1]).square(); },
+            {sum[0], sum[1]});
+    compare([](const Tensors& a) { return ops::attention(a[0]); },
+            [](const Tensors& a) { return reference::attention(a[0]); },
+            there({numbers(1, {2, 3 * channels, 4, 4})}));
   }
 }
 

@@ -59,9 +59,22 @@ PROGRAM
     export LD_LIBRARY_PATH=$FAKE_DRIVER
     exec /usr/bin/python3 "$@"
     ;;
+  *fetch_sources.py*) exec /usr/bin/python3 "$@" ;;
 esac)sh");
+    // One library, whose archive is at an address that needs no network.
+    write_text(folder_ / "served.tar.gz", "archive");
+    list_sources(sha256(folder_ / "served.tar.gz"));
     for (const char* name : {"git", "ninja", "ccache", "gnuplot"}) fake(name, "");
     fake("cmake", "echo cmake version 3.25.1");
+  }
+
+  static std::string sha256(const std::string& file) {
+    return run_well("/usr/bin/sha256sum", {file}).substr(0, 64);
+  }
+  void list_sources(const std::string& sum) const {
+    write_text(folder_ / "cmake/libraries/sources.txt",
+               concat("# archive, sum, address\na-1.tar.gz ", sum, " file://",
+                      folder_ / "served.tar.gz", "\n"));
   }
 
   /// NVIDIA's driver library, for `cuda` (12040 is CUDA 12.4) and one GPU of that capability.
@@ -175,9 +188,33 @@ TEST_F(Setup, PutsToolsAndLibrariesIntoDepsWithoutRights) {
   done = setup();
   EXPECT_EQ(calls(), before) << "built again";
   // Another release of a library is built.
-  write_text(folder_ / "cmake/libraries/sources.txt", "changed");
+  write_text(folder_ / "served.tar.gz", "another archive");
+  list_sources(sha256(folder_ / "served.tar.gz"));
   setup();
   EXPECT_THAT(calls().substr(before.size()), HasSubstr("cmake --build"));
+}
+
+TEST_F(Setup, ChecksTheArchivesOfLibraries) {
+  remove("headers");
+  const std::string sum = sha256(folder_ / "served.tar.gz");
+  write_text(folder_ / "served.tar.gz", "damaged");
+  Finished done = setup();
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, mentions("served.tar.gz", "SHA-256", sum));
+  remove("served.tar.gz");
+  done = setup();
+  EXPECT_EQ(done.exit_code, 1);
+  EXPECT_THAT(done.err, mentions("served.tar.gz", "CDM_SOURCES", "a-1.tar.gz"));
+  EXPECT_EQ(calls(), "");
+  fake("cmake", R"(if [[ $1 == --version ]]; then echo cmake version 3.25.1; exit; fi
+echo cmake "$@" >>calls; mkdir -p .deps/libraries)");
+  // A folder that has the archive stands in for its address.
+  fs::create_directories(folder_.path() / "given");
+  write_text(folder_ / "given/a-1.tar.gz", "archive");
+  environment_ = {"CDM_SOURCES=" + folder_ / "given"};
+  done = setup();
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(calls(), HasSubstr("cmake --build"));
 }
 
 TEST_F(Setup, StopsWhereItCannotHelp) {

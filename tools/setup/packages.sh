@@ -130,12 +130,12 @@ build_libraries() {
   sum=$(cat cmake/libraries/* | sha256sum)
   if [[ $(cat "$complete" 2>/dev/null) == "$sum" ]]; then return; fi
   say "building the C++ libraries from source, which takes minutes; as root these would be installed instead: $(missing_words 2 built)"
-  rm -rf "$libraries"
+  python3 tools/setup/fetch_sources.py cmake/libraries/sources.txt .deps/archives "${CDM_SOURCES:-}"
+  rm -rf "$libraries" .deps/build-libraries
   cmake -S cmake/libraries -B .deps/build-libraries -G Ninja "-DCMAKE_INSTALL_PREFIX=$PWD/$libraries" \
-    "-DCDM_SOURCES=${CDM_SOURCES:-}" >/dev/null
-  cmake --build .deps/build-libraries -- --quiet >&2 ||
-    fail "a library was not built; where an archive could not be fetched, put it into a folder and name that by CDM_SOURCES (docs/developing.md)"
-  rm -rf .deps/build-libraries
+    "-DCDM_SOURCES=$PWD/.deps/archives" >/dev/null
+  cmake --build .deps/build-libraries -- --quiet >&2 || fail "a library was not built: the reason is above"
+  rm -rf .deps/build-libraries .deps/archives
   echo "$sum" >"$complete"
   say "libraries built in $((SECONDS - started)) s"
 }

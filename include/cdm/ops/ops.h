@@ -5,7 +5,7 @@
 //
 // An operation may have two versions: a plain one, made of ATen's operations (cdm::reference), and
 // a fused one, which is faster and whose derivatives are written out. The fused versions are used
-// by default: for the convolutions, the concatenation and attention everywhere, for the
+// by default: for convolutions, padding, concatenation and attention everywhere, for the
 // normalisation and the residual sum in float32 and float64 on the CPU, and on a GPU with
 // own_cuda_kernels. set_fused(false) (in a configuration, operations: plain) selects the plain
 // versions.
@@ -52,12 +52,17 @@ struct Dropout {
 /// x [B, C, H, W] with each element either set to zero or multiplied by 1 / (1 - rate).
 at::Tensor dropout(const at::Tensor& x, const Dropout& dropout);
 
+/// x [B, C, H, W] with a row of zeros below and a column of zeros to the right: [B, C, H + 1, W +
+/// 1]. The gradient by x may be a view.
+at::Tensor pad_after(const at::Tensor& x);
+
 /// Concatenation: a [B, C, H, W] and b [B, D, H, W] -> [B, C + D, H, W].
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
 
 /// The end of a residual block: a + b + bias, where a and b are [B, C, H, W] and bias is [C], of
 /// any floating type.
-at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                        const at::Tensor& second_bias = {});
 
 /// Attention with one head between the pixels of an image: q, k and v side by side, [B, 3C, H, W]
 /// -> [B, C, H, W]. Each output pixel is the mean of all pixels of v, weighted by the softmax of
@@ -81,8 +86,10 @@ at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const 
                            std::int64_t groups, double eps);
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
+at::Tensor pad_after(const at::Tensor& x);
 at::Tensor concat_channels(const at::Tensor& a, const at::Tensor& b);
-at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias);
+at::Tensor residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                        const at::Tensor& second_bias = {});
 at::Tensor attention(const at::Tensor& qkv);
 
 }  // namespace cdm::reference

@@ -25,7 +25,7 @@ struct ChannelSums : Function<ChannelSums> {
     const at::Tensor x = channels_last(any);
     const std::int64_t channels = x.size(1);
     const at::Tensor sums = at::empty({channels}, x.options().dtype(type));
-    const at::Tensor partial = at::empty({cuda::kMaxChunks, channels}, sums.options());
+    const at::Tensor partial = at::empty({cuda::kMostSums, channels}, sums.options());
     call_kernel(x, [&]<class T>(T, void* stream) {
       using S = cuda::Sum<T>;
       cuda::sum_channels<T>(x.numel() / channels, channels, data<T>(x), data<S>(partial),

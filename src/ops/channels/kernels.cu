@@ -36,15 +36,13 @@ __global__ void sum_channels_kernel(ChannelLayout layout, const T* x, Sum<T>* ou
 }
 
 template <class T, int V>
-__global__ void concat_channels_kernel(ChannelLayout layout, std::int64_t first,
-                                       std::int64_t second, const T* a, const T* b, T* whole) {
-  concat_channels_block<T, V>(this_block<T>(), layout, first, second, a, b, whole);
+__global__ void concat_channels_kernel(ChannelLayout layout, Concatenation<T> arrays) {
+  concat_channels_block<T, V>(this_block<T>(), layout, arrays);
 }
 
 template <class T, int V>
-__global__ void split_channels_kernel(ChannelLayout layout, std::int64_t first, std::int64_t second,
-                                      const T* whole, T* a, T* b) {
-  split_channels_block<T, V>(this_block<T>(), layout, first, second, whole, a, b);
+__global__ void split_channels_kernel(ChannelLayout layout, Concatenation<T> arrays) {
+  split_channels_block<T, V>(this_block<T>(), layout, arrays);
 }
 
 /// Whether vectors of 16 bytes may be read: all arrays begin at multiples of 16 bytes, and so does
@@ -78,14 +76,25 @@ void sum_chunks(const ChannelLayout& layout, const T* x, Sum<T>* out, void* stre
 template <class T, int V>
 void sum_in_two_passes(std::int64_t pixels, std::int64_t channels, const T* x, Sum<T>* partial,
                        Sum<T>* out, void* stream) {
-  const ChannelLayout layout = channel_layout(pixels, channels, V);
+  const ChannelLayout layout = sum_layout(pixels, channels, V);
   if (layout.chunks == 1) return sum_chunks<T, V>(layout, x, out, stream);
   sum_chunks<T, V>(layout, x, partial, stream);
   // The chunks are few enough for one block per tile.
   constexpr int kWidth = V > 1 ? kPackWidth<Sum<T>> : 1;
-  ChannelLayout second = channel_layout(layout.chunks, channels, kWidth);
+  ChannelLayout second = sum_layout(layout.chunks, channels, kWidth);
   second.chunks = 1;
   sum_chunks<Sum<T>, kWidth>(second, partial, out, stream);
+}
+
+template <class T>
+void copy_parts(const char* name, void (*vectors)(ChannelLayout, Concatenation<T>),
+                void (*single)(ChannelLayout, Concatenation<T>), std::int64_t pixels,
+                const Concatenation<T>& arrays, void* stream) {
+  const bool fit = vectors_fit<T>(arrays.first, arrays.a, arrays.b, arrays.whole) &&
+                   arrays.second % kPackWidth<T> == 0;
+  launch(name, fit ? vectors : single,
+         channel_layout(pixels, arrays.first + arrays.second, fit ? kPackWidth<T> : 1), 0, stream,
+         arrays);
 }
 
 }  // namespace
@@ -115,31 +124,15 @@ void sum_channels(std::int64_t pixels, std::int64_t channels, const T* x, Sum<T>
 }
 
 template <class T>
-void concat_channels(std::int64_t pixels, std::int64_t first, std::int64_t second, const T* a,
-                     const T* b, T* whole, void* stream) {
-  const auto run = [&](int width, auto* kernel) {
-    launch("concatenation", kernel, channel_layout(pixels, first + second, width), 0, stream, first,
-           second, a, b, whole);
-  };
-  if (vectors_fit<T>(first, a, b, whole) && second % kPackWidth<T> == 0) {
-    run(kPackWidth<T>, concat_channels_kernel<T, kPackWidth<T>>);
-  } else {
-    run(1, concat_channels_kernel<T, 1>);
-  }
+void concat_channels(std::int64_t pixels, const Concatenation<T>& arrays, void* stream) {
+  copy_parts("concatenation", concat_channels_kernel<T, kPackWidth<T>>,
+             concat_channels_kernel<T, 1>, pixels, arrays, stream);
 }
 
 template <class T>
-void split_channels(std::int64_t pixels, std::int64_t first, std::int64_t second, const T* whole,
-                    T* a, T* b, void* stream) {
-  const auto run = [&](int width, auto* kernel) {
-    launch("split", kernel, channel_layout(pixels, first + second, width), 0, stream, first, second,
-           whole, a, b);
-  };
-  if (vectors_fit<T>(first, whole, a, b) && second % kPackWidth<T> == 0) {
-    run(kPackWidth<T>, split_channels_kernel<T, kPackWidth<T>>);
-  } else {
-    run(1, split_channels_kernel<T, 1>);
-  }
+void split_channels(std::int64_t pixels, const Concatenation<T>& arrays, void* stream) {
+  copy_parts("split", split_channels_kernel<T, kPackWidth<T>>, split_channels_kernel<T, 1>, pixels,
+             arrays, stream);
 }
 
 CDM_CHANNEL_LAUNCHERS(float)

@@ -15,34 +15,45 @@ namespace cdm::cuda {
 /// vector of neighbouring channels, which a thread reads at once. A block has `width` columns of
 /// every chunks-th group of `rows` pixels.
 struct ChannelLayout {
-  std::int64_t pixels, columns;
-  int width, rows, chunks;
+  int pixels, columns;
+  int width, rows;
+  int tiles, chunks;
 
-  CDM_HOST_DEVICE int tiles() const { return static_cast<int>((columns + width - 1) / width); }
-  CDM_HOST_DEVICE int blocks() const { return tiles() * chunks; }
+  CDM_HOST_DEVICE int blocks() const { return tiles * chunks; }
   CDM_HOST_DEVICE int threads() const { return width * rows; }
 };
 
-/// The most chunks of a batch. Sums over pixels are made per chunk, then over the chunks.
-constexpr int kMaxChunks = 512;
-
-/// `vector` is the number of channels in a column, and divides `channels`. It does not depend on
-/// the GPU, so that sums do not either.
+/// `vector` is the number of channels in a column, and divides `channels`. A thread has about
+/// `pixels_per_thread` pixels; more when there would be more than `most_chunks` chunks.
 inline ChannelLayout channel_layout(std::int64_t pixels, std::int64_t channels, int vector,
+                                    int pixels_per_thread = 2, int most_chunks = 1 << 16,
                                     int threads = 256) {
-  constexpr std::int64_t kPixelsPerThread = 8;
   // Neighbouring threads read whole cache lines of 128 bytes when 8 columns are 16 bytes each.
   const int width = vector > 1 ? 8 : 32;
   const int rows = threads / width;
-  const std::int64_t per_chunk = rows * kPixelsPerThread;
-  const std::int64_t chunks =
-      std::min<std::int64_t>((pixels + per_chunk - 1) / per_chunk, kMaxChunks);
-  return {pixels, channels / vector, width, rows, static_cast<int>(chunks)};
+  const int columns = static_cast<int>(channels / vector);
+  const std::int64_t per_chunk = std::int64_t{rows} * pixels_per_thread;
+  const std::int64_t chunks = (pixels + per_chunk - 1) / per_chunk;
+  return {static_cast<int>(pixels),
+          columns,
+          width,
+          rows,
+          (columns + width - 1) / width,
+          static_cast<int>(std::min<std::int64_t>(chunks, most_chunks))};
+}
+
+/// The most chunks that pixels are summed in. The sums of the chunks are then summed.
+constexpr int kMostSums = 512;
+
+/// The layout for sums over pixels. It does not depend on the GPU, so that sums do not either.
+inline ChannelLayout sum_layout(std::int64_t pixels, std::int64_t channels, int vector,
+                                int threads = 256) {
+  return channel_layout(pixels, channels, vector, 4, kMostSums, threads);
 }
 
 // T is float, double or Bfloat16. Arrays are memory of the current device, and `stream` is a
-// cudaStream_t of it. There is at least one pixel and one channel. Each function throws
-// std::runtime_error when the launch fails, or in a build without CUDA.
+// cudaStream_t of it. There are one channel and one pixel or more, and fewer than 2^30 pixels. Each
+// function throws std::runtime_error when the launch fails, or in a build without CUDA.
 
 /// out = a + b + bias: a, b, out [pixels, channels], bias [channels].
 template <class T>
@@ -50,29 +61,39 @@ void residual_sum(std::int64_t pixels, std::int64_t channels, const T* a, const 
                   const Sum<T>* bias, T* out, void* stream);
 
 /// out [channels] = the sums of x [pixels, channels] over its pixels. `partial` is memory for
-/// kMaxChunks * channels numbers.
+/// kMostSums * channels numbers.
 template <class T>
 void sum_channels(std::int64_t pixels, std::int64_t channels, const T* x, Sum<T>* partial,
                   Sum<T>* out, void* stream);
 
 /// a [pixels, first] and b [pixels, second] side by side: whole [pixels, first + second].
 template <class T>
-void concat_channels(std::int64_t pixels, std::int64_t first, std::int64_t second, const T* a,
-                     const T* b, T* whole, void* stream);
+struct Concatenation {
+  std::int64_t first, second;
+  T *a, *b, *whole;
 
-/// The reverse: copies the parts of `whole` to a and b.
+  CDM_HOST_DEVICE T* in_whole(std::int64_t pixel, int channel) const {
+    return whole + pixel * (first + second) + channel;
+  }
+  CDM_HOST_DEVICE T* in_part(std::int64_t pixel, int channel) const {
+    return channel < first ? a + pixel * first + channel : b + pixel * second + (channel - first);
+  }
+};
+
+/// Copies a and b to `whole`.
 template <class T>
-void split_channels(std::int64_t pixels, std::int64_t first, std::int64_t second, const T* whole,
-                    T* a, T* b, void* stream);
+void concat_channels(std::int64_t pixels, const Concatenation<T>& arrays, void* stream);
+
+/// Copies the parts of `whole` to a and b.
+template <class T>
+void split_channels(std::int64_t pixels, const Concatenation<T>& arrays, void* stream);
 
 // Instantiates the functions for one type, after their definition.
 #define CDM_CHANNEL_LAUNCHERS(T)                                                                   \
   template void residual_sum<T>(std::int64_t, std::int64_t, const T*, const T*, const Sum<T>*, T*, \
                                 void*);                                                            \
   template void sum_channels<T>(std::int64_t, std::int64_t, const T*, Sum<T>*, Sum<T>*, void*);    \
-  template void concat_channels<T>(std::int64_t, std::int64_t, std::int64_t, const T*, const T*,   \
-                                   T*, void*);                                                     \
-  template void split_channels<T>(std::int64_t, std::int64_t, std::int64_t, const T*, T*, T*,      \
-                                  void*);
+  template void concat_channels<T>(std::int64_t, const Concatenation<T>&, void*);                  \
+  template void split_channels<T>(std::int64_t, const Concatenation<T>&, void*);
 
 }  // namespace cdm::cuda

@@ -24,12 +24,12 @@ void sum_channels(std::int64_t, std::int64_t, const T*, Sum<T>*, Sum<T>*, void*)
 }
 
 template <class T>
-void concat_channels(std::int64_t, std::int64_t, std::int64_t, const T*, const T*, T*, void*) {
+void concat_channels(std::int64_t, const Concatenation<T>&, void*) {
   refuse();
 }
 
 template <class T>
-void split_channels(std::int64_t, std::int64_t, std::int64_t, const T*, T*, T*, void*) {
+void split_channels(std::int64_t, const Concatenation<T>&, void*) {
   refuse();
 }
 

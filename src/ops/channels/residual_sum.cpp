@@ -2,8 +2,12 @@
 // The end of a residual block as one pass: the sum of two branches and of their biases. ATen adds a
 // convolution's bias in a pass of its own on a GPU, and reads every gradient once per bias.
 #include <ATen/Parallel.h>
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/empty_like.h>
 #include <torch/csrc/autograd/custom_function.h>
+
+#include <algorithm>
+#include <optional>
 
 #include "cdm/ops/ops.h"
 #include "ops/channels/channel_sums.h"
@@ -59,26 +63,34 @@ at::Tensor sum(const at::Tensor& any_a, const at::Tensor& any_b, const at::Tenso
 }
 
 struct ResidualSum : Function<ResidualSum> {
-  static at::Tensor forward(AutogradContext* /*context*/, const at::Tensor& a, const at::Tensor& b,
-                            const at::Tensor& bias) {
-    return sum(a, b, bias);
+  static at::Tensor forward(AutogradContext* context, const at::Tensor& a, const at::Tensor& b,
+                            const at::Tensor& bias, const std::optional<at::Tensor>& second_bias) {
+    context->saved_data["two"] = second_bias.has_value();
+    return sum(a, b, second_bias.has_value() ? bias + *second_bias : bias);
   }
 
   static variable_list backward(AutogradContext* context, variable_list grads) {
+    const bool second = context->saved_data.at("two").toBool() && context->needs_input_grad(3);
     at::Tensor to_bias;
-    if (context->needs_input_grad(2)) to_bias = channel_sums(grads[0]);
-    return {grads[0], grads[0], to_bias};
+    if (second || context->needs_input_grad(2)) to_bias = channel_sums(grads[0]);
+    // A copy, because whoever scales a parameter's gradient in place must not scale another's.
+    return {grads[0], grads[0], to_bias, second ? to_bias.clone() : at::Tensor()};
   }
 };
 
 }  // namespace
 
-at::Tensor fused_residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias) {
+at::Tensor fused_residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
+                              const at::Tensor& second_bias) {
   TORCH_CHECK(a.dim() == 4 && a.sizes() == b.sizes() && a.scalar_type() == b.scalar_type() &&
-                  bias.dim() == 1 && bias.size(0) == a.size(1),
+                  bias.dim() == 1 && bias.size(0) == a.size(1) &&
+                  (!second_bias.defined() || second_bias.sizes() == bias.sizes()),
               "residual_sum: ", a.sizes(), " of ", a.scalar_type(), " and ", b.sizes(), " of ",
               b.scalar_type(), " with a bias ", bias.sizes());
-  return ResidualSum::apply(a, b, bias.to(sum_type(a.scalar_type())));
+  const at::ScalarType type = sum_type(a.scalar_type());
+  return ResidualSum::apply(
+      a, b, bias.to(type),
+      second_bias.defined() ? std::optional(second_bias.to(type)) : std::nullopt);
 }
 
 }  // namespace cdm::ops
