@@ -60,7 +60,9 @@ void declare_top_level(std::vector<Key>& table) {
   top.key("precision", &RunConfig::precision, Arithmetic::automatic,
           one_of({"auto", "fp32", "tf32", "bf16"}),
           "arithmetic; bf16 applies to the body of a UNet only: weights and losses stay fp32; auto "
-          "= bf16 for training a UNet on a GPU that has it, fp32 for everything else")
+          "= bf16 for training a UNet, and for drawing images with it, on a GPU that has it; fp32 "
+          "for "
+          "everything else, as likelihoods")
       .may_change()
       .may_set_afterwards();
   top.key("operations", &RunConfig::operations, Operations::fused, anything(),

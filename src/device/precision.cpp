@@ -12,8 +12,8 @@ Arithmetic arithmetic_for(Arithmetic chosen, Work work, NetworkKind network, boo
   if (chosen != Arithmetic::automatic) return chosen;
   switch (work) {
     case Work::training:
-      break;
     case Work::sampling:
+      break;
     case Work::scoring:
       return Arithmetic::fp32;
   }

@@ -13,11 +13,11 @@
 namespace cdm {
 namespace {
 
-TEST(Precision, AutoIsBf16OnlyForTrainingAUNetOnAGpuThatHasIt) {
+TEST(Precision, AutoIsBf16OnlyForAUNetOnAGpuThatHasItAndNotForScoring) {
   for (const Work work : {Work::training, Work::sampling, Work::scoring}) {
     for (const auto& [network, name] : KindNames<NetworkKind>::all) {
       for (const bool has_bf16 : {false, true}) {
-        const bool bf16 = work == Work::training && network == NetworkKind::unet && has_bf16;
+        const bool bf16 = work != Work::scoring && network == NetworkKind::unet && has_bf16;
         EXPECT_EQ(arithmetic_for(Arithmetic::automatic, work, network, has_bf16),
                   bf16 ? Arithmetic::bf16 : Arithmetic::fp32)
             << name << " " << has_bf16;
