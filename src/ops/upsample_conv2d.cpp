@@ -79,7 +79,7 @@ at::Tensor fused_upsample_conv2d(const at::Tensor& x, const at::Tensor& weight,
   constexpr std::int64_t kFewestPixels = 32;
   if (x.size(2) * x.size(3) < kFewestPixels) {
     const at::Tensor enlarged = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
-    return fused_conv2d(enlarged, weight.to(type), bias.to(type), 1, 1);
+    return fused_conv2d(enlarged, weight.to(type), bias.to(type), 1, 1, /*product=*/false);
   }
   // The sums are rounded to x's type, not their terms.
   return TransposedConv2d::apply(x, transposed_kernel(weight).to(type), bias.to(type));
