@@ -6,7 +6,8 @@
 A CASE is a configuration's name and a batch size, as in cifar10:8. Needs a Python with torch 2.11
 and numpy, and the programs in build/release/bin. Every kind of work runs in a process of its own,
 ours and PyTorch's taking turns; the table has the medians over the rounds. "of GEMM" is the
-share of the speed of a 2048-cube matrix product, measured in the same processes.
+share of the speed of a large matrix product, measured in the same processes. On a GPU ours computes
+in bf16 unless --set precision=fp32 or tf32 says otherwise.
 """
 import argparse
 import json

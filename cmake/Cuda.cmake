@@ -1,6 +1,8 @@
 # Decides whether CUDA kernels are built, and finds what they need.
 #   CDM_WITH_CUDA      option: AUTO (if nvcc is found), ON or OFF
 #   CDM_CUDA           set to ON if CUDA kernels are built
+#   CDM_OLDEST_ARCHITECTURE  set to the lowest number among the architectures that kernels are built
+#                      for; 0 when it is not known ("native") and without kernels
 #   CDM_CUDA_LIBTORCH  set to ON if LibTorch's CUDA part is there as well; CUDA graphs need it
 #   CDM_NCCL           set to ON if nccl.h is there as well; summing over several GPUs needs it
 #
@@ -34,6 +36,7 @@ elseif(CDM_WITH_CUDA)
 endif()
 
 set(CDM_CUDA_TEXT "none")
+set(CDM_OLDEST_ARCHITECTURE 0)
 set(CDM_CUDA_LIBTORCH OFF)
 set(CDM_NCCL OFF)
 if(CDM_CUDA)
@@ -52,7 +55,11 @@ if(CDM_CUDA)
     REQUIRED)
   list(JOIN CMAKE_CUDA_ARCHITECTURES ", " _cdm_architectures)
   set(CDM_CUDA_TEXT "${CMAKE_CUDA_COMPILER_VERSION}, architectures ${_cdm_architectures}")
-  set(CDM_BUILT_ARCHITECTURES "${CMAKE_CUDA_ARCHITECTURES}")
+  string(REGEX MATCHALL "[0-9]+" _cdm_numbers "${CMAKE_CUDA_ARCHITECTURES}")
+  if(_cdm_numbers)
+    list(SORT _cdm_numbers COMPARE NATURAL)
+    list(GET _cdm_numbers 0 CDM_OLDEST_ARCHITECTURE)
+  endif()
   find_path(CDM_NCCL_INCLUDE nccl.h HINTS "${CDM_LIBTORCH_ROOT}/../nvidia/nccl/include"
             ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES})
   if(EXISTS "${CDM_LIBTORCH_ROOT}/lib/libtorch_cuda.so")

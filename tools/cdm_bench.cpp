@@ -16,6 +16,7 @@
 #include <functional>
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,7 @@
 #include "cdm/core/error.h"
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
+#include "cdm/device/cuda_graphs.h"
 #include "cdm/device/device.h"
 #include "cdm/device/memory_advice.h"
 #include "cdm/device/precision.h"
@@ -42,8 +44,19 @@ struct Options {
   bool json = false;
 };
 
+using Clock = std::chrono::steady_clock;
+const Clock::time_point program_start = Clock::now();
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
 struct Timing {
-  double median_ms, images_per_s, flop_per_s, gemm_share;
+  double first_s;                  // the first call
+  std::optional<double> replay_s;  // from its begin to the end of the first call that was replayed
+  double median_ms;
+  std::optional<double> pipelined_ms;  // on a GPU: of a call among many, with one wait for all
+  double images_per_s, flop_per_s;
   std::int64_t peak_memory_bytes;
 };
 
@@ -59,25 +72,39 @@ double median_ms(at::Device device, std::int64_t repeats, const std::function<vo
   wait_for(device);
   std::vector<double> times;
   for (std::int64_t i = 0; i < repeats; ++i) {
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = Clock::now();
     work();
     wait_for(device);
-    times.push_back(
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
-            .count());
+    times.push_back(1000.0 * seconds_since(begin));
   }
   std::sort(times.begin(), times.end());
   return times[times.size() / 2];
 }
 
-/// Floating-point operations per second of a product of two 2048 x 2048 matrices of type `type`:
-/// what the hardware can be expected to reach.
+/// Time of `work` in milliseconds when it is started `repeats` times before the host waits for the
+/// device, as in training. On a CPU, which has done the work when a call returns, there is none.
+std::optional<double> pipelined_ms(at::Device device, std::int64_t repeats,
+                                   const std::function<void()>& work) {
+  if (device.is_cpu()) return std::nullopt;
+  const auto begin = Clock::now();
+  for (std::int64_t i = 0; i < repeats; ++i) work();
+  wait_for(device);
+  return 1000.0 * seconds_since(begin) / static_cast<double>(repeats);
+}
+
+/// The number of rows of the square matrices whose product is the measure of a device: 2048 fill a
+/// CPU; a GPU of today is far faster with 8192 (H200, bf16: 790 TFLOP/s instead of 420).
+std::int64_t gemm_size(at::Device device) { return device.is_cpu() ? 2048 : 8192; }
+
+/// Floating-point operations per second of a product of two such matrices of type `type`: what the
+/// hardware can be expected to reach.
 double gemm_flop_per_s(at::Device device, at::ScalarType type) {
-  constexpr std::int64_t kSize = 2048;
-  const at::Tensor a = at::ones({kSize, kSize}, at::TensorOptions().dtype(type).device(device));
+  const std::int64_t size = gemm_size(device);
+  const at::Tensor a = at::ones({size, size}, at::TensorOptions().dtype(type).device(device));
   at::Tensor out = at::empty_like(a);
   const double ms = median_ms(device, 5, [&] { at::mm_out(out, a, a); });
-  return 2.0 * kSize * kSize * kSize / (ms / 1000.0);
+  const auto n = static_cast<double>(size);
+  return 2.0 * n * n * n / (ms / 1000.0);
 }
 
 /// The configuration with the batch and image sizes that the options give. Image sizes that neither
@@ -98,27 +125,31 @@ cdm::RunConfig with_sizes(cdm::RunConfig config, const Options& options) {
 
 class Bench {
  public:
-  Bench(const cdm::RunConfig& config, at::Device device, std::int64_t repeats)
+  Bench(const cdm::RunConfig& config, const cdm::Computation& computation, std::int64_t repeats)
       : config_(config),
-        device_(device),
+        device_(computation.device),
+        body_(cdm::precision_of(computation.arithmetic).body),
         repeats_(repeats),
         batch_(config.train.batch_size),
-        learner_(config, cdm::network_shape(config), device),
+        learner_(config, cdm::network_shape(config), device_),
         images_(cdm::normal(
             {0, cdm::Purpose::noise},
             {batch_, config.data.channels, config.data.image_size, config.data.image_size},
-            at::TensorOptions().dtype(at::kFloat).device(device))),
+            at::TensorOptions().dtype(at::kFloat).device(device_))),
         levels_(at::full({batch_}, config.diffusion.steps / 2,
-                         at::TensorOptions().dtype(at::kLong).device(device))) {
+                         at::TensorOptions().dtype(at::kLong).device(device_))) {
     if (config.model.num_classes > 0) labels_ = at::zeros_like(levels_);
-    const cdm::ops::FlopCounter counter;
-    const c10::NoGradGuard no_grad;
-    learner_.average().network()(images_, levels_, labels_);
-    forward_flop_ = static_cast<double>(counter.flop());
-    gemm_ = gemm_flop_per_s(device, cdm::precision_of(config.precision).body);
+    wait_for(device_);
+    ready_s_ = seconds_since(program_start);
   }
 
-  double gemm() const { return gemm_; }
+  /// From the start of the program until all was ready for the first call of the first work.
+  double ready_s() const { return ready_s_; }
+
+  double gemm() {
+    if (gemm_ == 0.0) gemm_ = gemm_flop_per_s(device_, body_);
+    return gemm_;
+  }
 
   Timing measure(const std::string& what) {
     for (const Work& work : kWork) {
@@ -162,21 +193,45 @@ class Bench {
     return timing(1.0, [&] { learner_.average().density().log_prob(images_, levels_, labels_); });
   }
 
+  /// Times the start first: nothing before it may have made the libraries load or choose kernels.
   Timing timing(double forwards, const std::function<void()>& work) {
-    constexpr int kUntilReplayed = 5;  // calls after which Recorded replays
-    for (int i = 0; config_.cuda_graphs && i < kUntilReplayed; ++i) work();
-    const double ms = median_ms(device_, repeats_, work);
-    const double flop_per_s = forwards * forward_flop_ / (ms / 1000.0);
-    return {ms, static_cast<double>(batch_) / (ms / 1000.0), flop_per_s, flop_per_s / gemm_,
-            cdm::peak_memory_bytes(device_)};
+    constexpr int kMostCalls = 10;  // by then, what can be recorded is replayed
+    Timing timing{};
+    const std::int64_t replays = cdm::cuda_graph_replays();
+    const auto begin = Clock::now();
+    work();
+    wait_for(device_);
+    timing.first_s = seconds_since(begin);
+    if (cdm::use_cuda_graphs(config_.cuda_graphs, device_)) {
+      for (int i = 1; i < kMostCalls && cdm::cuda_graph_replays() == replays; ++i) work();
+      wait_for(device_);
+      if (cdm::cuda_graph_replays() > replays) timing.replay_s = seconds_since(begin);
+    }
+    timing.median_ms = median_ms(device_, repeats_, work);
+    timing.pipelined_ms = pipelined_ms(device_, repeats_, work);
+    timing.images_per_s = static_cast<double>(batch_) / (timing.median_ms / 1000.0);
+    timing.peak_memory_bytes = cdm::peak_memory_bytes(device_);
+    timing.flop_per_s = forwards * forward_flop() / (timing.median_ms / 1000.0);
+    return timing;
+  }
+
+  double forward_flop() {
+    if (forward_flop_ == 0.0) {
+      const cdm::ops::FlopCounter counter;
+      const c10::NoGradGuard no_grad;
+      learner_.average().network()(images_, levels_, labels_);
+      forward_flop_ = static_cast<double>(counter.flop());
+    }
+    return forward_flop_;
   }
 
   cdm::RunConfig config_;
   at::Device device_;
+  at::ScalarType body_;
   std::int64_t repeats_, batch_;
   cdm::Learner learner_;
   at::Tensor images_, levels_, labels_;
-  double forward_flop_, gemm_;
+  double ready_s_ = 0.0, forward_flop_ = 0.0, gemm_ = 0.0;
 };
 
 const std::array<Bench::Work, 3> Bench::kWork = {{{"train", false, &Bench::train},
@@ -197,27 +252,43 @@ std::vector<std::string> chosen_work(const Options& options, const cdm::RunConfi
   return options.what;
 }
 
+/// A number for a column; "-" when there is none.
+std::string column(const std::optional<double>& value, int digits) {
+  return value ? cdm::fixed(*value, digits) : "-";
+}
+
+void print_heading(const cdm::RunConfig& config, const cdm::Computation& computation,
+                   Bench& bench) {
+  std::cout << "batch " << config.train.batch_size << " on " << computation.device.str() << ", "
+            << at::get_num_threads() << " threads, " << cdm::name_of(computation.arithmetic) << ", "
+            << cdm::name_of(config.operations) << " operations, product of matrices of "
+            << gemm_size(computation.device) << ": " << cdm::fixed(bench.gemm() / 1e9, 0)
+            << " GFLOP/s, ready after " << cdm::fixed(bench.ready_s(), 1) << " s\n"
+            << "work   first s  replay s  median ms  pipelined ms   images/s    GFLOP/s  of matrix "
+               "product  peak memory\n";
+}
+
 void report(const Options& options, const std::vector<std::string>& work,
-            const cdm::RunConfig& config, at::Device device) {
-  Bench bench(config, device, options.repeats);
+            const cdm::RunConfig& config, const cdm::Computation& computation) {
+  Bench bench(config, computation, options.repeats);
   nlohmann::ordered_json json;
-  if (!options.json) {
-    std::cout << "batch " << config.train.batch_size << " on " << device.str() << ", "
-              << at::get_num_threads() << " threads, " << cdm::name_of(config.precision) << ", "
-              << cdm::name_of(config.operations) << " operations, matrix product "
-              << cdm::fixed(bench.gemm() / 1e9, 0) << " GFLOP/s\n"
-              << "work    median ms   images/s   GFLOP/s   of matrix product   peak memory\n";
-  }
   for (const std::string& what : work) {
     const Timing t = bench.measure(what);
-    json[what] = {{"median_ms", t.median_ms},
+    const double share = t.flop_per_s / bench.gemm();
+    json[what] = {{"ready_s", bench.ready_s()},
+                  {"first_s", t.first_s},
+                  {"median_ms", t.median_ms},
                   {"images_per_s", t.images_per_s},
                   {"peak_memory_bytes", t.peak_memory_bytes},
                   {"flop_per_s", t.flop_per_s},
-                  {"share_of_matrix_product", t.gemm_share}};
+                  {"share_of_matrix_product", share}};
+    if (t.replay_s) json[what]["replay_s"] = *t.replay_s;
+    if (t.pipelined_ms) json[what]["pipelined_ms"] = *t.pipelined_ms;
     if (options.json) continue;
-    std::printf("%-6s %10.1f %10.1f %9.1f %18.0f%% %13s\n", what.c_str(), t.median_ms,
-                t.images_per_s, t.flop_per_s / 1e9, 100.0 * t.gemm_share,
+    if (what == work.front()) print_heading(config, computation, bench);
+    std::printf("%-6s %7.2f %9s %10.1f %13s %10.1f %10.1f %17.0f%% %12s\n", what.c_str(), t.first_s,
+                column(t.replay_s, 2).c_str(), t.median_ms, column(t.pipelined_ms, 1).c_str(),
+                t.images_per_s, t.flop_per_s / 1e9, 100.0 * share,
                 cdm::format_bytes(t.peak_memory_bytes).c_str());
   }
   if (options.json) std::cout << json.dump(2) << "\n";
@@ -228,16 +299,16 @@ void run(const Options& options) {
   cdm::RunConfig config = with_sizes(cdm::load_config(options.config, options.set), options);
   if (!options.device.empty()) config.device = options.device;
   const std::vector<std::string> work = chosen_work(options, config);
-  const at::Device device = cdm::start_device(config, config.precision);
+  const cdm::Computation computation = cdm::start_device(config, cdm::Work::training);
   const auto trial = [&](std::int64_t images) {
     cdm::RunConfig smaller = config;
     smaller.train.batch_size = images;
-    Bench bench(smaller, device, /*repeats=*/1);
+    Bench bench(smaller, computation, /*repeats=*/1);
     for (const std::string& what : work) bench.measure(what);
   };
   cdm::explain_memory(
-      {"--batch", config.train.batch_size}, cdm::memory_meter(device),
-      [&] { report(options, work, config, device); }, trial);
+      {"--batch", config.train.batch_size}, cdm::memory_meter(computation.device),
+      [&] { report(options, work, config, computation); }, trial);
 }
 
 }  // namespace

@@ -89,7 +89,7 @@ nlohmann::ordered_json settings_of(const Options& options, const cdm::LoadedMode
                       : dataset.labels.defined() ? "labels"
                                                  : "null class"},
       {"class_names", dataset.class_names},
-      {"precision", cdm::name_of(options.model.precision.value_or(loaded.config.precision))},
+      {"precision", cdm::name_of(loaded.arithmetic)},
       {"level", options.score.level},
       {"dequantize", cdm::name_of(options.score.dequantization)},
       {"draws", options.score.draws},

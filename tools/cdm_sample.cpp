@@ -257,7 +257,7 @@ void write_settings(const std::string& file, const Options& options, const cdm::
       {"spacing", cdm::name_of(sampling.spacing)},
       {"eta", sampling.eta},
       {"guidance", sampling.guidance},
-      {"precision", cdm::name_of(options.model.precision.value_or(loaded.config.precision))},
+      {"precision", cdm::name_of(loaded.arithmetic)},
       {"seed", options.generate.seed},
       {"init_noise", options.init_noise},
       {"step_noise", options.step_noise},
@@ -280,6 +280,7 @@ void draw(Options& options) {
     throw cdm::UserError("--trajectory: is written by a single process only");
   }
   options.model.local_rank = group.local_rank();
+  options.model.work = cdm::Work::sampling;
   const cdm::LoadedModel loaded = cdm::load_model(options.model);
   const cdm::Network& network = loaded.model.network();
   const cdm::NetworkShape& shape = network.shape();

@@ -84,7 +84,8 @@ void train(const Options& options, std::optional<cdm::StopSignal>& signals) {
   if (options.dry_run || options.replay_step > 0) signals.reset();  // there is nothing to save
   const cdm::Begin begin = options.from_scratch ? cdm::Begin::from_scratch : cdm::Begin::resume;
   const cdm::ProcessGroup group = cdm::join_group(config.collectives);
-  const at::Device device = cdm::start_device(config, config.precision, group.local_rank());
+  const at::Device device =
+      cdm::start_device(config, cdm::Work::training, group.local_rank()).device;
   const fs::path folder = run_folder(options, file);
   if (options.dry_run) return dry_run(config, cdm::RunDir(folder), device, group, begin);
   if (options.replay_step > 0) {

@@ -42,7 +42,6 @@ int run_program(const Program& program, int argc, char** argv) {
   hold_standard_descriptors();
   std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the limit on file sizes fails, and is reported
   remove_temporary_files_when_stopped();
-  load_cuda_runtime();  // before anything asks LibTorch for CUDA
   keep_freed_memory();
   CLI::App app(program.description, program.name);
   app.footer(example_text(program.example));
@@ -59,6 +58,8 @@ int run_program(const Program& program, int argc, char** argv) {
     log_error(parse_message(app, error));
     return kWrongUse;
   }
+  // Before anything asks LibTorch for CUDA, and not for --help and wrong use: it can take seconds.
+  load_cuda_runtime();
   try {
     program.body();
     std::cout.flush();

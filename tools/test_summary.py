@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Prints a summary of the tests that ctest has run in a build folder: how many ran, which failed,
-and how many were skipped for which reason.
+and how many were skipped: for want of a GPU, and for which reasons.
 
 usage: test_summary.py BUILD
 
@@ -37,6 +37,11 @@ def reason_of(skipped):
     return " ".join(skipped.get("message", "").split("\n")[1:]).strip() or "no reason given"
 
 
+def needs_gpu(reason):
+    """Whether a test was skipped because there is no GPU: all such tests say so in these words."""
+    return "no CUDA device" in reason
+
+
 def summary(build):
     """Yields the lines to print."""
     ran, others = 0, 0
@@ -59,8 +64,9 @@ def summary(build):
             else:
                 ran += 1
     total = sum(skipped.values())
-    yield (f"{ran} tests ran, {len(failed)} of them failed; {total} skipped; "
-           f"{others} checks without gtest")
+    without_gpu = sum(count for reason, count in skipped.items() if needs_gpu(reason))
+    yield (f"{ran} tests ran, {len(failed)} of them failed; {total} skipped, {without_gpu} of them "
+           f"for want of a GPU; {others} checks without gtest")
     for reason, count in skipped.most_common():
         yield f"  {count} skipped: {reason}"
     for test in failed:

@@ -57,8 +57,12 @@ void declare_top_level(std::vector<Key>& table) {
           "auto | cpu | cuda | cuda:N; auto = the first GPU if there is one, else the CPU")
       .may_change()
       .may_set_afterwards();
-  top.key("precision", &RunConfig::precision, Arithmetic::fp32, one_of({"fp32", "tf32", "bf16"}),
-          "arithmetic; bf16 applies to the body of a UNet only: weights and losses stay fp32")
+  top.key("precision", &RunConfig::precision, Arithmetic::automatic,
+          one_of({"auto", "fp32", "tf32", "bf16"}),
+          "arithmetic; bf16 applies to the body of a UNet only: weights and losses stay fp32; auto "
+          "= bf16 for training a UNet, and for drawing images with it, on a GPU that has it; fp32 "
+          "for "
+          "everything else, as likelihoods")
       .may_change()
       .may_set_afterwards();
   top.key("operations", &RunConfig::operations, Operations::fused, anything(),
@@ -71,12 +75,20 @@ void declare_top_level(std::vector<Key>& table) {
           "it, else by Gloo | gloo = through host memory; needed for several processes on one GPU")
       .may_change()
       .may_set_afterwards();
-  top.key("own_cuda_kernels", &RunConfig::own_cuda_kernels, false, anything(),
-          "use this project's own CUDA kernels instead of ATen's operations where there are any")
+  top.key("own_cuda_kernels", &RunConfig::own_cuda_kernels, Feature::automatic, anything(),
+          "on a GPU, this project's own CUDA kernels instead of ATen's operations where there are "
+          "any")
       .may_change()
       .may_set_afterwards();
-  top.key("cuda_graphs", &RunConfig::cuda_graphs, false, anything(),
+  top.key("cuda_graphs", &RunConfig::cuda_graphs, Feature::automatic, anything(),
           "on a GPU, record training and sampling steps as CUDA graphs and replay them")
+      .may_change()
+      .may_set_afterwards();
+  top.key("cudnn_autotuning", &RunConfig::cudnn_autotuning, Autotuning::automatic, anything(),
+          "on a GPU, let cuDNN time its convolution algorithms and take the fastest; auto = for "
+          "sampling and scoring, but in training only algorithms that add in a fixed order, not "
+          "timed, so that a resumed run repeats the numbers of an uninterrupted one; off = cuDNN "
+          "chooses by its rules")
       .may_change()
       .may_set_afterwards();
 }

@@ -66,6 +66,11 @@ template <class Kind>
 requires std::is_enum_v<Kind>
 bool is_legal(Kind value, const Legal& legal) { return is_legal(name_of(value), legal); }
 
+/// Says what auto means, to those who write true or false.
+inline std::string describe(Feature /*field*/, const Legal& /*legal*/) {
+  return "auto (on wherever the device and the build have it) or off";
+}
+
 template <class Kind>
 requires std::is_enum_v<Kind> std::string describe(Kind /*field*/, const Legal& legal) {
   return concat("one of ", join(legal.choices.empty() ? names_of<Kind>() : legal.choices, ", "));

@@ -17,17 +17,15 @@
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "core/shared_library.h"
+#include "device/nvidia_driver.h"
 
 namespace cdm {
 namespace {
 
-struct CudaRuntime {
-  bool driver = false;
-  std::string missing = "load_cuda_runtime() was not called";  // empty once all is loaded
-};
-
-CudaRuntime& cuda_runtime() {
-  static CudaRuntime runtime;
+/// What is known of CUDA. `missing` is empty once all is loaded, or when the driver shows no GPU.
+NvidiaDriver& cuda_runtime() {
+  static NvidiaDriver runtime = {
+      .found = false, .missing = "load_cuda_runtime() was not called", .capabilities = {}};
   return runtime;
 }
 
@@ -54,30 +52,31 @@ at::Device cuda_device(const std::string& name, int index) {
                         count == 1 ? "is 1 CUDA device" : concat("are ", count, " CUDA devices"),
                         " here, cuda:0", count == 1 ? "" : concat(" to cuda:", count - 1)));
   }
-  return {at::kCUDA, static_cast<c10::DeviceIndex>(index)};
+  const at::Device device(at::kCUDA, static_cast<c10::DeviceIndex>(index));
+  if (const std::string why = why_too_old(compute_capability(device)); !why.empty()) {
+    refuse(name, why);
+  }
+  return device;
 }
 
 }  // namespace
 
 void load_cuda_runtime() {
-  CudaRuntime& runtime = cuda_runtime();
+  NvidiaDriver& runtime = cuda_runtime();
   if (runtime.missing.empty()) return;
-  // Without a driver the libraries are of no use, and loading over a gigabyte takes time.
-  runtime.driver = ::dlopen("libcuda.so.1", RTLD_LAZY) != nullptr;
-  if (!runtime.driver) {
-    runtime.missing = concat("no NVIDIA driver: ", dl_error());
-    return;
-  }
+  runtime = ask_nvidia_driver();
+  // Without a GPU the libraries are of no use, and loading over a gigabyte takes time.
+  if (!runtime.missing.empty() || runtime.capabilities.empty()) return;
   // Takes libtorch_cuda from the folder of the linked libc10, so that both are of the same LibTorch
   // whatever the loader's search path is.
   Dl_info libc10{};
   TORCH_CHECK(::dladdr(reinterpret_cast<void*>(&c10::GetAllocator), &libc10) != 0);
   const auto path = std::filesystem::path(libc10.dli_fname).parent_path() / "libtorch_cuda.so";
-  if (::dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
-    runtime.missing = concat("LibTorch's CUDA part does not load: ", dl_error());
-    return;
+  // Lazy: of its 9,000 functions of other libraries, few are ever called.
+  if (::dlopen(path.c_str(), RTLD_LAZY | RTLD_GLOBAL) == nullptr) {
+    runtime.missing = concat("LibTorch's CUDA part does not load: ", dl_error(),
+                             "; tools/setup.sh --cuda fetches what it needs");
   }
-  runtime.missing.clear();
 }
 
 void keep_freed_memory() {
@@ -90,13 +89,13 @@ void keep_freed_memory() {
 at::Device resolve_device(const std::string& name, int index) {
   if (name == "cpu") return at::kCPU;
   if (name == "auto") {
-    if (cuda_device_count() > 0) return cuda_device(name, index);
-    const CudaRuntime& runtime = cuda_runtime();
-    if (runtime.driver && !runtime.missing.empty()) {
-      log_warning(
-          concat("there is an NVIDIA driver, but ", runtime.missing,
-                 "; computing on the CPU (tools/setup.sh --cuda fetches what LibTorch needs)"));
+    const NvidiaDriver& runtime = cuda_runtime();
+    std::string why = runtime.missing;
+    if (cuda_device_count() > 0) {
+      why = why_too_old(compute_capability({at::kCUDA, static_cast<c10::DeviceIndex>(index)}));
+      if (why.empty()) return cuda_device(name, index);
     }
+    if (runtime.found && !why.empty()) log_warning(concat("computing on the CPU: ", why));
     return at::kCPU;
   }
   if (name == "cuda") return cuda_device(name, index);
@@ -109,6 +108,15 @@ at::Device resolve_device(const std::string& name, int index) {
   }
   refuse(name, "legal are auto, cpu, cuda and cuda:N");
 }
+
+int compute_capability(at::Device device) {
+  if (!device.is_cuda()) return 0;
+  const std::vector<int>& known = cuda_runtime().capabilities;
+  const auto number = static_cast<std::size_t>(device.has_index() ? device.index() : 0);
+  return number < known.size() ? known[number] : 0;
+}
+
+bool has_bf16(at::Device device) { return compute_capability(device) >= 80; }
 
 std::int64_t peak_memory_bytes(at::Device device) {
   if (device.is_cpu()) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cdm/core/tensors.h"
+#include "cdm/device/cuda_graphs.h"
 #include "cdm/device/parallel.h"
 
 namespace cdm {
@@ -79,7 +80,7 @@ std::shared_ptr<const RowEvaluator> recorded_evaluator(MakeRecorder make_recorde
 }
 
 std::shared_ptr<const RowEvaluator> evaluator_for(const RunConfig& config, at::Device device) {
-  if (config.cuda_graphs && device.is_cuda()) return recorded_evaluator(cuda_graphs(device));
+  if (use_cuda_graphs(config.cuda_graphs, device)) return recorded_evaluator(cuda_graphs(device));
   return parallel_evaluator();
 }
 

@@ -6,10 +6,12 @@
 
 #include <algorithm>
 #include <exception>
+#include <string>
 
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "cdm/device/cuda_kernels.h"
+#include "cdm/device/device.h"
 #include "device/on_device.h"
 #include "device/random_launch.h"
 #include "ops/group_norm/self_test.h"
@@ -44,7 +46,11 @@ void try_kernels(at::Device device) {
 
 void use_own_cuda_kernels(bool on, at::Device device) {
   set_own_cuda_kernels(false);
-  if (!on || !device.is_cuda()) return;
+  if (!on || !device.is_cuda() || !built_with_cuda_kernels()) return;
+  if (const std::string why = why_kernels_do_not_run(compute_capability(device)); !why.empty()) {
+    log_warning(concat("own_cuda_kernels: ", why, "; using ATen's operations instead"));
+    return;
+  }
   try {
     try_kernels(device);
     set_own_cuda_kernels(true);

@@ -8,7 +8,6 @@
 // (w2, w1 + w2, w0 + w1, w0), and its columns likewise: the sums of the reversed 3x3 kernel over
 // all 2x2 windows that it touches.
 #include <ATen/ops/avg_pool2d.h>
-#include <ATen/ops/conv2d.h>
 #include <ATen/ops/conv_transpose2d.h>
 #include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/flip.h>
@@ -37,11 +36,9 @@ at::Tensor transposed_kernel(const at::Tensor& weight) {
 }
 
 /// x [B, in, H, W], weight [in, out, 4, 4] -> [B, out, 2H, 2W]. This is the input gradient of an
-/// ordinary convolution from `out` to `in` channels. Its own derivatives are that convolution, and
-/// that convolution's weight gradient with input and output exchanged. Both are ATen's, so that the
-/// second derivative is ATen's first derivative of a convolution, and all further ones are right,
-/// but slower. (ATen's own second derivative of a transposed convolution computes the weight
-/// gradient as a convolution whose kernel is a whole feature map.)
+/// ordinary convolution from `out` to `in` channels. Its own derivatives are that convolution,
+/// which has a fast second derivative, and that convolution's weight gradient with input and output
+/// exchanged. The latter is ATen's, so that its further derivatives are right, but slower.
 struct TransposedConv2d : Function<TransposedConv2d> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& weight,
                             const at::Tensor& bias) {
@@ -57,7 +54,7 @@ struct TransposedConv2d : Function<TransposedConv2d> {
     at::Tensor to_weight;
     at::Tensor to_bias;
     if (context->needs_input_grad(0)) {
-      to_x = at::conv2d(grads[0], weight, {}, kStride, kPadding);
+      to_x = fused_conv2d(grads[0], weight, /*bias=*/{}, kStride, kPadding);
     }
     if (context->needs_input_grad(1)) {
       to_weight = std::get<1>(at::convolution_backward(
@@ -79,7 +76,7 @@ at::Tensor fused_upsample_conv2d(const at::Tensor& x, const at::Tensor& weight,
   constexpr std::int64_t kFewestPixels = 32;
   if (x.size(2) * x.size(3) < kFewestPixels) {
     const at::Tensor enlarged = at::upsample_nearest2d(x, {2 * x.size(2), 2 * x.size(3)});
-    return fused_conv2d(enlarged, weight.to(type), bias.to(type), 1, 1, /*product=*/false);
+    return fused_conv2d(enlarged, weight.to(type), bias.to(type), 1, 1);
   }
   // The sums are rounded to x's type, not their terms.
   return TransposedConv2d::apply(x, transposed_kernel(weight).to(type), bias.to(type));

@@ -24,16 +24,16 @@ LoadedModel load_model(const LoadOptions& options) {
   RunConfig config = load_config(files, options.overrides);
   const auto changed = changed_keys(load_config(files), config);
   if (!options.device.empty()) config.device = options.device;
-  const Arithmetic arithmetic = options.precision.value_or(config.precision);
+  if (options.precision) config.precision = *options.precision;
   if (config.data.image_size == 0 || config.data.channels == 0) {
     throw UserError(concat(files.config.string(),
                            ": data.image_size and data.channels must be those of the model's "
                            "images, not 0; cdm-train writes them"));
   }
-  const at::Device device = start_device(config, arithmetic, options.local_rank);
+  const auto [device, arithmetic] = start_device(config, options.work, options.local_rank);
   Model model = make_model(config, network_shape(config), device, precision_of(arithmetic), 0);
   model.network().load(read_weights(files.checkpoint, options.average), files.checkpoint.string());
-  return {config, files, std::move(model), changed};
+  return {config, files, std::move(model), arithmetic, changed};
 }
 
 }  // namespace cdm

@@ -87,7 +87,7 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
     log_classes(config_.model);
     log_info(concat("network of ", learner_.model().network().parameter_count(), " parameters, ",
                     learner_.model().schedule().levels(), " noise levels, on ", device_.str(),
-                    " in ", name_of(config_.precision),
+                    " in ", name_of(arithmetic_for(config_, Work::training, device_)),
                     group.is_alone() ? "" : concat(", in ", group.size(), " processes")));
     if (config_.train.sample_every > 0) {
       const std::string doubt = warning_of_start(learner_.model().schedule(), config_.sample);

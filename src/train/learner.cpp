@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cdm/core/log.h"
+#include "cdm/device/cuda_graphs.h"
 #include "cdm/device/cuda_kernels.h"
 #include "cdm/inference/evaluators.h"
 #include "cdm/train/make_model.h"
@@ -35,12 +36,12 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
       gradients_(model_, *objective_, config.train.micro_batch_size, group),
       counts_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device))) {
   if (device.is_cuda() && own_cuda_kernels() && fused_update_works(device)) use_fused_update();
-  if (config.cuda_graphs && device.is_cuda()) {
+  if (use_cuda_graphs(config.cuda_graphs, device)) {
     if (group.is_alone()) {
       record_with(cuda_graphs(device));
     } else {
       average_ = average_.with_evaluator(parallel_evaluator());
-      log_warning("cuda_graphs: steps of a run of several processes are not recorded");
+      log_info("cuda_graphs: steps of a run of several processes are not recorded");
     }
   }
 }

@@ -30,7 +30,7 @@ Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device 
 
 Model make_training_model(const RunConfig& config, const NetworkShape& shape, at::Device device,
                           at::ScalarType type) {
-  const bool bf16 = config.precision == Arithmetic::bf16;
+  const bool bf16 = arithmetic_for(config, Work::training, device) == Arithmetic::bf16;
   return make_model(config, shape, device, {type, bf16 ? at::kBFloat16 : type, false},
                     static_cast<std::uint64_t>(config.seed));
 }

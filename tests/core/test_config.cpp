@@ -287,7 +287,7 @@ TEST_F(Config, WhatIsWrittenReadsTheSame) {
   RunConfig config;
   config.seed = 9007199254740991;
   config.device = "cuda:3";
-  config.own_cuda_kernels = true;
+  config.own_cuda_kernels = Feature::off;
   config.train.learning_rate = 0.1 + 0.2;  // needs all 17 digits
   config.train.adam_eps = 1e-300;
   config.train.iterations = 1000000000000;

@@ -143,22 +143,49 @@ TEST_F(ConfigYaml, NumbersThatMayBeMisreadAreRefused) {
 
 TEST_F(ConfigYaml, TruthIsSaidInManyWays) {
   for (const char* yes : {"true", "True", "TRUE", "yes", "Yes", "on", "ON", "y"}) {
-    EXPECT_TRUE(load(concat("cuda_graphs: ", yes)).cuda_graphs) << yes;
-    EXPECT_TRUE(load("", {concat("cuda_graphs=", yes)}).cuda_graphs) << yes;
+    // Without the key, digits are not mirrored.
+    const std::string file = concat("data: {kind: mnist, horizontal_flip: ", yes, "}");
+    EXPECT_TRUE(load(file).data.horizontal_flip) << yes;
+    const std::string override = concat("data.horizontal_flip=", yes);
+    EXPECT_TRUE(load("data: {kind: mnist}", {override}).data.horizontal_flip) << yes;
   }
   for (const char* no : {"false", "False", "FALSE", "no", "NO", "off", "Off", "N"}) {
     EXPECT_FALSE(load(concat("train: {ema_warmup: ", no, "}")).train.ema_warmup) << no;
   }
-  EXPECT_THAT(refusal("cuda_graphs: \"true\""),
+  EXPECT_THAT(refusal("train: {ema_warmup: \"true\"}"),
               AllOf(HasSubstr("must be true or false"), HasSubstr("in quotes it is text")));
   for (const char* neither : {"1", "0", "tRUE", "yEs", "enable"}) {
-    EXPECT_THAT(refusal(concat("cuda_graphs: ", neither)), HasSubstr("must be true or false"));
+    EXPECT_THAT(refusal(concat("train: {ema_warmup: ", neither, "}")),
+                HasSubstr("must be true or false"));
   }
   // Text stays text.
   EXPECT_EQ(load("data: {path: /yes}").data.path, "/yes");
   EXPECT_EQ(load("data: {path: on}").data.path, folder_ / "on");
   EXPECT_EQ(load("data: {path: 010}").data.path, folder_ / "010");
   EXPECT_EQ(load("data: {path: \"~x\"}").data.path, folder_ / "~x");
+}
+
+TEST_F(ConfigYaml, FeaturesOfAGpuAreAutoOrOff) {
+  EXPECT_EQ(load("").cuda_graphs, Feature::automatic);
+  EXPECT_EQ(load("").own_cuda_kernels, Feature::automatic);
+  EXPECT_EQ(load("").cudnn_autotuning, Autotuning::automatic);
+  EXPECT_EQ(load("").precision, Arithmetic::automatic);
+  for (const char* off : {"off", "\"off\""}) {
+    EXPECT_EQ(load(concat("cuda_graphs: ", off)).cuda_graphs, Feature::off);
+    EXPECT_EQ(load("", {concat("own_cuda_kernels=", off)}).own_cuda_kernels, Feature::off);
+    EXPECT_EQ(load(concat("cudnn_autotuning: ", off)).cudnn_autotuning, Autotuning::off);
+  }
+  EXPECT_EQ(load("cudnn_autotuning: on").cudnn_autotuning, Autotuning::on);
+  // What a run writes is text in YAML 1.1 too, where a plain off is false.
+  EXPECT_THAT(to_yaml(load("cuda_graphs: off")), HasSubstr("\ncuda_graphs: \"off\"\n"));
+  // These two were true or false once.
+  for (const char* key : {"cuda_graphs", "own_cuda_kernels"}) {
+    for (const char* old : {"true", "false", "yes"}) {
+      EXPECT_THAT(refusal(concat(key, ": ", old)),
+                  HasSubstr(concat(key, " = ", old, ": must be auto (on wherever")));
+    }
+  }
+  EXPECT_THAT(refusal("precision: fp64"), HasSubstr("must be one of auto, fp32, tf32, bf16"));
 }
 
 TEST_F(ConfigYaml, NullIsNoneWhereThereIsANone) {

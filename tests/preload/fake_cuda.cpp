@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Stands in for NVIDIA's driver library, libcuda.so.1, where a script asks what GPU there is. The
-// environment says what it answers: FAKE_CUDA (such as 13000), FAKE_CAPABILITY (such as 90, or
-// empty where there is no GPU).
+// Stands in for NVIDIA's driver library, libcuda.so.1, where a script or a program asks what GPU
+// there is. The environment says what it answers: FAKE_CUDA (such as 13000), FAKE_CAPABILITY (such
+// as 90, or empty where there is no GPU), FAKE_ERROR (why it does not start, such as 999).
 #include <cstdlib>
 #include <cstring>
 
@@ -21,7 +21,16 @@ int cuDriverGetVersion(int* version) {
   return 0;
 }
 
-int cuInit(unsigned /*flags*/) { return number("FAKE_CAPABILITY") == 0 ? 100 : 0; }
+int cuInit(unsigned /*flags*/) {
+  const int error = number("FAKE_ERROR");
+  if (error != 0) return error;
+  return number("FAKE_CAPABILITY") == 0 ? 100 : 0;
+}
+
+int cuGetErrorName(int error, const char** name) {
+  *name = error == 999 ? "CUDA_ERROR_UNKNOWN" : nullptr;
+  return *name == nullptr ? 1 : 0;
+}
 
 int cuDeviceGetCount(int* count) {
   *count = 1;

@@ -42,9 +42,12 @@ TEST_F(CdmBench, PrintsOneObjectWithAMemberPerKindOfWork) {
   const auto json = nlohmann::ordered_json::parse(bench({"unet.yaml", "--json", "--batch", "3"}));
   EXPECT_THAT(members(json), ElementsAre("train", "sample", "nll"));
   for (const auto& [what, numbers] : json.items()) {
-    for (const char* name : {"median_ms", "images_per_s", "peak_memory_bytes", "flop_per_s"}) {
+    for (const char* name : {"ready_s", "first_s", "median_ms", "images_per_s", "peak_memory_bytes",
+                             "flop_per_s", "share_of_matrix_product"}) {
       EXPECT_GT(numbers.at(name).get<double>(), 0.0) << what << " " << name;
     }
+    // A CPU replays nothing, and has done its work when a call returns.
+    EXPECT_FALSE(numbers.contains("replay_s") || numbers.contains("pipelined_ms"));
     EXPECT_TRUE(numbers.at("peak_memory_bytes").is_number_integer());
     EXPECT_NEAR(numbers.at("images_per_s").get<double>() * numbers.at("median_ms").get<double>(),
                 3000.0, 1e-6);
@@ -130,7 +133,8 @@ TEST_F(CdmBench, LeavesOutTheDensityOfAPlainDenoiser) {
 
 TEST_F(CdmBench, PrintsATable) {
   const std::string out = bench({"tiny.yaml", "--what", "sample", "--set", "train.batch_size=5"});
-  EXPECT_THAT(out, test::mentions("batch 5", "cpu", "fp32", "median ms", "images/s"));
+  EXPECT_THAT(out, test::mentions("batch 5", "cpu", "fp32", "matrices of 2048", "ready after",
+                                  "first s", "replay s", "median ms", "images/s"));
   EXPECT_THAT(out, HasSubstr("\nsample "));
   EXPECT_THAT(out, testing::Not(HasSubstr("\ntrain ")));
 }

@@ -11,6 +11,7 @@
 #include <torch/csrc/autograd/autograd.h>
 
 #include <chrono>
+#include <iostream>
 #include <map>
 #include <torch/csrc/distributed/c10d/HashStore.hpp>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "cdm/core/error.h"
 #include "cdm/device/device.h"
 #include "cdm/device/random.h"
+#include "cdm/device/recorded.h"
 #include "cdm/distributed/gradient_buckets.h"
 #include "cdm/distributed/process_group.h"
 #include "cdm/distributed/process_rank.h"
@@ -220,19 +222,51 @@ TEST(Buckets, HoldTheSumOverPiecesWorkersAndProcesses) {
   });
 }
 
-TEST(Nccl, SumsOverGpusOrSaysWhyNot) {
-  const auto store = c10::make_intrusive<c10d::HashStore>();
+/// An NCCL group of this process alone.
+NcclGroup nccl_alone() {
   NcclGroup made;
-  make_nccl_group(store, 0, 1, std::chrono::minutes(1), made);
-  if (!resolve_device("auto").is_cuda()) {
-    EXPECT_EQ(made.backend, nullptr);
-    EXPECT_NE(made.error, "");
-    return;
-  }
+  make_nccl_group(c10::make_intrusive<c10d::HashStore>(), 0, 1, std::chrono::minutes(1), made);
+  return made;
+}
+
+TEST(Nccl, SaysWhyItIsNotThere) {
+  if (resolve_device("auto").is_cuda()) GTEST_SKIP() << "there is a CUDA device";
+  const NcclGroup made = nccl_alone();
+  EXPECT_EQ(made.backend, nullptr);
+  EXPECT_NE(made.error, "");
+}
+
+TEST(Nccl, SumsOnOneGpu) {
+  const at::Device device = resolve_device("auto");
+  if (!device.is_cuda()) GTEST_SKIP() << "no CUDA device";
+  const NcclGroup made = nccl_alone();
   ASSERT_NE(made.backend, nullptr) << made.error;
-  std::vector<at::Tensor> tensors = {at::ones({5}, at::Device(at::kCUDA, 0))};
+  std::vector<at::Tensor> tensors = {at::ones({5}, device)};
   made.backend->allreduce(tensors)->wait();
+  made.backend->broadcast(tensors)->wait();
   EXPECT_EQ(tensors[0].sum().item<double>(), 5.0);
+  made.backend->shutdown();
+}
+
+// Steps of several processes are not recorded (Learner). This shows whether they could be: a sum by
+// NCCL within a recording gives the right numbers, replayed or not.
+TEST(Nccl, SumsWithinARecordingOnOneGpu) {
+  const at::Device device = resolve_device("auto");
+  if (!device.is_cuda()) GTEST_SKIP() << "no CUDA device";
+  const NcclGroup made = nccl_alone();
+  ASSERT_NE(made.backend, nullptr) << made.error;
+  const auto twice_the_sum = [&](const Recorded::Tensors& in) -> Recorded::Tensors {
+    std::vector<at::Tensor> tensors = {in[0].clone()};
+    made.backend->allreduce(tensors)->wait();
+    return {tensors[0] * 2.0};
+  };
+  Recorded recorded(twice_the_sum, cuda_graphs(device));
+  for (int call = 1; call <= 8; ++call) {
+    const at::Tensor result = recorded({at::full({5}, call, device)})[0];
+    EXPECT_EQ(result.sum().item<double>(), 10.0 * call);
+  }
+  std::cout << "a sum by NCCL is " << (recorded.replayed() ? "" : "not ") << "replayed\n";
+  made.backend->shutdown();
 }
 
 TEST(Nccl, ItsAbsenceIsToldOnce) {

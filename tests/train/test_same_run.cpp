@@ -45,6 +45,7 @@ TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
                                       "precision",
                                       "own_cuda_kernels",
                                       "cuda_graphs",
+                                      "cudnn_autotuning",
                                       "data.path",
                                       "data.test_path",
                                       "data.skip_unreadable",

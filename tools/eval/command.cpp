@@ -119,7 +119,7 @@ void add_model(nlohmann::ordered_json& settings, const LoadedModel& loaded,
                const LoadOptions& options) {
   settings["checkpoint"] = std::filesystem::weakly_canonical(loaded.files.checkpoint).string();
   settings["weights"] = weights_name(options);
-  settings["precision"] = name_of(options.precision.value_or(loaded.config.precision));
+  settings["precision"] = name_of(loaded.arithmetic);
 }
 
 void add_runs(Evaluation& evaluation, const RunsOptions& options,

@@ -105,7 +105,9 @@ struct Judged {
 Judged load_judged(const Options& options) {
   Judged judged;
   if (options.samples.empty()) {
-    judged.model = load_model(options.model);
+    LoadOptions load = options.model;
+    load.work = Work::sampling;
+    judged.model = load_model(load);
     const Model& model = judged.model->model;
     const SampleConfig& sampling = judged.model->config.sample;
     check_sampling(model.schedule(), model.network().predicts(), sampling);

@@ -12,7 +12,7 @@ at_least() { [[ $(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1) == "$2" ]];
 # `gpu_text` to a line that says what there is, and what would help.
 look_for_gpu() {
   local found cuda capability name
-  found=$(python3 tools/setup/find_gpu.py)
+  found=$(python3 tools/setup/find_gpu.py) || found=
   read -r cuda capability name <<<"$found"
   gpu=
   if [[ -z $found ]]; then

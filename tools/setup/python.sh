@@ -31,7 +31,7 @@ install_python() {
   mkdir "$site/empty_libraries"
   local library
   for library in $(ldd "$torch/lib/libtorch_python.so" | awk '/=> not found/ { print $1 }' | sort -u); do
-    c++ -shared -x c++ /dev/null "-Wl,-soname,$library" -o "$site/empty_libraries/$library"
+    "${CXX:-c++}" -shared -x c++ /dev/null "-Wl,-soname,$library" -o "$site/empty_libraries/$library"
   done
   cat >"$site/load_empty_libraries.py" <<'PYTHON'
 # Written by tools/setup.sh --python. Imported when Python starts, before PyTorch.

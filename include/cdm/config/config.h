@@ -103,11 +103,12 @@ struct RunConfig {
 
   std::int64_t seed = 0;
   std::string device;         // auto | cpu | cuda | cuda:N
-  Arithmetic precision = {};  // never fp64, which only the option --precision can choose
+  Arithmetic precision = {};  // fp64 only if the option --precision has chosen it
   Operations operations = {};
   Collectives collectives = {};
-  bool own_cuda_kernels = false;
-  bool cuda_graphs = false;
+  Feature own_cuda_kernels = {};
+  Feature cuda_graphs = {};
+  Autotuning cudnn_autotuning = {};
   DataConfig data;
   DiffusionConfig diffusion;
   ModelConfig model;

@@ -144,11 +144,13 @@ struct KindNames<Spacing> {
                                                  {Spacing::linspace, "linspace"}}};
 };
 
-/// Floating-point arithmetic. fp64 is for comparison with reference numbers, not for training.
-enum class Arithmetic { fp64, fp32, tf32, bf16 };
+/// Floating-point arithmetic. arithmetic_for() in cdm/device/precision.h says which one `automatic`
+/// stands for. fp64 is for comparison with reference numbers, not for training.
+enum class Arithmetic { automatic, fp64, fp32, tf32, bf16 };
 template <>
 struct KindNames<Arithmetic> {
-  static constexpr KindTable<Arithmetic, 4> all = {{{Arithmetic::fp64, "fp64"},
+  static constexpr KindTable<Arithmetic, 5> all = {{{Arithmetic::automatic, "auto"},
+                                                    {Arithmetic::fp64, "fp64"},
                                                     {Arithmetic::fp32, "fp32"},
                                                     {Arithmetic::tf32, "tf32"},
                                                     {Arithmetic::bf16, "bf16"}}};
@@ -160,6 +162,24 @@ template <>
 struct KindNames<Operations> {
   static constexpr KindTable<Operations, 2> all = {
       {{Operations::fused, "fused"}, {Operations::plain, "plain"}}};
+};
+
+/// Something that makes a GPU faster: in use wherever the device and the build have it
+/// (automatic), or not at all.
+enum class Feature { automatic, off };
+template <>
+struct KindNames<Feature> {
+  static constexpr KindTable<Feature, 2> all = {
+      {{Feature::automatic, "auto"}, {Feature::off, "off"}}};
+};
+
+/// Whether cuDNN times its algorithms to choose one; cudnn_choice() in cdm/device/cudnn.h says what
+/// `automatic` stands for.
+enum class Autotuning { automatic, on, off };
+template <>
+struct KindNames<Autotuning> {
+  static constexpr KindTable<Autotuning, 3> all = {
+      {{Autotuning::automatic, "auto"}, {Autotuning::on, "on"}, {Autotuning::off, "off"}}};
 };
 
 /// How the processes of one run sum their gradients: NCCL where possible (auto), or Gloo.

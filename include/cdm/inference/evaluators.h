@@ -19,7 +19,7 @@ std::shared_ptr<const RowEvaluator> parallel_evaluator();
 /// serves one model, and may be called by one thread at a time.
 std::shared_ptr<const RowEvaluator> recorded_evaluator(MakeRecorder make_recorder);
 
-/// recorded_evaluator() on a GPU with config.cuda_graphs, otherwise parallel_evaluator().
+/// recorded_evaluator() on a GPU with use_cuda_graphs(), otherwise parallel_evaluator().
 std::shared_ptr<const RowEvaluator> evaluator_for(const RunConfig& config, at::Device device);
 
 }  // namespace cdm

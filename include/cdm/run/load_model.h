@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cdm/config/config.h"
+#include "cdm/device/precision.h"
 #include "cdm/diffusion/model.h"
 #include "cdm/run/model_files.h"
 
@@ -18,6 +19,7 @@ struct LoadOptions {
   std::vector<std::string> overrides;   // section.key=value, applied to the run's configuration
   std::string device;                   // "" = as in the configuration
   std::optional<Arithmetic> precision;  // empty = as in the configuration
+  Work work = Work::scoring;            // what the model is loaded for
   int local_rank = 0;                   // number of the GPU that "auto" and "cuda" stand for
   bool average = true;                  // load the weights' moving average, not the last weights
 };
@@ -26,6 +28,7 @@ struct LoadedModel {
   RunConfig config;
   ModelFiles files;
   Model model;
+  Arithmetic arithmetic;                       // in which the model computes; never automatic
   std::map<std::string, std::string> changed;  // keys set by options.overrides, with their values
 
   /// The model's density. Throws UserError, naming the checkpoint, for a plain denoiser.

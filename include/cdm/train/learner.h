@@ -63,7 +63,8 @@ class Learner {
   LossGradients loss_gradients(const StepInputs& inputs);
 
   /// From now on, loss and gradients are recorded and replayed (device/recorded.h). The constructor
-  /// calls this on a GPU when config.cuda_graphs is set and there is only one process.
+  /// calls this on a GPU when use_cuda_graphs(config.cuda_graphs, device), if there is only one
+  /// process.
   void record_with(MakeRecorder make_recorder) { gradients_.record_with(std::move(make_recorder)); }
 
   /// From now on, clipping, Adam, average and counts are one fused pass (src/train/fused_update.h).

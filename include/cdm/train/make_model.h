@@ -22,7 +22,7 @@ Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device 
                  const Precision& precision, std::uint64_t seed);
 
 /// The same for training: weights of type `type`, initial weights derived from config.seed, and a
-/// bf16 body when config.precision is bf16.
+/// bf16 body when training on `device` is in bf16 (arithmetic_for()).
 Model make_training_model(const RunConfig& config, const NetworkShape& shape, at::Device device,
                           at::ScalarType type);
 
