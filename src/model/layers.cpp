@@ -16,6 +16,7 @@
 #include "cdm/device/random.h"
 #include "cdm/ops/flops.h"
 #include "cdm/ops/ops.h"
+#include "model/cast_parameters.h"
 
 namespace cdm {
 namespace {
@@ -32,7 +33,7 @@ std::int64_t group_count(std::int64_t channels) {
 }
 
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
-  return parameter.to(x.scalar_type());
+  return CastParameters::as(parameter, x.scalar_type());
 }
 
 /// A parameter of a normalisation, which stays float32 where x is bfloat16.
