@@ -6,9 +6,7 @@
 #define CDM_HOST_DEVICE __host__ __device__
 // For functions called in inner loops. For the GPU alone when nvcc compiles them.
 #define CDM_INLINE __device__ __forceinline__
-#define CDM_UNROLL _Pragma("unroll")  // before a loop whose length is known when it is compiled
 #else
-#define CDM_UNROLL
 #define CDM_HOST_DEVICE
 #define CDM_INLINE inline __attribute__((always_inline))
 #endif

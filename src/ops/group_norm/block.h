@@ -323,14 +323,14 @@ class NormBlock {
 
   template <class Body>
   CDM_INLINE void each_channel(const Body& body) const {
-    CDM_UNROLL
+    CDM_UNROLL_ALL
     for (int k = 0; k < K; ++k) body(k);
   }
 
   /// body(k, c) for the k-th channel of this thread, which is number c of the block.
   template <class Body>
   CDM_INLINE void each_own_channel(const Body& body) const {
-    CDM_UNROLL
+    CDM_UNROLL_ALL
     for (int k = 0; k < K; ++k) {
       if (column_ + k < channels_) body(k, column_ + k);
     }
@@ -376,7 +376,7 @@ class NormBlock {
     std::uint32_t words[kNumbersPerBlock];
     philox_words(row_of_stream_, number / kNumbersPerBlock, words);
     std::uint32_t own = words[0];
-    CDM_UNROLL
+    CDM_UNROLL_ALL
     for (int i = 1; i < kNumbersPerBlock; ++i) {
       if (number % kNumbersPerBlock == static_cast<unsigned>(i)) own = words[i];
     }
@@ -396,11 +396,11 @@ class NormBlock {
       static_assert(K == kMaskBits);
       const auto number = static_cast<unsigned>(p * stride_ + first_channel_ + column_);
       unsigned mask = 0;
-      CDM_UNROLL
+      CDM_UNROLL_ALL
       for (unsigned first = 0; first < K; first += kNumbersPerBlock) {
         std::uint32_t words[kNumbersPerBlock];
         philox_words(row_of_stream_, (number + first) / kNumbersPerBlock, words);
-        CDM_UNROLL
+        CDM_UNROLL_ALL
         for (unsigned i = 0; i < kNumbersPerBlock; ++i) mask |= bit(words[i]) << (first + i);
       }
       *mask_byte(p) = static_cast<std::uint8_t>(mask);
@@ -435,11 +435,11 @@ class NormBlock {
     }
     const bool writes = lanes_ >= kWarp || block_.thread() % kWarp < lanes_;
     const int array = lanes_ >= kWarp ? row_ : block_.thread() / kWarp;
-    CDM_UNROLL
+    CDM_UNROLL_ALL
     for (int first = 0; first < Count; first += kNormRound) {
       const int count = Count - first < kNormRound ? Count - first : kNormRound;
       if (writes) {
-        CDM_UNROLL
+        CDM_UNROLL_ALL
         for (int n = 0; n < count; ++n) {
           each_channel([&](int k) {
             partial_[(n * arrays_ + array) * padded() + column_ + k] = sums[first + n][k];

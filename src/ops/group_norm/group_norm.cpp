@@ -9,6 +9,7 @@
 
 #include "ops/fused.h"
 #include "ops/group_norm/passes.h"
+#include "ops/kernel_call.h"
 
 namespace cdm::ops {
 namespace {
@@ -156,7 +157,7 @@ at::Tensor fused_group_norm(const at::Tensor& x, const at::Tensor& weight, const
                             std::int64_t groups, double eps, bool silu, const NormExtras& extras) {
   TORCH_CHECK(x.dim() == 4 && groups > 0 && x.size(1) % groups == 0, name(silu), ": x is ",
               x.sizes(), " with ", groups, " groups");
-  const at::ScalarType type = norm_sum_type(x);
+  const at::ScalarType type = sum_type(x.scalar_type());
   for (const at::Tensor& parameter : {weight, bias}) {
     TORCH_CHECK(
         parameter.dim() == 1 && parameter.size(0) == x.size(1) && parameter.scalar_type() == type,

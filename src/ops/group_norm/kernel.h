@@ -30,7 +30,7 @@ class DeviceBlock {
   }
   template <class S, int Count>
   __device__ void add_from_lane(S (&values)[Count], int offset) const {
-    CDM_UNROLL
+    CDM_UNROLL_ALL
     for (int i = 0; i < Count; ++i) values[i] += __shfl_xor_sync(0xffffffffU, values[i], offset);
   }
 };

@@ -5,15 +5,14 @@
 #include <cstdint>
 #include <initializer_list>
 
-#include "device/on_device.h"
 #include "device/philox_numbers.h"
 #include "ops/group_norm/batches.h"
 #include "ops/group_norm/launch.h"
+#include "ops/kernel_call.h"
 
 namespace cdm::ops {
 namespace {
 
-using cuda::Bfloat16;
 using cuda::NormDropout;
 using cuda::NormLayout;
 using cuda::NormPass;
@@ -32,20 +31,12 @@ bool are_aligned(std::initializer_list<at::Tensor> tensors) {
 template <class Body>
 void on_gpu(NormPass pass, const NormCall& call, std::initializer_list<at::Tensor> tensors,
             const Body& body) {
-  const cuda::OnDevice on_device(call.x.device());
-  const auto run = [&]<class T>(T) {
+  call_kernel(call.x, [&]<class T>(T, void* stream) {
     const NormLayout layout = cuda::norm_layout(
         pass, call.x.size(0), norm_shape(call),
         {sizeof(T), sizeof(Sum<T>), cuda::most_shared_memory(), are_aligned(tensors)});
-    body(T{}, layout, on_device.stream());
-  };
-  if (call.x.scalar_type() == at::kFloat) {
-    run(float{});
-  } else if (call.x.scalar_type() == at::kDouble) {
-    run(double{});
-  } else {
-    run(Bfloat16{});
-  }
+    body(T{}, layout, stream);
+  });
 }
 
 NormDropout dropout_of(const NormCall& call) {
@@ -97,22 +88,17 @@ std::vector<at::Tensor> sum_over_batch(const std::vector<at::Tensor>& parts) {
     for (const at::Tensor& part : parts) totals.push_back(part.sum(0));
     return totals;
   }
-  const cuda::OnDevice on_device(parts[0].device());
   for (const at::Tensor& part : parts) totals.push_back(at::empty({part.size(1)}, part.options()));
-  const auto run = [&]<class S>(S) {
+  call_kernel(parts[0], [&]<class T>(T, void* stream) {
+    using S = Sum<T>;  // T itself: sums are never bfloat16
     cuda::BatchSums<S> sums = {};
     for (const at::Tensor& part : parts) {
       sums.in[sums.count] = norm_data<S>(part);
       sums.out[sums.count] = norm_data<S>(totals[static_cast<std::size_t>(sums.count)]);
       ++sums.count;
     }
-    cuda::norm_batch_sums(sums, parts[0].size(0), parts[0].size(1), on_device.stream());
-  };
-  if (parts[0].scalar_type() == at::kFloat) {
-    run(float{});
-  } else {
-    run(double{});
-  }
+    cuda::norm_batch_sums(sums, parts[0].size(0), parts[0].size(1), stream);
+  });
   return totals;
 }
 

@@ -5,16 +5,13 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/zeros_like.h>
 
-#include <utility>
+#include <vector>
 
 #include "ops/group_norm/batches.h"
+#include "ops/kernel_call.h"
 
 namespace cdm::ops {
 namespace {
-
-at::Tensor channels_last(const at::Tensor& x) {
-  return x.contiguous(at::MemoryFormat::ChannelsLast);
-}
 
 at::Tensor contiguous(const at::Tensor& x) { return x.defined() ? x.contiguous() : x; }
 
@@ -29,7 +26,7 @@ NormCall laid_out(NormCall call) {
 
 /// A sum per image and channel of x.
 at::Tensor sums_like(const at::Tensor& x) {
-  return at::empty({x.size(0), x.size(1)}, x.options().dtype(norm_sum_type(x)));
+  return at::empty({x.size(0), x.size(1)}, x.options().dtype(sum_type(x.scalar_type())));
 }
 
 /// Adds up over the batch what all images share.
@@ -51,13 +48,10 @@ void add_up(const NormCall& call, BackwardResult& sums, NormSums wanted) {
 
 }  // namespace
 
-at::ScalarType norm_sum_type(const at::Tensor& x) {
-  return x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type();
-}
-
 at::Tensor group_norm_forward(NormCall& call, std::int64_t groups, double eps) {
   const auto statistics = [&] {
-    return at::empty({call.x.size(0), groups}, call.x.options().dtype(norm_sum_type(call.x)));
+    return at::empty({call.x.size(0), groups},
+                     call.x.options().dtype(sum_type(call.x.scalar_type())));
   };
   call.mean = statistics();
   call.rstd = statistics();

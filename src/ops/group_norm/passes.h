@@ -12,9 +12,7 @@
 
 namespace cdm::ops {
 
-/// The type of parameters, statistics and sums for x: float32 where x is bfloat16, else that of x.
-at::ScalarType norm_sum_type(const at::Tensor& x);
-
+/// All but x are float32 where x is bfloat16.
 struct NormCall {
   at::Tensor x;            // [B, C, H, W]
   at::Tensor gamma, beta;  // [C]

@@ -8,6 +8,7 @@
 
 #include "cdm/device/random_rows.h"
 #include "ops/group_norm/passes.h"
+#include "ops/kernel_call.h"
 
 namespace cdm::ops {
 namespace {
@@ -31,7 +32,7 @@ std::vector<at::Tensor> results(const Batch& b, at::ScalarType rounded, at::Devi
   const at::Tensor x = image(0);
   const auto row = [&](std::uint64_t index, std::int64_t rows) {
     const at::Tensor values = numbers(index, {rows, b.channels}, at::kFloat);
-    return (rows == 1 ? values[0] : values).to(device, norm_sum_type(x));
+    return (rows == 1 ? values[0] : values).to(device, sum_type(type));
   };
   const Dropout dropout = {0.25, random_rows(1, Purpose::dropout, 5, device), 2};
   NormCall call = {x, row(1, 1), row(2, 1), row(3, b.images), true, dropout, {}, {}, {}};

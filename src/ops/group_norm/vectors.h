@@ -11,6 +11,13 @@
 #include <cuda_bf16.h>
 #endif
 
+// Before a loop whose length is known to the compiler.
+#ifdef __CUDACC__
+#define CDM_UNROLL_ALL _Pragma("unroll")
+#else
+#define CDM_UNROLL_ALL
+#endif
+
 namespace cdm::cuda {
 
 constexpr int kVectorBytes = 16;
@@ -28,7 +35,7 @@ CDM_INLINE void load_vector(const T* at, Sum<T> (&out)[K]) {
   const auto vector = *reinterpret_cast<const Words<K * sizeof(T)>*>(at);
   T elements[K];
   __builtin_memcpy(elements, &vector, sizeof vector);
-  CDM_UNROLL
+  CDM_UNROLL_ALL
   for (int k = 0; k < K; ++k) out[k] = load(elements + k);
 }
 
@@ -37,7 +44,7 @@ CDM_INLINE void store_vector(T* at, const Sum<T> (&values)[K]) {
   Words<K * sizeof(T)> vector;
 #ifdef __CUDA_ARCH__
   if constexpr (std::is_same_v<T, Bfloat16> && K % 2 == 0) {
-    CDM_UNROLL
+    CDM_UNROLL_ALL
     for (int k = 0; k < K; k += 2) {  // one instruction rounds two numbers
       const __nv_bfloat162 pair = __floats2bfloat162_rn(values[k], values[k + 1]);
       __builtin_memcpy(vector.words + k / 2, &pair, sizeof pair);
@@ -46,7 +53,7 @@ CDM_INLINE void store_vector(T* at, const Sum<T> (&values)[K]) {
 #endif
   {
     T elements[K];
-    CDM_UNROLL
+    CDM_UNROLL_ALL
     for (int k = 0; k < K; ++k) store(elements + k, values[k]);
     __builtin_memcpy(&vector, elements, sizeof vector);
   }
