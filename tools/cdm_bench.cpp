@@ -179,11 +179,11 @@ class Bench {
 
   // The first argument of timing() is the arithmetic of the work, in forward passes.
   Timing train() {
-    std::int64_t step = 0;
-    return timing(learner_.objective().forward_passes(), [&] {
-      learner_.step(cdm::draw_inputs(config_, learner_.objective(), learner_.model().schedule(),
-                                     step++, images_, labels_));
+    learner_.take_inputs_from([this](const cdm::StreamIndex& step) {
+      return cdm::draw_inputs(config_, learner_.objective(), learner_.model().schedule(), step,
+                              images_, labels_);
     });
+    return timing(learner_.objective().forward_passes(), [&] { learner_.step(); });
   }
   Timing sample() {  // with a density: a forward pass, and a backward pass for the input's gradient
     return timing(learner_.average().has_density() ? 2.0 : 1.0,

@@ -2,12 +2,11 @@
 #include "cdm/data/batches.h"
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/cat.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
-
-#include <algorithm>
-#include <vector>
 
 #include "cdm/core/log.h"
 
@@ -41,40 +40,52 @@ BatchStream::BatchStream(const Dataset& dataset, std::int64_t batch_size, std::u
       seed_(seed),
       horizontal_flip_(horizontal_flip),
       device_(device) {
-  if (device.is_cpu()) return;
-  try {
-    images_ = images_.to(device);
-  } catch (const c10::OutOfMemoryError&) {
-    log_warning("the data set does not fit on the GPU; it stays in main memory");
+  if (!device.is_cpu()) {
+    try {
+      const at::Tensor labels = labels_.defined() ? labels_.to(device) : labels_;
+      images_ = images_.to(device);
+      labels_ = labels;
+    } catch (const c10::OutOfMemoryError&) {
+      log_warning("the data set does not fit on the GPU; it stays in main memory");
+    }
   }
-}
-
-const at::Tensor& BatchStream::order_of_epoch(std::int64_t epoch) {
-  if (epoch != epoch_) {
-    const RandomStream stream = {seed_, Purpose::data_order, static_cast<std::uint64_t>(epoch)};
-    order_ = permutation(stream, images_.size(0));
-    epoch_ = epoch;
-  }
-  return order_;
-}
-
-Batch BatchStream::at_step(std::int64_t step, std::int64_t first, std::int64_t count) {
   const std::int64_t size = images_.size(0);
-  std::vector<at::Tensor> pieces;  // more than one when an epoch ends within these rows
-  for (std::int64_t taken = 0; taken < count;) {
-    const std::int64_t position = step * batch_size_ + first + taken;
-    const std::int64_t offset = position % size;
-    const std::int64_t length = std::min(count - taken, size - offset);
-    pieces.push_back(order_of_epoch(position / size).narrow(0, offset, length));
-    taken += length;
+  // A batch that begins with the last image of an epoch touches the most epochs.
+  const std::int64_t epochs = 1 + (batch_size + size - 2) / size;
+  orders_ = at::zeros({epochs, size}, images_.options().dtype(at::kLong));
+  epochs_.assign(static_cast<std::size_t>(epochs), -1);
+}
+
+void BatchStream::prepare(std::int64_t step) {
+  const std::int64_t size = images_.size(0);
+  const std::int64_t last = ((step + 1) * batch_size_ - 1) / size;
+  for (std::int64_t epoch = step * batch_size_ / size; epoch <= last; ++epoch) {
+    const std::int64_t row = epoch % orders_.size(0);
+    if (epochs_[static_cast<std::size_t>(row)] == epoch) continue;
+    at::Tensor order = permutation({seed_, Purpose::data_order, epoch}, size);
+    if (orders_.is_cuda()) order = order.pin_memory();  // a copy from other memory would wait
+    orders_[row].copy_(order, /*non_blocking=*/true);
+    epochs_[static_cast<std::size_t>(row)] = epoch;
   }
-  const at::Tensor indices = at::cat(pieces);
+}
+
+Batch BatchStream::at_step(const StreamIndex& step, std::int64_t first, std::int64_t count) {
+  if (step.is_number()) prepare(static_cast<std::int64_t>(step.number()));
+  const std::int64_t size = images_.size(0);
+  const at::Tensor begin =
+      step.is_number() ? at::full({}, static_cast<std::int64_t>(step.number()), orders_.options())
+                       : step.on_device();
+  const at::Tensor position = at::arange(first, first + count, orders_.options()) +
+                              begin * batch_size_;  // in the endless sequence
+  const at::Tensor row = position.floor_divide(size).remainder_(orders_.size(0));
+  const at::Tensor indices =
+      orders_.view({-1}).index_select(0, row.mul_(size).add_(position.remainder(size)));
 
   Batch batch;
-  batch.images = images_.index_select(0, indices.to(images_.device())).to(device_);
+  batch.images = images_.index_select(0, indices).to(device_);
   if (labels_.defined()) batch.labels = labels_.index_select(0, indices).to(device_);
   if (horizontal_flip_) {
-    const RandomStream stream = {seed_, Purpose::flip, static_cast<std::uint64_t>(step)};
+    const RandomStream stream = {seed_, Purpose::flip, step};
     const at::Tensor mirrored =
         uniform(stream, {count, 1, 1, 1}, batch.images.options().dtype(at::kFloat), first).lt(0.5);
     batch.images = at::where(mirrored, batch.images.flip({3}), batch.images);

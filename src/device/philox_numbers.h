@@ -17,6 +17,36 @@ struct PhiloxRow {
   std::uint64_t subsequence;
 };
 
+/// Rows of a stream, one after the other.
+struct PhiloxRows {
+  PhiloxRow first;
+  const std::int64_t* index = nullptr;  // if not null: the index of the stream, which `first` lacks
+
+  CDM_HOST_DEVICE PhiloxRow row(std::int64_t i) const {
+    std::uint64_t subsequence = first.subsequence + static_cast<std::uint64_t>(i);
+    if (index != nullptr) subsequence += static_cast<std::uint64_t>(*index) << 32;
+    return {first.key, subsequence};
+  }
+};
+
+/// The output function of SplitMix64 (Steele et al., 2014): similar inputs give unrelated outputs.
+CDM_HOST_DEVICE inline std::uint64_t mixed(std::uint64_t value) {
+  value += 0x9e3779b97f4a7c15ULL;
+  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
+  return value ^ (value >> 31);
+}
+
+/// The Philox key of (seed, purpose).
+CDM_HOST_DEVICE inline std::uint64_t philox_key(std::uint64_t seed, std::uint64_t purpose) {
+  return mixed(seed ^ mixed(purpose));
+}
+
+/// See derived_seed() in random.h; `row` is row 0 of the stream.
+CDM_HOST_DEVICE inline std::uint64_t seed_of(const PhiloxRow& row) {
+  return mixed(row.key ^ mixed(row.subsequence));
+}
+
 constexpr int kNumbersPerBlock = 4;  // Philox makes four 32-bit words at a time
 
 constexpr int kPhiloxRounds = 10;
@@ -68,6 +98,16 @@ CDM_HOST_DEVICE inline void philox_block(const PhiloxRow& row, std::uint64_t blo
       out[pair + 1] = radius * ::sinf(angle);
     }
   }
+}
+
+/// A uniform integer in 0 .. bound-1, for `bound` in 1 .. 2^31.
+CDM_HOST_DEVICE inline std::int64_t philox_integer(const PhiloxRow& row, std::int64_t bound) {
+  std::uint32_t words[kNumbersPerBlock];
+  philox_words(row, 0, words);
+  // floor(r bound / 2^64) for the 64-bit random number r = words[0] 2^32 + words[1]; since bound is
+  // below 2^32, no 128-bit product is needed.
+  const auto factor = static_cast<std::uint64_t>(bound);
+  return static_cast<std::int64_t>((words[0] * factor + ((words[1] * factor) >> 32)) >> 32);
 }
 
 }  // namespace cdm

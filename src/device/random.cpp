@@ -17,29 +17,43 @@
 namespace cdm {
 namespace {
 
-/// The output function of SplitMix64 (Steele et al., 2014): similar inputs give unrelated outputs.
-std::uint64_t mix(std::uint64_t value) {
-  value += 0x9e3779b97f4a7c15ULL;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111ebULL;
-  return value ^ (value >> 31);
+void check_below_2_32(std::uint64_t index, std::int64_t row) {
+  TORCH_CHECK(index < (1ULL << 32) && row >= 0 && row < (1LL << 32), "random stream index ", index,
+              " or row ", row, " is not below 2^32");
 }
 
 }  // namespace
 
 PhiloxRow philox_row(const RandomStream& stream, std::int64_t row) {
-  TORCH_CHECK(stream.index < (1ULL << 32) && row >= 0 && row < (1LL << 32), "random stream index ",
-              stream.index, " or row ", row, " is not below 2^32");
-  return {mix(stream.seed ^ mix(static_cast<std::uint64_t>(stream.purpose))),
-          (stream.index << 32) | static_cast<std::uint64_t>(row)};
+  const std::uint64_t index = stream.index.number();
+  check_below_2_32(index, row);
+  return {philox_key(stream.seed, static_cast<std::uint64_t>(stream.purpose)),
+          (index << 32) | static_cast<std::uint64_t>(row)};
 }
 
-void fill_rows(float* out, std::int64_t rows, std::int64_t row_size, PhiloxRow first_row,
+PhiloxRows philox_rows(const RandomStream& stream, std::int64_t first_row, std::int64_t count) {
+  if (count > 0) check_below_2_32(0, first_row + count - 1);
+  if (stream.index.is_number()) return {philox_row(stream, first_row)};
+  return {philox_row({stream.seed, stream.purpose}, first_row),
+          stream.index.on_device().const_data_ptr<std::int64_t>()};
+}
+
+bool drawn_by_kernel(const RandomStream& stream, at::Device device) {
+  const bool kernel = device.is_cuda() && own_cuda_kernels();
+  if (!stream.index.is_number()) {
+    const at::Device there = stream.index.on_device().device();
+    TORCH_CHECK(there == device && (kernel || device.is_cpu()), "random numbers on ", device,
+                " for an index on ", there, device == there ? " need own_cuda_kernels" : "");
+  }
+  return kernel;
+}
+
+void fill_rows(float* out, std::int64_t count, std::int64_t row_size, const PhiloxRows& rows,
                Distribution distribution) {
-  at::parallel_for(0, rows, 1, [&](std::int64_t begin, std::int64_t end) {
+  at::parallel_for(0, count, 1, [&](std::int64_t begin, std::int64_t end) {
     float numbers[kNumbersPerBlock];
     for (std::int64_t i = begin; i < end; ++i) {
-      const PhiloxRow row = {first_row.key, first_row.subsequence + static_cast<std::uint64_t>(i)};
+      const PhiloxRow row = rows.row(i);
       float* const row_out = out + i * row_size;
       for (std::int64_t j = 0; j < row_size; j += kNumbersPerBlock) {
         philox_block(row, static_cast<std::uint64_t>(j / kNumbersPerBlock), distribution, numbers);
@@ -55,19 +69,18 @@ at::Tensor draw(const RandomStream& stream, at::IntArrayRef shape, const at::Ten
                 std::int64_t first_row, Distribution distribution) {
   TORCH_CHECK(!shape.empty(), "random numbers need a first dimension of rows");
   const at::Device device = options.device();
-  const bool on_device = device.is_cuda() && own_cuda_kernels();
+  const bool by_kernel = drawn_by_kernel(stream, device);
   at::Tensor out =
-      at::empty(shape, at::TensorOptions().dtype(at::kFloat).device(on_device ? device : at::kCPU));
+      at::empty(shape, at::TensorOptions().dtype(at::kFloat).device(by_kernel ? device : at::kCPU));
   if (out.numel() > 0) {
-    const std::int64_t rows = shape[0];
-    const PhiloxRow first = philox_row(stream, first_row);
-    philox_row(stream, first_row + rows - 1);  // throws when the last row is not below 2^32
-    if (on_device) {
+    const std::int64_t count = shape[0];
+    const PhiloxRows rows = philox_rows(stream, first_row, count);
+    if (by_kernel) {
       const cuda::OnDevice there(out.device());
-      cuda::fill_rows(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution,
+      cuda::fill_rows(out.data_ptr<float>(), count, out.numel() / count, rows, distribution,
                       there.stream());
     } else {
-      fill_rows(out.data_ptr<float>(), rows, out.numel() / rows, first, distribution);
+      fill_rows(out.data_ptr<float>(), count, out.numel() / count, rows, distribution);
     }
   }
   return out.to(options);
@@ -92,20 +105,21 @@ Purpose named_purpose(std::string_view name) {
 }
 
 at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t bound,
-                    std::int64_t first_row) {
+                    std::int64_t first_row, at::Device device) {
   TORCH_CHECK(bound > 0 && bound <= (1LL << 31), "integers: bound ", bound);
-  at::Tensor out = at::empty({count}, at::kLong);
+  const bool by_kernel = drawn_by_kernel(stream, device);
+  at::Tensor out = at::empty(
+      {count}, at::TensorOptions().dtype(at::kLong).device(by_kernel ? device : at::kCPU));
+  if (count == 0) return out.to(device);
   auto* const values = out.data_ptr<std::int64_t>();
-  for (std::int64_t i = 0; i < count; ++i) {
-    const PhiloxRow row = philox_row(stream, first_row + i);
-    std::uint32_t words[kNumbersPerBlock];
-    philox_words(row, 0, words);
-    // floor(r bound / 2^64) for the 64-bit random number r = words[0] 2^32 + words[1]; since bound
-    // is below 2^32, no 128-bit product is needed.
-    const auto factor = static_cast<std::uint64_t>(bound);
-    values[i] = static_cast<std::int64_t>((words[0] * factor + ((words[1] * factor) >> 32)) >> 32);
+  const PhiloxRows rows = philox_rows(stream, first_row, count);
+  if (by_kernel) {
+    const cuda::OnDevice there(device);
+    cuda::fill_integers(values, count, bound, rows, there.stream());
+    return out;
   }
-  return out;
+  for (std::int64_t i = 0; i < count; ++i) values[i] = philox_integer(rows.row(i), bound);
+  return out.to(device);
 }
 
 at::Tensor permutation(const RandomStream& stream, std::int64_t count) {
@@ -113,9 +127,6 @@ at::Tensor permutation(const RandomStream& stream, std::int64_t count) {
                       at::TensorOptions().dtype(at::kLong));
 }
 
-std::uint64_t derived_seed(const RandomStream& stream) {
-  const PhiloxRow row = philox_row(stream, 0);
-  return mix(row.key ^ mix(row.subsequence));
-}
+std::uint64_t derived_seed(const RandomStream& stream) { return seed_of(philox_row(stream, 0)); }
 
 }  // namespace cdm

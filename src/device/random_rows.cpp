@@ -12,6 +12,8 @@
 #include <array>
 
 #include "device/fill_rows.h"
+#include "device/on_device.h"
+#include "device/random_launch.h"
 
 namespace cdm {
 namespace {
@@ -44,6 +46,19 @@ at::Tensor random_rows(std::uint64_t seed, Purpose purpose, std::int64_t first_r
   const at::Tensor rows = at::empty({2}, at::TensorOptions().dtype(at::kLong).device(device));
   rows[0].fill_(static_cast<std::int64_t>(first.key));
   rows[1].fill_(first_row);
+  return rows;
+}
+
+at::Tensor random_rows(const RandomStream& stream, Purpose purpose, std::int64_t first_row,
+                       at::Device device) {
+  if (!drawn_by_kernel(stream, device)) {
+    const std::uint64_t seed = seed_of(philox_rows(stream, 0, 1).row(0));
+    return random_rows(seed, purpose, first_row, device);
+  }
+  at::Tensor rows = at::empty({2}, at::TensorOptions().dtype(at::kLong).device(device));
+  const cuda::OnDevice there(device);
+  cuda::write_random_rows(rows.data_ptr<std::int64_t>(), philox_rows(stream, 0, 1),
+                          static_cast<std::uint64_t>(purpose), first_row, there.stream());
   return rows;
 }
 

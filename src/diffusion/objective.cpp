@@ -4,21 +4,20 @@
 #include <ATen/TensorOperators.h>
 #include <c10/util/Exception.h>
 
+#include <utility>
+
 #include "diffusion/objectives/objectives.h"
 
 namespace cdm {
 
-RowDraws::RowDraws(std::uint64_t seed, std::int64_t step, std::int64_t first_row,
+RowDraws::RowDraws(std::uint64_t seed, StreamIndex step, std::int64_t first_row,
                    const at::Tensor& rows)
-    : seed_(seed), step_(step), first_row_(first_row), like_(rows) {}
+    : seed_(seed), step_(std::move(step)), first_row_(first_row), like_(rows) {}
 
-RandomStream RowDraws::stream(Purpose purpose) const {
-  return {seed_, purpose, static_cast<std::uint64_t>(step_)};
-}
+RandomStream RowDraws::stream(Purpose purpose) const { return {seed_, purpose, step_}; }
 
 at::Tensor RowDraws::integers(Purpose purpose, std::int64_t low, std::int64_t count) const {
-  const at::Tensor drawn = cdm::integers(stream(purpose), like_.size(0), count, first_row_);
-  return (drawn + low).to(like_.device());
+  return cdm::integers(stream(purpose), like_.size(0), count, first_row_, like_.device()) + low;
 }
 
 at::Tensor RowDraws::normal(Purpose purpose) const {

@@ -46,13 +46,6 @@ class RecordedEvaluator final : public RowEvaluator {
 
   Tensors operator()(Question question, const RowFunction& function,
                      const Tensors& inputs) const override {
-    switch (question) {
-      case Question::logits:
-        return parallel_(question, function, inputs);
-      case Question::log_ratio_gradient:
-      case Question::noise:
-        break;
-    }
     // For one model, a question always means the same function, so the first one is recorded.
     Recorded& recorded = recorded_.try_emplace(question, function, make_recorder_).first->second;
     Tensors results = recorded(inputs);
@@ -64,7 +57,6 @@ class RecordedEvaluator final : public RowEvaluator {
   }
 
  private:
-  ParallelEvaluator parallel_;
   MakeRecorder make_recorder_;
   mutable std::map<Question, Recorded> recorded_;
 };

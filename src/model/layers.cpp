@@ -16,6 +16,7 @@
 #include "cdm/device/random.h"
 #include "cdm/ops/flops.h"
 #include "cdm/ops/ops.h"
+#include "model/cast_parameters.h"
 
 namespace cdm {
 namespace {
@@ -32,7 +33,12 @@ std::int64_t group_count(std::int64_t channels) {
 }
 
 at::Tensor like(const at::Tensor& parameter, const at::Tensor& x) {
-  return parameter.to(x.scalar_type());
+  return CastParameters::as(parameter, x.scalar_type());
+}
+
+/// A parameter of a normalisation, which stays float32 where x is bfloat16.
+at::Tensor precise(const at::Tensor& parameter, const at::Tensor& x) {
+  return parameter.to(x.scalar_type() == at::kBFloat16 ? at::kFloat : x.scalar_type());
 }
 
 }  // namespace
@@ -105,11 +111,12 @@ GroupNorm::GroupNorm(ParameterMaker& make, const std::string& name, std::int64_t
       groups(group_count(channels)) {}
 
 at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
-  return ops::group_norm(x, like(weight, x), like(bias, x), groups, kGroupNormEps);
+  return ops::group_norm(x, precise(weight, x), precise(bias, x), groups, kGroupNormEps);
 }
 
-at::Tensor GroupNorm::then_silu(const at::Tensor& x) const {
-  return ops::group_norm_silu(x, like(weight, x), like(bias, x), groups, kGroupNormEps);
+at::Tensor GroupNorm::then_silu(const at::Tensor& x, const ops::NormExtras& extras) const {
+  return ops::group_norm_silu(x, precise(weight, x), precise(bias, x), groups, kGroupNormEps,
+                              extras);
 }
 
 ResBlock::ResBlock(ParameterMaker& make, const std::string& name, std::int64_t in, std::int64_t out,
@@ -127,12 +134,12 @@ ResBlock::ResBlock(ParameterMaker& make, const std::string& name, std::int64_t i
 
 at::Tensor ResBlock::operator()(const at::Tensor& x, const at::Tensor& embedding,
                                 DropoutMasks* masks) const {
-  at::Tensor h = conv1(norm1.then_silu(x));
-  if (embedding.defined()) {
-    h = h + embedding_projection(embedding).unsqueeze(2).unsqueeze(3);
-  }
-  h = norm2.then_silu(h);
-  if (masks != nullptr && dropout > 0.0) h = ops::dropout(h, masks->next(dropout));
+  // The second normalisation adds the bias of conv1 and the embedding in passing.
+  at::Tensor shift = conv1.bias.unsqueeze(0);
+  if (embedding.defined()) shift = shift + embedding_projection(embedding);
+  ops::NormExtras extras = {precise(shift, x), {}};
+  if (masks != nullptr && dropout > 0.0) extras.dropout = masks->next(dropout);
+  at::Tensor h = norm2.then_silu(conv1.without_bias(norm1.then_silu(x)), extras);
   h = conv2.without_bias(h);
   if (!shortcut.weight.defined()) return ops::residual_sum(x, h, conv2.bias);
   return ops::residual_sum(shortcut.without_bias(x), h, conv2.bias, shortcut.bias);

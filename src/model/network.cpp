@@ -5,6 +5,7 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -12,11 +13,14 @@
 #include "cdm/core/text.h"
 #include "cdm/model/mlp.h"
 #include "cdm/model/unet.h"
+#include "model/cast_parameters.h"
 
 namespace cdm {
 
 at::Tensor Network::operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                                DropoutMasks* masks) const {
+  std::optional<CastParameters> cast;
+  if (casts_together_ && body_type() != options().dtype()) cast.emplace(parameters_, body_type());
   if (labels.defined() || !is_conditional()) return forward(x, t, labels, masks);
   return forward(x, t, at::full({x.size(0)}, null_class(), x.options().dtype(at::kLong)), masks);
 }

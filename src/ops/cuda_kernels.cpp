@@ -2,7 +2,7 @@
 #include "cdm/ops/cuda_kernels.h"
 
 #include <ATen/ops/full.h>
-#include <ATen/ops/zeros_like.h>
+#include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
 #include <algorithm>
@@ -15,13 +15,13 @@
 #include "cdm/device/device.h"
 #include "device/on_device.h"
 #include "device/random_launch.h"
-#include "ops/group_norm/launch.h"
+#include "ops/group_norm/self_test.h"
 #include "ops/self_test.h"
 
 namespace cdm {
 namespace {
 
-/// Launches two kernels whose results are known. Throws when one of them cannot be launched or
+/// Compares the kernels with the CPU or with ATen. Throws when one of them cannot be launched or
 /// gives a wrong result.
 void try_kernels(at::Device device) {
   const cuda::OnDevice on_device(device);
@@ -29,32 +29,33 @@ void try_kernels(at::Device device) {
     return at::full(shape, value, at::TensorOptions().dtype(at::kFloat).device(device));
   };
 
-  const PhiloxRow row = {1, 2};
+  const std::int64_t index = 5;
+  const at::Tensor index_there =
+      at::full({}, index, at::TensorOptions().dtype(at::kLong).device(device));
+  const PhiloxRows rows = {{1, 2}, &index};
+  const PhiloxRows rows_there = {{1, 2}, index_there.const_data_ptr<std::int64_t>()};
   const at::Tensor drawn = constant({kNumbersPerBlock}, 0.0);
-  cuda::fill_rows(drawn.data_ptr<float>(), 1, kNumbersPerBlock, row, Distribution::uniform,
+  cuda::fill_rows(drawn.data_ptr<float>(), 1, kNumbersPerBlock, rows_there, Distribution::uniform,
                   on_device.stream());
   float expected[kNumbersPerBlock];
-  philox_block(row, 0, Distribution::uniform, expected);
+  philox_block(rows.row(0), 0, Distribution::uniform, expected);
   const at::Tensor numbers = drawn.cpu();
   TORCH_CHECK(std::equal(expected, expected + kNumbersPerBlock, numbers.data_ptr<float>()),
               "random numbers are not those of the host");
 
-  // In an image of one value, xhat is 0, so that the result is beta.
-  constexpr std::int64_t kChannels = 32;
-  constexpr std::int64_t kGroups = 8;
-  constexpr double kBeta = 0.75;
-  const at::Tensor x = constant({1, 2, 2, kChannels}, 3.0);
-  const at::Tensor gamma = constant({kChannels}, 1.0);
-  const at::Tensor beta = constant({kChannels}, kBeta);
-  const at::Tensor mean = constant({1, kGroups}, 0.0);
-  const at::Tensor rstd = constant({1, kGroups}, 0.0);
-  const at::Tensor y = at::zeros_like(x);
-  cuda::norm_forward<float>(cuda::norm_layout(1, {4, kChannels, kGroups, /*silu=*/false}),
-                            {x.data_ptr<float>(), gamma.data_ptr<float>(), beta.data_ptr<float>(),
-                             mean.data_ptr<float>(), rstd.data_ptr<float>()},
-                            1e-6, y.data_ptr<float>(), on_device.stream());
-  TORCH_CHECK(y.eq(kBeta).all().item<bool>(), "group normalisation is wrong");
+  constexpr std::int64_t kBound = 1000000;
+  const at::Tensor whole = at::zeros({3}, index_there.options());
+  auto* const whole_there = whole.data_ptr<std::int64_t>();
+  cuda::fill_integers(whole_there, 1, kBound, rows_there, on_device.stream());
+  cuda::write_random_rows(whole_there + 1, rows_there, /*purpose=*/7, 9, on_device.stream());
+  const at::Tensor integers = whole.cpu();
+  const auto* const found = integers.const_data_ptr<std::int64_t>();
+  TORCH_CHECK(found[0] == philox_integer(rows.row(0), kBound) &&
+                  found[1] == static_cast<std::int64_t>(philox_key(seed_of(rows.row(0)), 7)) &&
+                  found[2] == 9,
+              "random integers are not those of the host");
 
+  ops::try_norm_kernels(device);
   ops::try_layer_kernels(device);
 }
 

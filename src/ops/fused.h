@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "cdm/ops/ops.h"
+
 namespace cdm::ops {
 
 at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
@@ -31,9 +33,9 @@ at::Tensor fused_attention(const at::Tensor& qkv);
 at::Tensor fused_residual_sum(const at::Tensor& a, const at::Tensor& b, const at::Tensor& bias,
                               const at::Tensor& second_bias);
 
-/// All tensors are float32 or float64; on a GPU bfloat16 is also possible. `silu` says whether SiLU
-/// follows.
+/// x is float32 or float64; on a GPU bfloat16 is also possible. `silu` says whether SiLU follows;
+/// without it there are no extras.
 at::Tensor fused_group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                            std::int64_t groups, double eps, bool silu);
+                            std::int64_t groups, double eps, bool silu, const NormExtras& extras);
 
 }  // namespace cdm::ops

@@ -74,10 +74,7 @@ at::Tensor WindowMeans::forward(AutogradContext* context, const at::Tensor& x,
   const at::Tensor pixels = pixels_of(x);
   const at::Tensor matrix = for_each(x, windows.flatten(1));
   const at::ScalarType type = type_of_sums(x);
-  // Only on a GPU does a product of bfloat16 have a float32 result.
-  const bool widens = type != x.scalar_type() && x.is_cuda();
-  const at::Tensor sums =
-      widens ? at::bmm(matrix, pixels, type) : at::bmm(matrix.to(type), pixels.to(type));
+  const at::Tensor sums = at::bmm(matrix.to(type), pixels.to(type));
   return sums.div_(x.size(2) * x.size(3));
 }
 

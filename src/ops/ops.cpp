@@ -14,12 +14,13 @@
 
 #include <atomic>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "cdm/device/cuda_kernels.h"
 #include "cdm/ops/flops.h"
 #include "ops/fused.h"
-#include "ops/group_norm/launch.h"
+#include "ops/group_norm/layout.h"
 #include "ops/kernel_call.h"
 
 namespace cdm::ops {
@@ -33,11 +34,12 @@ std::atomic<bool>& fused_flag() {
 bool norm_is_fused(const at::Tensor& x, std::int64_t groups) {
   if (!fused()) return false;
   const at::ScalarType type = x.scalar_type();
-  if (type == at::kFloat || type == at::kDouble || (type == at::kBFloat16 && x.is_cuda())) {
-    return x.is_cpu() || (x.is_cuda() && own_cuda_kernels() && groups > 0 &&
-                          x.size(1) / groups <= cuda::kMaxGroupWidth);
-  }
-  return false;
+  const bool is_real = type == at::kFloat || type == at::kDouble;
+  if (x.is_cpu()) return is_real;
+  constexpr std::int64_t kMostElements = std::numeric_limits<std::int32_t>::max();  // of an image
+  return x.is_cuda() && own_cuda_kernels() && (is_real || type == at::kBFloat16) && groups > 0 &&
+         x.size(1) / groups <= cuda::kMaxGroupWidth &&
+         x.size(1) * x.size(2) * x.size(3) <= kMostElements;
 }
 
 /// `outputs`: how many numbers the convolution computes.
@@ -82,15 +84,17 @@ at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const a
 }
 
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                           std::int64_t groups, double eps) {
-  return norm_is_fused(x, groups) ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/true)
-                                  : reference::group_norm_silu(x, weight, bias, groups, eps);
+                           std::int64_t groups, double eps, const NormExtras& extras) {
+  return norm_is_fused(x, groups)
+             ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/true, extras)
+             : reference::group_norm_silu(x, weight, bias, groups, eps, extras);
 }
 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps) {
-  return norm_is_fused(x, groups) ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/false)
-                                  : reference::group_norm(x, weight, bias, groups, eps);
+  return norm_is_fused(x, groups)
+             ? fused_group_norm(x, weight, bias, groups, eps, /*silu=*/false, {})
+             : reference::group_norm(x, weight, bias, groups, eps);
 }
 
 at::Tensor pad_after(const at::Tensor& x) {
@@ -136,13 +140,17 @@ at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const a
 }
 
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                           std::int64_t groups, double eps) {
-  return at::silu(group_norm(x, weight, bias, groups, eps));
+                           std::int64_t groups, double eps, const ops::NormExtras& extras) {
+  at::Tensor shifted = x;
+  if (extras.shift.defined()) {
+    shifted = x + extras.shift.to(x.scalar_type()).unsqueeze(2).unsqueeze(3);
+  }
+  return ops::dropout(at::silu(group_norm(shifted, weight, bias, groups, eps)), extras.dropout);
 }
 
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps) {
-  return at::group_norm(x, groups, weight, bias, eps);
+  return at::group_norm(x, groups, weight.to(x.scalar_type()), bias.to(x.scalar_type()), eps);
 }
 
 at::Tensor pad_after(const at::Tensor& x) { return at::constant_pad_nd(x, {0, 1, 0, 1}); }

@@ -79,6 +79,8 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
       batches_(start.train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
                config_.data.horizontal_flip, device),
       run_(run) {
+  learner_.take_inputs_from([this](const StreamIndex& step) { return inputs_at(step); },
+                            batches_.is_on_device());
   if (group.is_first()) {
     open_run(begin);
     log_info(concat("training on ", start.train.description, ", ", start.train.size(),
@@ -181,19 +183,24 @@ std::int64_t Trainer::requests() const {
   return bits;
 }
 
+StepInputs Trainer::inputs_at(const StreamIndex& step) {
+  const RowRange rows = rows_of_rank(config_.train.batch_size, group_.rank(), group_.size());
+  return inputs_of_step(config_, learner_.objective(), learner_.model().schedule(), batches_, step,
+                        rows);
+}
+
 void Trainer::take_step() {
   const std::int64_t step = learner_.steps_done();
-  const RowRange rows = rows_of_rank(config_.train.batch_size, group_.rank(), group_.size());
-  const StepInputs inputs = inputs_of_step(config_, learner_.objective(),
-                                           learner_.model().schedule(), batches_, step, rows);
+  batches_.prepare(step);
   StepReport report;
-  const auto take = [&] { report = learner_.step(inputs); };
+  const auto take = [&] { report = learner_.step(); };
   if (group_.is_alone()) {
     const std::int64_t at_a_time = config_.train.micro_batch_size;
-    explain_memory({"train.micro_batch_size", at_a_time == 0 ? rows.count : at_a_time},
-                   memory_meter(device_), take, [&](std::int64_t images) {
-                     learner_.loss_gradients(rows_of(inputs, {0, images}));
-                   });
+    explain_memory(
+        {"train.micro_batch_size", at_a_time == 0 ? config_.train.batch_size : at_a_time},
+        memory_meter(device_), take, [&](std::int64_t images) {
+          learner_.loss_gradients(rows_of(inputs_at(step), {0, images}));
+        });
   } else {
     take();  // explain_memory() tries smaller batches; one process alone would wait for the others
   }

@@ -82,6 +82,15 @@ LossGradients BatchGradients::of_rows(const StepInputs& rows, std::uint64_t drop
   return loss_gradients(model_, objective_, rows, share_in_batch(rows), &masks);
 }
 
+LossGradients BatchGradients::at_once(const StepInputs& inputs, const at::Tensor& dropout) const {
+  DropoutMasks masks(dropout);
+  return loss_gradients(model_, objective_, inputs, share_in_batch(inputs), &masks);
+}
+
+bool BatchGradients::takes_at_once(std::int64_t rows, at::Device device) const {
+  return !buckets_ && cut_batch(rows, device, micro_batch_size_).size() == 1;
+}
+
 void BatchGradients::record_with(MakeRecorder make_recorder) {
   make_recorder_ = std::move(make_recorder);
   recorded_.clear();

@@ -2,6 +2,7 @@
 #include "cdm/train/learner.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/stack.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
@@ -11,6 +12,7 @@
 #include "cdm/core/log.h"
 #include "cdm/device/cuda_graphs.h"
 #include "cdm/device/cuda_kernels.h"
+#include "cdm/device/random_rows.h"
 #include "cdm/inference/evaluators.h"
 #include "cdm/train/make_model.h"
 #include "train/fused_update.h"
@@ -35,6 +37,7 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
       group_(group),
       gradients_(model_, *objective_, config.train.micro_batch_size, group),
       counts_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device))) {
+  model_.network().cast_together(group.is_alone());  // else gradients would be summed at the end
   if (device.is_cuda() && own_cuda_kernels() && fused_update_works(device)) use_fused_update();
   if (use_cuda_graphs(config.cuda_graphs, device)) {
     if (group.is_alone()) {
@@ -62,6 +65,50 @@ StepReport Learner::step(const StepInputs& inputs) {
   report.learning_rate = learning_rate_at(config_.train, step_);
   ++step_;
   return report;
+}
+
+void Learner::take_inputs_from(DrawInputs draw, bool by_device) {
+  draw_ = std::move(draw);
+  draws_by_device_ = by_device;
+}
+
+void Learner::record_with(MakeRecorder make_recorder) {
+  whole_.emplace([this](const Tensors&) -> Tensors { return {whole_step()}; }, make_recorder);
+  gradients_.record_with(std::move(make_recorder));
+}
+
+bool Learner::records_whole_step() const {
+  return whole_ && !whole_->failed() && draws_by_device_ && (counts_.is_cpu() || fused_) &&
+         gradients_.takes_at_once(config_.train.batch_size, counts_.device());
+}
+
+StepReport Learner::step() {
+  if (!records_whole_step()) return step(draw_(step_));
+  // The next replay overwrites the memory of these results, and the report must remain valid.
+  const at::Tensor values = (*whole_)({})[0].clone();
+  StepReport report;
+  std::int64_t i = 0;
+  report.terms.emplace_back("loss", values[i++]);
+  for (const std::string& name : objective_->terms()) report.terms.emplace_back(name, values[i++]);
+  report.gradient_norm = values[i++];
+  report.skipped = values[i++];
+  report.learning_rate = learning_rate_at(config_.train, step_);
+  ++step_;
+  return report;
+}
+
+at::Tensor Learner::whole_step() {
+  const StreamIndex step(counts_.select(0, 0));
+  const StepInputs inputs = draw_(step);
+  const at::Tensor dropout =
+      random_rows(RandomStream{static_cast<std::uint64_t>(config_.seed), Purpose::dropout, step},
+                  Purpose::dropout, inputs.first_row, counts_.device());
+  const StepReport report = update(gradients_.at_once(inputs, dropout));
+  Tensors values = values_of(report.terms);
+  values.push_back(report.gradient_norm);
+  values.push_back(report.skipped);
+  for (at::Tensor& value : values) value = value.to(at::kDouble);
+  return at::stack(values);
 }
 
 StepReport Learner::update(const LossGradients& loss) {

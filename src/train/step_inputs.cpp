@@ -19,7 +19,7 @@ StepInputs rows_of(const StepInputs& inputs, const RowRange& range) {
 }
 
 StepInputs draw_inputs(const RunConfig& config, const Objective& objective,
-                       const NoiseSchedule& schedule, std::int64_t step, const at::Tensor& x0,
+                       const NoiseSchedule& schedule, const StreamIndex& step, const at::Tensor& x0,
                        const at::Tensor& labels, std::int64_t first_row, std::int64_t all_rows) {
   const RowDraws draws(static_cast<std::uint64_t>(config.seed), step, first_row, x0);
   StepInputs inputs;
@@ -35,11 +35,10 @@ StepInputs draw_inputs(const RunConfig& config, const Objective& objective,
 }
 
 StepInputs inputs_of_step(const RunConfig& config, const Objective& objective,
-                          const NoiseSchedule& schedule, BatchStream& batches, std::int64_t step,
-                          const RowRange& range) {
+                          const NoiseSchedule& schedule, BatchStream& batches,
+                          const StreamIndex& step, const RowRange& range) {
   const Batch batch = batches.at_step(step, range.first, range.count);
-  const RandomStream stream = {static_cast<std::uint64_t>(config.seed), Purpose::dequantize,
-                               static_cast<std::uint64_t>(step)};
+  const RandomStream stream = {static_cast<std::uint64_t>(config.seed), Purpose::dequantize, step};
   const at::Tensor x0 =
       to_model_scale(batch.images, at::kFloat, config.data.dequantize, stream, range.first);
   return draw_inputs(config, objective, schedule, step, x0, batch.labels, range.first,

@@ -2,6 +2,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -10,12 +11,13 @@
 #include "cdm/device/cuda_kernels.h"
 #include "cdm/device/device.h"
 #include "cdm/device/random.h"
+#include "cdm/device/random_rows.h"
 #include "cdm/ops/cuda_kernels.h"
 
 namespace cdm {
 namespace {
 
-constexpr RandomStream kStream = {5, Purpose::noise, 3};
+const RandomStream kStream = {5, Purpose::noise, 3};
 
 TEST(Random, RowsDependOnTheirNumberOnly) {
   const at::Tensor whole = normal(kStream, {7, 3, 5}, at::kFloat);
@@ -66,6 +68,23 @@ TEST(Random, PermutationHasEveryNumberOnce) {
   EXPECT_FALSE(at::equal(order, permutation({5, Purpose::noise, 4}, 1000)));
 }
 
+TEST(Random, AnIndexInMemoryIsReadWhenNumbersAreDrawn) {
+  const at::Tensor number = at::full({}, 3, at::kLong);
+  const RandomStream there = {5, Purpose::noise, number};
+  for (const std::int64_t index : {3, 11}) {
+    number.fill_(index);
+    const RandomStream here = {5, Purpose::noise, index};
+    EXPECT_TRUE(
+        at::equal(normal(there, {2, 7}, at::kFloat, 4), normal(here, {2, 7}, at::kFloat, 4)));
+    EXPECT_TRUE(at::equal(uniform(there, {2, 7}, at::kFloat), uniform(here, {2, 7}, at::kFloat)));
+    EXPECT_TRUE(at::equal(integers(there, 50, 1000, 4), integers(here, 50, 1000, 4)));
+    EXPECT_TRUE(at::equal(random_rows(there, Purpose::dropout, 6, at::kCPU),
+                          random_rows(derived_seed(here), Purpose::dropout, 6, at::kCPU)));
+  }
+  EXPECT_THROW(derived_seed(there), c10::Error);
+  EXPECT_THROW(integers(there, 2, 7, (1LL << 32) - 1), c10::Error);
+}
+
 TEST(Random, OutOfRangeIndicesThrow) {
   EXPECT_THROW(normal({0, Purpose::noise, 1ULL << 32}, {1, 1}, at::kFloat), c10::Error);
   EXPECT_THROW(normal(kStream, {2, 1}, at::kFloat, (1LL << 32) - 1), c10::Error);
@@ -91,6 +110,16 @@ TEST(Random, KernelsDrawTheNumbersOfTheHost) {
       EXPECT_LT((z.cpu() - normal(kStream, shape, at::kFloat, 2)).abs().max().item<float>(), 1e-5F)
           << z.sizes();
     }
+  }
+  const RandomStream by_memory = {kStream.seed, kStream.purpose,
+                                  at::full({}, 3, there.dtype(at::kLong))};
+  for (const RandomStream& stream : {kStream, by_memory}) {
+    EXPECT_TRUE(
+        at::equal(integers(stream, 1000, 997, 2, device).cpu(), integers(kStream, 1000, 997, 2)));
+    EXPECT_TRUE(at::equal(uniform(stream, {3, 5}, there, 2).cpu(),
+                          uniform(kStream, {3, 5}, at::kFloat, 2)));
+    EXPECT_TRUE(at::equal(random_rows(stream, Purpose::dropout, 6, device).cpu(),
+                          random_rows(kStream, Purpose::dropout, 6, at::kCPU)));
   }
   use_own_cuda_kernels(false, device);
 }

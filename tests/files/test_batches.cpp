@@ -54,6 +54,22 @@ BatchStream stream_of(std::int64_t images, std::int64_t batch_size, std::uint64_
   return {numbered(images), batch_size, seed, flip, at::kCPU};
 }
 
+TEST(Batches, AStepInMemoryGathersTheBatchOfThatStep) {
+  for (const std::int64_t batch_size : {1, 4, 10, 23}) {
+    BatchStream by_number = stream_of(10, batch_size, 3, true);
+    BatchStream by_memory = stream_of(10, batch_size, 3, true);
+    const at::Tensor step = at::zeros({}, at::kLong);
+    for (const std::int64_t k : {0, 1, 2, 3, 4, 17, 18, 2}) {
+      step.fill_(k);
+      by_memory.prepare(k);
+      const Batch expected = by_number.at_step(k, 0, batch_size);
+      const Batch batch = by_memory.at_step(step, 0, batch_size);
+      EXPECT_TRUE(at::equal(batch.images, expected.images)) << "step " << k;
+      EXPECT_TRUE(at::equal(batch.labels, expected.labels)) << "step " << k;
+    }
+  }
+}
+
 TEST(Batches, EveryEpochHasEachImageOnceInAnOrderOfItsOwn) {
   for (const std::int64_t batch_size : {1, 4, 10, 23}) {  // within, across and beyond epochs
     constexpr std::int64_t kImages = 10;

@@ -114,8 +114,8 @@ struct Case {
 
 // Rows of one lane, of a part of a warp, of a warp, of several warps, and of more than kThreads;
 // numbers of rows that do not fill the last block.
-const Case kCases[] = {{5, 1}, {9, 16}, {70, 49}, {3, 64}, {2, 132}};
-constexpr int kThreads = 64;  // of a block; more only make the host's barriers slower
+const Case kCases[] = {{5, 1}, {9, 16}, {5, 49}, {3, 64}, {1, 132}};
+constexpr int kThreads = 32;  // of a block; more only make the host's barriers slower
 
 template <class Check>
 void for_each_case(const Check& check) {

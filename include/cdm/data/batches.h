@@ -5,6 +5,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "cdm/data/dataset.h"
 #include "cdm/device/random.h"
@@ -32,28 +33,39 @@ at::Tensor to_pixels(const at::Tensor& images);
 /// An endless sequence of training batches. Each epoch goes through the whole data set in a random
 /// order of its own. The epochs follow each other without a gap, and step k takes images
 /// k B .. k B + B - 1 of that sequence, so that a batch may begin in one epoch and end in the next.
+///
+/// The orders of the epochs that a batch may touch lie in memory of the device, and the images are
+/// gathered there. So a recording (device/recorded.h) that reads the number of the step from the
+/// device gathers another batch each time; the host only has to prepare() each step.
 class BatchStream {
  public:
-  /// Moves all images to `device`; if they do not fit there, only the images of each batch.
+  /// Moves all images and labels to `device`; if they do not fit there, only those of each batch.
   BatchStream(const Dataset& dataset, std::int64_t batch_size, std::uint64_t seed,
               bool horizontal_flip, at::Device device);
+  BatchStream(BatchStream&&) = default;  // a copy would share the memory of the orders
 
   /// The batch of a step, on the device. With `horizontal_flip`, each image is mirrored left to
   /// right with probability 1/2.
   Batch at_step(std::int64_t step) { return at_step(step, 0, batch_size_); }
-  /// Rows first .. first + count - 1 of that batch.
-  Batch at_step(std::int64_t step, std::int64_t first, std::int64_t count);
+  /// Rows first .. first + count - 1 of that batch. A `step` on the device, an int64 scalar, must
+  /// be one that was prepared, and the images must be there.
+  Batch at_step(const StreamIndex& step, std::int64_t first, std::int64_t count);
+
+  /// Draws the orders of the epochs of that step's batch, if they are not those of the step before,
+  /// and copies them to the device. The host does not wait for the device.
+  void prepare(std::int64_t step);
+
+  /// Whether the images are on the device.
+  bool is_on_device() const { return images_.device() == device_; }
 
  private:
-  const at::Tensor& order_of_epoch(std::int64_t epoch);
-
   at::Tensor images_, labels_;
   std::int64_t batch_size_;
   std::uint64_t seed_;
   bool horizontal_flip_;
   at::Device device_;
-  std::int64_t epoch_ = -1;  // the epoch whose order is in order_
-  at::Tensor order_;
+  at::Tensor orders_;                 // int64 [epochs, images], beside the images
+  std::vector<std::int64_t> epochs_;  // the epoch of each row of orders_; -1: none yet
 };
 
 }  // namespace cdm

@@ -8,9 +8,12 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <c10/util/Exception.h>
 
+#include <concepts>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 namespace cdm {
 
@@ -32,12 +35,37 @@ enum class Purpose : std::uint64_t {
 /// its own. Equal names give the same purpose. It is never equal to one of the enumerators.
 Purpose named_purpose(std::string_view name);
 
+/// The index of a stream: a number, or a number in the memory of a device. A recording
+/// (device/recorded.h) reads the latter when it is replayed, so that each replay draws numbers of
+/// its own.
+class StreamIndex {
+ public:
+  StreamIndex() = default;
+  template <std::integral Number>
+  StreamIndex(Number number) : number_(static_cast<std::uint64_t>(number)) {}
+  /// `on_device`: an int64 scalar. All that is drawn must be on its device. A GPU needs
+  /// own_cuda_kernels (c10::Error without).
+  StreamIndex(at::Tensor on_device) : on_device_(std::move(on_device)) {}
+
+  bool is_number() const { return !on_device_.defined(); }
+  std::uint64_t number() const {
+    TORCH_CHECK(is_number(), "this index of a random stream is on a device");
+    return number_;
+  }
+  const at::Tensor& on_device() const { return on_device_; }
+
+ private:
+  std::uint64_t number_ = 0;
+  at::Tensor on_device_;  // undefined for a number
+};
+
 /// A stream of numbers. `index` is the training step or the number of the draw. A stream has rows,
-/// one per image. Index and row must be below 2^32 (c10::Error otherwise).
+/// one per image. Index and row must be below 2^32 (c10::Error otherwise; an index on a device is
+/// not checked).
 struct RandomStream {
   std::uint64_t seed;
   Purpose purpose;
-  std::uint64_t index = 0;
+  StreamIndex index = {};
 };
 
 /// Standard normal numbers of shape [rows, ...]. Row i of the result is row first_row + i of the
@@ -49,15 +77,15 @@ at::Tensor normal(const RandomStream& stream, at::IntArrayRef shape,
 at::Tensor uniform(const RandomStream& stream, at::IntArrayRef shape,
                    const at::TensorOptions& options, std::int64_t first_row = 0);
 
-/// Uniform integers in 0 .. bound-1, int64 [count] on the CPU, one for each of the rows first_row,
+/// Uniform integers in 0 .. bound-1, int64 [count] on `device`, one for each of the rows first_row,
 /// first_row + 1, ... `bound` must be in 1 .. 2^31.
 at::Tensor integers(const RandomStream& stream, std::int64_t count, std::int64_t bound,
-                    std::int64_t first_row = 0);
+                    std::int64_t first_row = 0, at::Device device = at::kCPU);
 
 /// A random order of 0 .. count-1, int64 [count] on the CPU. ATen draws it, with derived_seed().
 at::Tensor permutation(const RandomStream& stream, std::int64_t count);
 
-/// A 64-bit seed for the generator of a library.
+/// A 64-bit seed for the generator of a library, or for streams of its own.
 std::uint64_t derived_seed(const RandomStream& stream);
 
 }  // namespace cdm

@@ -16,6 +16,10 @@ namespace cdm {
 at::Tensor random_rows(std::uint64_t seed, Purpose purpose, std::int64_t first_row,
                        at::Device device);
 
+/// The same for the seed derived_seed(stream), whose index may be on the device.
+at::Tensor random_rows(const RandomStream& stream, Purpose purpose, std::int64_t first_row,
+                       at::Device device);
+
 /// uniform() of shape [rows, ...], float32, for the stream of `rows` (a result of random_rows())
 /// with that index. On the CPU, the numbers are drawn by a loop. On a GPU they are computed by
 /// uniform_by_tensors(), so that the host does not wait for the device. Throws c10::Error when the

@@ -40,14 +40,17 @@ class Recorded {
 
   /// The results of function(inputs), valid until the next call.
   ///
-  /// The first three calls in a row with inputs of the same shapes and types call the function, so
-  /// that libraries can choose and load their kernels. The fourth records it. That call, and later
-  /// ones with the same shapes and types, are replays; all others call the function. If recording
-  /// fails, a warning gives the reason, and from then on every call calls the function.
+  /// The first call of some with inputs of the same shapes and types calls the function, so that
+  /// libraries can choose and load their kernels. The second records it. That call, and later ones
+  /// with the same shapes and types, are replays; all others call the function. If recording fails,
+  /// a warning gives the reason, and from then on every call calls the function.
   Tensors operator()(const Tensors& inputs);
 
   /// Whether the last call was a replay.
   bool replayed() const { return replayed_; }
+
+  /// Whether recording has failed.
+  bool failed() const { return failed_; }
 
  private:
   void record();

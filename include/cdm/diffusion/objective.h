@@ -31,7 +31,7 @@ class RowDraws {
  public:
   /// `rows`, [B, C, H, W], gives the number of rows, the shape of an image, its type and device.
   /// Its values are not used.
-  RowDraws(std::uint64_t seed, std::int64_t step, std::int64_t first_row, const at::Tensor& rows);
+  RowDraws(std::uint64_t seed, StreamIndex step, std::int64_t first_row, const at::Tensor& rows);
 
   /// Integers uniform in low .. low + count - 1, int64 [B].
   at::Tensor integers(Purpose purpose, std::int64_t low, std::int64_t count) const;
@@ -44,7 +44,8 @@ class RowDraws {
   RandomStream stream(Purpose purpose) const;
 
   std::uint64_t seed_;
-  std::int64_t step_, first_row_;
+  StreamIndex step_;
+  std::int64_t first_row_;
   at::Tensor like_;
 };
 

@@ -14,9 +14,9 @@ namespace cdm {
 /// evaluates the whole batch at once.
 std::shared_ptr<const RowEvaluator> parallel_evaluator();
 
-/// Records the evaluations that a model needs to predict noise, and replays them
-/// (device/recorded.h). Question::logits is evaluated as parallel_evaluator() does. An object
-/// serves one model, and may be called by one thread at a time.
+/// Records the evaluations of a model and replays them (device/recorded.h), each question for
+/// batches of one size; a last, smaller batch is evaluated as it comes. An object serves one model,
+/// and may be called by one thread at a time.
 std::shared_ptr<const RowEvaluator> recorded_evaluator(MakeRecorder make_recorder);
 
 /// recorded_evaluator() on a GPU with use_cuda_graphs(), otherwise parallel_evaluator().

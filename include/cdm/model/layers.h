@@ -11,6 +11,7 @@
 
 #include "cdm/core/tensors.h"
 #include "cdm/model/dropout.h"
+#include "cdm/ops/ops.h"
 
 namespace cdm {
 
@@ -80,7 +81,7 @@ struct GroupNorm {
   GroupNorm(ParameterMaker& make, const std::string& name, std::int64_t channels);
   at::Tensor operator()(const at::Tensor& x) const;
   /// SiLU of the normalised input.
-  at::Tensor then_silu(const at::Tensor& x) const;
+  at::Tensor then_silu(const at::Tensor& x, const ops::NormExtras& extras = {}) const;
 
   at::Tensor weight, bias;  // [channels]
   std::int64_t groups = 1;

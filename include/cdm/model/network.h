@@ -62,6 +62,11 @@ class Network {
   /// a body ignore it.
   void set_body_type(at::ScalarType type) { body_type_ = type; }
 
+  /// Whether the parameters are converted to the type of the body together, which is faster, or one
+  /// by one when they are needed. One by one, their gradients are ready one after the other, and not
+  /// all at the end. True by default.
+  void cast_together(bool together) { casts_together_ = together; }
+
   void set_requires_grad(bool requires_grad);
   void to(at::Device device, at::ScalarType type);
 
@@ -83,6 +88,7 @@ class Network {
   Prediction predicts_;
   NetworkShape shape_;
   std::int64_t num_classes_;
+  bool casts_together_ = true;
   at::ScalarType body_type_ = at::ScalarType::Undefined;  // Undefined: the parameters' own
 };
 

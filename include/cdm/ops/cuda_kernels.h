@@ -10,7 +10,7 @@
 namespace cdm {
 
 /// Turns the kernels on or off for this process. Before they are turned on, the random numbers and
-/// the forward pass of the normalisation are tried on `device`. If one of them cannot be launched
+/// the other kernels, with both derivatives, are tried on `device`. If one of them cannot be launched
 /// or gives a wrong result, a warning says so and the kernels stay off. They also stay off when
 /// `device` is the CPU, and in a build without CUDA.
 void use_own_cuda_kernels(bool on, at::Device device);

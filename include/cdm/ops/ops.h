@@ -32,15 +32,6 @@ at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const 
 /// float32 where x is bfloat16.
 at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
-/// Group normalisation (Wu and He, 2018) of x [B, C, H, W] with scale `weight` [C] and shift `bias`
-/// [C], then SiLU(u) = u sigmoid(u). `groups` must divide C; `eps` is added to the variance.
-at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                           std::int64_t groups, double eps);
-
-/// Group normalisation without SiLU.
-at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                      std::int64_t groups, double eps);
-
 /// Dropout in one layer. Whether an element of row i of a batch is kept is a function of the two
 /// numbers in `rows`, i, `layer` and the element's position (y, x, channel) in its image.
 struct Dropout {
@@ -51,6 +42,25 @@ struct Dropout {
 
 /// x [B, C, H, W] with each element either set to zero or multiplied by 1 / (1 - rate).
 at::Tensor dropout(const at::Tensor& x, const Dropout& dropout);
+
+/// What group_norm_silu() may do besides.
+struct NormExtras {
+  at::Tensor shift;  // [B, C] or [1, C], added to x before the normalisation; undefined: none
+  Dropout dropout;   // of the result
+};
+
+/// Group normalisation (Wu and He, 2018) of x [B, C, H, W] with scale `weight` [C] and shift `bias`
+/// [C], then SiLU(u) = u sigmoid(u). `groups` must divide C; `eps` is added to the variance.
+/// Weight, bias and extras.shift have the type of x, but are float32 where x is bfloat16.
+///
+/// extras.shift takes the bias of the convolution before, and the embedding of class and time,
+/// without a pass over x. It has a gradient, too; the dropout's random numbers have none.
+at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                           std::int64_t groups, double eps, const NormExtras& extras = {});
+
+/// Group normalisation without SiLU.
+at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                      std::int64_t groups, double eps);
 
 /// x [B, C, H, W] with a row of zeros below and a column of zeros to the right: [B, C, H + 1, W +
 /// 1]. The gradient by x may be a view.
@@ -83,7 +93,7 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
 at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
-                           std::int64_t groups, double eps);
+                           std::int64_t groups, double eps, const ops::NormExtras& extras = {});
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                       std::int64_t groups, double eps);
 at::Tensor pad_after(const at::Tensor& x);

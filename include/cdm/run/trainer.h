@@ -53,6 +53,8 @@ class Trainer {
   void open_run(Begin begin);
   /// What this process requests of all processes: bits that say stop and save.
   std::int64_t requests() const;
+  /// The inputs of this process in a step.
+  StepInputs inputs_at(const StreamIndex& step);
   void take_step();
   /// Logs and records the steps skipped since the last call, and throws when the run has more of
   /// them than train.skip_bad_steps. Waits for the device.

@@ -5,6 +5,7 @@
 //   2. BatchGradients: cuts a batch into parts for threads, micro-batches and processes, calls
 //      layer 1 for each part, and sums the results.
 //   3. BatchGradients::record_with(): layer 1 is recorded once, as a CUDA graph, and then replayed.
+//      (Where the whole step can be recorded, Learner does that instead.)
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -55,6 +56,13 @@ class BatchGradients {
   /// rows of it. Dropout masks are drawn from `dropout_seed`. The returned gradients are valid
   /// until the next call; the terms remain valid.
   LossGradients operator()(const StepInputs& inputs, std::uint64_t dropout_seed);
+
+  /// The same for inputs that are evaluated at once, by layer 1 and without a recording of their
+  /// own. `dropout` identifies the dropout masks, as DropoutMasks takes it.
+  LossGradients at_once(const StepInputs& inputs, const at::Tensor& dropout) const;
+  /// Whether a batch of so many rows on `device` is evaluated at once: neither cut into parts nor
+  /// shared with other processes.
+  bool takes_at_once(std::int64_t rows, at::Device device) const;
 
   /// From now on, layer 1 is recorded and replayed (device/recorded.h), once for each of the at
   /// most two numbers of rows that a batch is cut into. Steps whose rows are divided among several

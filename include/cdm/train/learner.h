@@ -5,7 +5,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,12 +25,16 @@ namespace cdm {
 
 class FusedUpdate;
 
+/// Draws the inputs of the step whose number is `step`: a number, or one on the device. Then all
+/// that depends on the step must be computed on the device, from its memory.
+using DrawInputs = std::function<StepInputs(const StreamIndex& step)>;
+
 /// The numbers of one step. Tensors are scalars on the learner's device: reading them waits for the
 /// device.
 struct StepReport {
   NamedTensors terms;        // "loss", then Objective::terms(): means over the whole batch
   at::Tensor gradient_norm;  // norm of all gradients together, before clipping
-  at::Tensor skipped;        // float32: 1 when the step changed nothing, because the loss or the
+  at::Tensor skipped;        // 1 when the step changed nothing, because the loss or the
                              // gradient norm was NaN or infinite; 0 otherwise
   double learning_rate = 0.0;
 
@@ -58,14 +64,26 @@ class Learner {
   /// The device decides this, so the host does not wait for a GPU.
   StepReport step(const StepInputs& inputs);
 
+  /// From now on, step() without arguments takes its inputs from `draw`: batches of
+  /// config.train.batch_size rows, or this process's rows of them. `by_device` says whether `draw`
+  /// takes numbers on the device.
+  void take_inputs_from(DrawInputs draw, bool by_device = true);
+
+  /// One step with the inputs draw(steps_done()). After record_with(), the whole step is one
+  /// recording, draws and update included: nothing is copied from the host, and the host does not
+  /// wait. It needs a batch that is evaluated at once by a single process, and on a GPU
+  /// use_fused_update(); otherwise, or when the recording fails, it is step(inputs) of these
+  /// inputs.
+  StepReport step();
+
   /// The loss and the gradients that step(inputs) would compute, at the current weights. The
   /// gradients are valid until the next call of this function or of step().
   LossGradients loss_gradients(const StepInputs& inputs);
 
-  /// From now on, loss and gradients are recorded and replayed (device/recorded.h). The constructor
-  /// calls this on a GPU when use_cuda_graphs(config.cuda_graphs, device), if there is only one
-  /// process.
-  void record_with(MakeRecorder make_recorder) { gradients_.record_with(std::move(make_recorder)); }
+  /// From now on, steps are recorded and replayed (device/recorded.h): step() as a whole, and
+  /// step(inputs) up to loss and gradients. The constructor calls this on a GPU when
+  /// use_cuda_graphs(config.cuda_graphs, device), if there is only one process.
+  void record_with(MakeRecorder make_recorder);
 
   /// From now on, clipping, Adam, average and counts are one fused pass (src/train/fused_update.h).
   /// The constructor calls this on a GPU with own_cuda_kernels.
@@ -85,6 +103,10 @@ class Learner {
 
  private:
   std::uint64_t dropout_seed() const;
+  /// All of a step whose number is in counts_: the terms, the gradient norm and whether it was
+  /// skipped, float64 [terms + 2].
+  at::Tensor whole_step();
+  bool records_whole_step() const;
   /// Clipping, Adam and the average, and the counts on the device.
   StepReport update(const LossGradients& loss);
 
@@ -94,6 +116,9 @@ class Learner {
   Adam adam_;
   const ProcessGroup& group_;
   BatchGradients gradients_;
+  DrawInputs draw_;  // empty without take_inputs_from()
+  bool draws_by_device_ = false;
+  std::optional<Recorded> whole_;       // whole_step(); empty without record_with()
   std::unique_ptr<FusedUpdate> fused_;  // null: ATen's operations
   std::int64_t step_ = 0;
   // int64 [2] on the device: steps taken, which the host knows as step_, and steps skipped.

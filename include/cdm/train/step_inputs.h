@@ -22,19 +22,20 @@ struct StepInputs : TrainingRows {
 /// Rows `range` of `inputs`, as rows of the same batch.
 StepInputs rows_of(const StepInputs& inputs, const RowRange& range);
 
-/// Adds to images x0 [B, C, H, W] and labels int64 [B] what step `step` (0, 1, ...) draws: the
-/// inputs of the objective, and label dropout. The images are rows first_row, first_row + 1, ... of
-/// a batch of all_rows rows (0 = B). Labels are not used when model.num_classes is 0. What is drawn
-/// for a row depends only on the seed, the step and the row's position in the batch.
+/// Adds to images x0 [B, C, H, W] and labels int64 [B] what step `step` (0, 1, ...) draws, where
+/// the number of the step may be one in the memory of the device (device/random.h): the inputs of
+/// the objective, and label dropout. The images are rows first_row, first_row + 1, ... of a batch
+/// of all_rows rows (0 = B). Labels are not used when model.num_classes is 0. What is drawn for a
+/// row depends only on the seed, the step and the row's position in the batch.
 StepInputs draw_inputs(const RunConfig& config, const Objective& objective,
-                       const NoiseSchedule& schedule, std::int64_t step, const at::Tensor& x0,
+                       const NoiseSchedule& schedule, const StreamIndex& step, const at::Tensor& x0,
                        const at::Tensor& labels, std::int64_t first_row = 0,
                        std::int64_t all_rows = 0);
 
 /// The inputs of step `step` (0, 1, ...) for rows `range` of its batch, whose images come from
 /// `batches`, scaled as config.data.dequantize says.
 StepInputs inputs_of_step(const RunConfig& config, const Objective& objective,
-                          const NoiseSchedule& schedule, BatchStream& batches, std::int64_t step,
-                          const RowRange& range);
+                          const NoiseSchedule& schedule, BatchStream& batches,
+                          const StreamIndex& step, const RowRange& range);
 
 }  // namespace cdm

@@ -1,189 +1,544 @@
 // SPDX-License-Identifier: MIT
-// The part of group normalisation that one block of threads computes. `Block` is a block of a GPU
-// (kernels.cu), or one imitated by threads of the CPU (tests/model/test_group_norm_block.cpp):
-//   index()   number of the block
-//   thread()  number of this thread in the block
-//   sync()    waits for all threads of the block
-//   shared()  memory of the block: kNormSums numbers per thread
+// What a block of threads does in each of the three passes of group normalisation. Formulas are in
+// arithmetic.h, the division of the work is in layout.h. `Block` is a block of a GPU (kernel.h), or
+// one imitated by threads of the CPU (tests/model/host_block.h):
+//   index(), thread()              number of the block, and of this thread in the block
+//   shared()                       layout.shared bytes of memory, aligned to 16
+//   copy(to, from)                 begins to copy 16 bytes to shared memory
+//   sync()                         waits for the other threads of the block
+//   sync_copies()                  waits for the copies of all threads of the block
+//   add_from_lane(values, offset)  adds to each value that of the thread whose number in the warp
+//                                  differs in the bit `offset`
+//
+// Each pass sweeps over the slab once for sums and once for results; the forward pass twice for
+// sums. The order of all additions is fixed, so that results do not depend on timing. With
+// t = z - mean, xhat = rstd t: the sweeps work on t, and the sums are scaled afterwards. Constants
+// of a channel, such as the shift and the cotangents that all pixels share, are added to the sums
+// afterwards, too.
 #pragma once
 
+#include <type_traits>
+
+#include "device/philox_numbers.h"
 #include "ops/group_norm/launch.h"
+#include "ops/group_norm/vectors.h"
 
 namespace cdm::cuda {
 
-constexpr int kNormSums = 5;
-
-template <class T, class Block>
+template <NormPass Pass, class Activation, class T, bool Staged, class Block>
 class NormBlock {
  public:
   using S = Sum<T>;
+  using Input = ops::NormInput<T, S>;
+  static constexpr int K = Staged ? norm_vector(Pass) : 1;  // channels per thread
+  static constexpr int N = norm_sums(Pass);
+  static constexpr int kMaskBits = 8;     // of a byte of the stored dropout mask
+  static constexpr int kDroppedBits = 8;  // of a random word, for a multiple of 2^-24
 
-  CDM_INLINE NormBlock(const Block& block, const NormLayout& layout, const ops::NormInput<T, S>& in)
-      : block_(block),
-        channels_(layout.channels),
-        rows_(layout.rows),
-        width_(static_cast<int>(layout.shape.channels / layout.shape.groups)),
-        row_(block.thread() / channels_),
-        column_(block.thread() % channels_),
-        C_(layout.shape.channels),
-        pixels_(layout.shape.pixels) {
-    const std::int64_t parts = C_ / channels_;
+  CDM_INLINE NormBlock(const Block& block, const NormLayout& layout, const Input& in,
+                       const NormDropout& dropout)
+      : block_(block), in_(in), dropout_(dropout), threads_(layout.threads) {
+    channels_ = layout.channels;
+    groups_ = layout.groups();
+    width_ = channels_ / groups_;
+    pixels_ = static_cast<int>(layout.shape.pixels);
+    stride_ = static_cast<int>(layout.shape.channels);
+    lanes_ = layout.lanes;
+    arrays_ = layout.arrays();
+    row_ = block.thread() / lanes_;
+    column_ = block.thread() % lanes_ * K;
+    const std::int64_t parts = stride_ / channels_;
     image_ = block.index() / parts;
-    channel_ = (block.index() % parts) * channels_ + column_;
-    group_ = image_ * layout.shape.groups + channel_ / width_;
-    gamma_ = load(in.gamma + channel_);
-    beta_ = load(in.beta + channel_);
-  }
-
-  template <class Activation>
-  CDM_INLINE void forward(const ops::NormInput<T, S>& in, double eps, T* y) const {
-    S mean[1] = {S(0)};
-    each_element([&](std::int64_t i) { mean[0] += load(in.x + i); });
-    sum_over_rows(mean);
-    mean_over_group(mean);
-    S variance[1] = {S(0)};
-    each_element([&](std::int64_t i) {
-      const S centred = load(in.x + i) - mean[0];
-      variance[0] += centred * centred;
-    });
-    sum_over_rows(variance);
-    mean_over_group(variance);
-    const S rstd = S(1) / std::sqrt(variance[0] + static_cast<S>(eps));
-    if (row_ == 0 && column_ % width_ == 0) {
-      in.mean[group_] = mean[0];
-      in.rstd[group_] = rstd;
+    first_channel_ = static_cast<int>(block.index() % parts) * channels_;
+    first_ = image_ * pixels_ * stride_ + first_channel_;
+    count_ = static_cast<S>(pixels_) * static_cast<S>(width_);
+    auto* const memory = static_cast<char*>(block.shared());
+    constexpr int kTensors = Staged ? norm_tensors(Pass) : 0;
+    slabs_ = reinterpret_cast<T*>(memory);
+    partial_ = reinterpret_cast<S*>(memory + static_cast<std::int64_t>(kTensors) * pixels_ *
+                                                 channels_ * static_cast<int>(sizeof(T)));
+    totals_ = partial_ + (N < kNormRound ? N : kNormRound) * arrays_ * padded();
+    group_ = totals_ + N * padded();
+    if (dropout.rows != nullptr) {
+      row_of_stream_ = {
+          static_cast<std::uint64_t>(dropout.rows[0]),
+          (dropout.layer << 32) | static_cast<std::uint64_t>(dropout.rows[1] + image_)};
+      keep_ = static_cast<S>(dropout.scale);
     }
-    const ops::NormChannel<S> c = {mean[0], rstd, gamma_, beta_};
-    each_element([&](std::int64_t i) {
-      const S u = c.u(c.xhat(load(in.x + i)));
-      store(y + i, Activation::value(u, Activation::gate(u)));
+  }
+
+  CDM_INLINE void forward(double eps, T* y) {
+    fetch(0, in_.x);
+    block_.sync_copies();
+    S sums[1][K] = {};
+    each_pixel([&](int p) {
+      S x[K];
+      read(0, in_.x, p, x);
+      each_channel([&](int k) { sums[0][k] += x[k]; });
+    });
+    total(sums);
+    each_number(1, [&](int /*n*/, int g) {
+      group_[g] =
+          sum_of_group(g, [&](int c) { return totals_[c] + static_cast<S>(pixels_) * shift(c); }) /
+          count_;
+    });
+    load_constants([&](int g) { return Statistics{group_[g], S(1)}; });
+    each_channel([&](int k) { sums[0][k] = S(0); });
+    each_pixel([&](int p) {
+      S x[K];
+      read(0, in_.x, p, x);
+      each_channel([&](int k) {
+        const S t = x[k] - centre_[k];
+        sums[0][k] += t * t;
+      });
+    });
+    total(sums);
+    each_number(1, [&](int /*n*/, int g) {
+      const S variance = sum_of_group(g, [&](int c) { return totals_[c]; }) / count_;
+      const S rstd = S(1) / std::sqrt(variance + static_cast<S>(eps));
+      group_[groups_ + g] = rstd;
+      in_.mean[statistics(g)] = group_[g];
+      in_.rstd[statistics(g)] = rstd;
+    });
+    load_constants([&](int g) { return Statistics{group_[g], group_[groups_ + g]}; });
+    each_pixel([&](int p) {
+      S x[K];
+      read(0, in_.x, p, x);
+      const unsigned mask = draw(p);
+      each_channel([&](int k) {
+        const S u = (x[k] - centre_[k]) * scale_[k] + beta_[k];
+        x[k] = kept(mask, k) * Activation::value(u, gate(u));
+      });
+      write(y, p, x);
     });
   }
 
-  template <class Activation>
-  CDM_INLINE void backward(const ops::NormInput<T, S>& in,
-                           const ops::NormBackward<T, S>& out) const {
-    const ops::NormChannel<S> c = {in.mean[group_], in.rstd[group_], gamma_, beta_};
-    const auto du_of = [&](std::int64_t i, S xhat) CDM_ALWAYS {
-      const S u = c.u(xhat);
-      return load(out.grad_y + i) * Activation::slope(u, Activation::gate(u));
-    };
-    S sums[2] = {S(0), S(0)};
-    each_element([&](std::int64_t i) {
-      const S xhat = c.xhat(load(in.x + i));
-      const S du = du_of(i, xhat);
-      sums[0] += du;
-      sums[1] += du * xhat;
+  CDM_INLINE void backward(const ops::NormBackward<T, S>& out) {
+    fetch(0, in_.x);
+    fetch(1, out.grad_y);
+    block_.sync_copies();
+    load_constants([&](int g) { return saved(g); });
+    S sums[3][K] = {};  // of du, du t, t
+    each_pixel([&](int p) {
+      S t[K];
+      S du[K];
+      read_gradient(out.grad_y, p, t, du);
+      each_channel([&](int k) {
+        sums[0][k] += du[k];
+        sums[1][k] += du[k] * t[k];
+        sums[2][k] += t[k];
+      });
     });
-    sum_over_rows(sums);
-    keep(out.grad_beta, sums[0]);
-    keep(out.grad_gamma, sums[1]);
-    S mean_a[2] = {sums[0] * gamma_, sums[1] * gamma_};
-    mean_over_group(mean_a);
-    each_element([&](std::int64_t i) {
-      const S xhat = c.xhat(load(in.x + i));
-      store(out.grad_x + i, ops::norm_grad_x(c, xhat, du_of(i, xhat), mean_a[0], mean_a[1]));
+    total(sums);
+    each_number(2, [&](int n, int g) {  // means of a and a t
+      group_[n * groups_ + g] =
+          sum_of_group(g, [&](int c) { return gamma(c) * sum(n, c); }) / count_;
+    });
+    const auto per_t = [&](int g) {
+      const S r = saved(g).rstd;
+      return -r * r * r * group_[groups_ + g];
+    };
+    const auto constant = [&](int g) { return -saved(g).rstd * group_[g]; };
+    for (int c = block_.thread(); c < channels_; c += threads_) {
+      const int g = c / width_;
+      const S r = saved(g).rstd;
+      const std::int64_t at = image_ * stride_ + first_channel_ + c;
+      if (out.grad_gamma != nullptr) {
+        out.grad_gamma[at] = r * sum(1, c);
+        out.grad_beta[at] = sum(0, c);
+      }
+      if (out.grad_shift != nullptr) {
+        out.grad_shift[at] =
+            r * gamma(c) * sum(0, c) + per_t(g) * sum(2, c) + static_cast<S>(pixels_) * constant(g);
+      }
+    }
+    S slope[K] = {};
+    S offset[K] = {};
+    each_own_channel([&](int k, int c) {
+      slope[k] = per_t(c / width_);
+      offset[k] = constant(c / width_);
+    });
+    each_pixel([&](int p) {
+      S t[K];
+      S du[K];
+      read_gradient(out.grad_y, p, t, du);
+      each_channel([&](int k) { du[k] = scale_[k] * du[k] + slope[k] * t[k] + offset[k]; });
+      write(out.grad_x, p, du);
     });
   }
 
-  template <class Activation>
-  CDM_INLINE void double_backward(const ops::NormInput<T, S>& in,
-                                  const ops::NormDoubleBackward<T, S>& out) const {
-    const ops::NormChannel<S> c = {in.mean[group_], in.rstd[group_], gamma_, beta_};
-    S sums[kNormSums] = {};
-    each_element([&](std::int64_t i) {
-      const S xhat = c.xhat(load(in.x + i));
-      const S u = c.u(xhat);
-      const S du = load(out.grad_y + i) * Activation::slope(u, Activation::gate(u));
-      const S v = load(out.v + i);
-      sums[0] += du * gamma_;
-      sums[1] += du * gamma_ * xhat;
-      sums[2] += v;
-      sums[3] += v * xhat;
-      sums[4] += v * du * gamma_;
+  /// w, e and to_x of arithmetic.h are linear in v, t and products of them, with these constants:
+  ///   e = rstd gamma v + e_t t + e_1
+  ///   to_x = rstd gamma q e + e_t du + x_v v + x_t t + x_1, with q = kept grad_y f''(u)
+  CDM_INLINE void double_backward(const ops::NormDoubleBackward<T, S>& out) {
+    fetch(0, in_.x);
+    fetch(1, out.grad_y);
+    fetch(2, out.v);
+    block_.sync_copies();
+    load_constants([&](int g) { return saved(g); });
+    S sums[N][K] = {};
+    each_pixel([&](int p) {
+      S t[K];
+      S du[K];
+      S q[K];
+      S v[K];
+      S slope[K];
+      read_curvature(out.grad_y, p, t, du, q, slope);
+      read(2, out.v, p, v);
+      each_channel([&](int k) {
+        const S qt = q[k] * t[k];
+        sums[kDu][k] += du[k];
+        sums[kDuT][k] += du[k] * t[k];
+        sums[kV][k] += v[k];
+        sums[kVT][k] += v[k] * t[k];
+        sums[kVDu][k] += v[k] * du[k];
+        sums[kQ][k] += q[k];
+        sums[kQT][k] += qt;
+        sums[kQTT][k] += qt * t[k];
+        sums[kQV][k] += q[k] * v[k];
+        sums[kQVT][k] += qt * v[k];
+        sums[kT][k] += t[k];
+      });
     });
-    sum_over_rows(sums);
-    mean_over_group(sums);
-    const ops::NormMeans<S> mean = {sums[0], sums[1], sums[2], sums[3], sums[4]};
-    const S v_gamma = load(out.v_gamma + channel_);
-    const S v_beta = load(out.v_beta + channel_);
-    const auto terms_of = [&](std::int64_t i, S xhat) CDM_ALWAYS {
-      return ops::double_backward_terms<Activation>(c, mean, xhat, Activation::gate(c.u(xhat)),
-                                                    load(out.grad_y + i), load(out.v + i), v_gamma,
-                                                    v_beta);
-    };
-    S to_parameters[2] = {S(0), S(0)};
-    S mean_r[2] = {S(0), S(0)};
-    each_element([&](std::int64_t i) {
-      const S xhat = c.xhat(load(in.x + i));
-      const ops::DoubleBackwardTerms<S> terms = terms_of(i, xhat);
-      store(out.to_grad_y + i, terms.to_grad_y);
-      to_parameters[0] += terms.to_gamma;
-      to_parameters[1] += terms.to_beta;
-      mean_r[0] += terms.r;
-      mean_r[1] += terms.r * xhat;
+    total(sums);
+    add_shift_of_v(out);
+
+    each_number(5, [&](int n, int g) {  // means of a, a t, v, v t, v a
+      group_[n * groups_ + g] =
+          sum_of_group(
+              g, [&](int c) { return n == kV || n == kVT ? sum(n, c) : gamma(c) * sum(n, c); }) /
+          count_;
     });
-    sum_over_rows(to_parameters);
-    keep(out.to_gamma, to_parameters[0]);
-    keep(out.to_beta, to_parameters[1]);
-    sum_over_rows(mean_r);
-    mean_over_group(mean_r);
-    // Computes the terms again. Storing them would take as much memory traffic.
-    each_element([&](std::int64_t i) {
-      const S xhat = c.xhat(load(in.x + i));
-      store(out.to_x + i, ops::norm_to_x(c, mean, xhat, terms_of(i, xhat).r, mean_r[0], mean_r[1]));
+    // The sums of q and of q t are replaced by those of rr and rr t, where rr is the derivative of
+    // S with respect to xhat but for the term S / m.
+    for (int c = block_.thread(); c < channels_; c += threads_) {
+      const int g = c / width_;
+      const S r = saved(g).rstd;
+      const Cotangent e = cotangent(out, c);
+      const S to_beta = e.v * sum(kQV, c) + e.t * sum(kQT, c) + e.one * sum(kQ, c);
+      const S to_u_t = e.v * sum(kQVT, c) + e.t * sum(kQTT, c) + e.one * sum(kQT, c);
+      const std::int64_t at = image_ * stride_ + first_channel_ + c;
+      out.to_beta[at] = to_beta;
+      out.to_gamma[at] = r * (sum(kVDu, c) - mean(kV, g) * sum(kDu, c) -
+                              r * r * mean(kVT, g) * sum(kDuT, c) + to_u_t);
+      const S of_v = -r * r * mean(kDuT, g);
+      totals_[kQ * padded() + c] = gamma(c) * to_beta + e.t / r * sum(kDu, c) + of_v * sum(kV, c);
+      totals_[kQT * padded() + c] = gamma(c) * to_u_t + e.t / r * sum(kDuT, c) + of_v * sum(kVT, c);
+    }
+    block_.sync();
+    each_number(2, [&](int n, int g) {  // the constants x_1 and x_t
+      const S r = saved(g).rstd;
+      const S mean_r = sum_of_group(g, [&](int c) { return sum(kQ + n, c); }) / count_;
+      const S S_over_m =
+          r * (mean(kVDu, g) - mean(kV, g) * mean(kDu, g) - r * r * mean(kVT, g) * mean(kDuT, g));
+      group_[(5 + n) * groups_ + g] = n == 0 ? -r * mean_r : -r * r * (r * mean_r + S_over_m);
+    });
+    for (int c = block_.thread(); out.to_shift != nullptr && c < channels_; c += threads_) {
+      const int g = c / width_;
+      out.to_shift[image_ * stride_ + first_channel_ + c] = saved(g).rstd * sum(kQ, c) +
+                                                            mean(6, g) * sum(kT, c) +
+                                                            static_cast<S>(pixels_) * mean(5, g);
+    }
+    S e_t[K] = {};
+    S e_1[K] = {};
+    S x_v[K] = {};
+    S x_t[K] = {};
+    S x_1[K] = {};
+    each_own_channel([&](int k, int c) {
+      const int g = c / width_;
+      const S r = saved(g).rstd;
+      const S v_shift = of_image(out.v_shift, c);
+      const Cotangent e = cotangent(out, c);
+      e_t[k] = e.t;
+      e_1[k] = e.one + e.v * v_shift;
+      x_v[k] = -r * r * r * mean(kDuT, g);
+      x_t[k] = mean(6, g);
+      x_1[k] = mean(5, g) + x_v[k] * v_shift;
+    });
+    each_pixel([&](int p) {
+      S t[K];
+      S du[K];
+      S q[K];
+      S v[K];
+      S to_grad_y[K];
+      read_curvature(out.grad_y, p, t, du, q, to_grad_y);
+      read(2, out.v, p, v);
+      each_channel([&](int k) {
+        const S e = scale_[k] * v[k] + e_t[k] * t[k] + e_1[k];
+        to_grad_y[k] *= e;
+        v[k] = scale_[k] * q[k] * e + e_t[k] * du[k] + x_v[k] * v[k] + x_t[k] * t[k] + x_1[k];
+      });
+      write(out.to_grad_y, p, to_grad_y);
+      write(out.to_x, p, v);
     });
   }
 
  private:
-  /// Calls body(index into the batch's elements) for every pixel of this thread.
+  // Numbers of the sums of the second derivative.
+  enum { kDu, kDuT, kV, kVT, kVDu, kQ, kQT, kQTT, kQV, kQVT, kT };
+
+  struct Statistics {
+    S mean, rstd;
+  };
+  struct Cotangent {
+    S v, t, one;  // e = v * v + t * t + one * 1, for v without its part v_shift
+  };
+
+  // ---- The slab ----
+
+  /// Begins to copy the slab of a tensor to shared memory.
+  CDM_INLINE void fetch(int slab, const T* tensor) const {
+    if constexpr (Staged) {
+      constexpr int kChunk = kVectorBytes / static_cast<int>(sizeof(T));
+      const int chunks = channels_ / kChunk;  // of a pixel
+      const int rows = threads_ / chunks;
+      const int row = block_.thread() / chunks;
+      if (row >= rows) return;
+      const int at = block_.thread() % chunks * kChunk;
+      for (int p = row; p < pixels_; p += rows) {
+        block_.copy(slabs_ + (slab * pixels_ + p) * channels_ + at,
+                    tensor + first_ + p * stride_ + at);
+      }
+    }
+  }
+
+  /// This thread's channels of pixel p, of the tensor whose slab has that number.
+  CDM_INLINE void read(int slab, const T* tensor, int p, S (&out)[K]) const {
+    if constexpr (Staged) {
+      load_vector(slabs_ + (slab * pixels_ + p) * channels_ + column_, out);
+    } else {
+      load_vector(tensor + first_ + p * stride_ + column_, out);
+    }
+  }
+  CDM_INLINE void write(T* tensor, int p, const S (&values)[K]) const {
+    store_vector(tensor + first_ + p * stride_ + column_, values);
+  }
+
   template <class Body>
-  CDM_INLINE void each_element(const Body& body) const {
-    const std::int64_t first = image_ * pixels_ * C_ + channel_;
-    for (std::int64_t p = row_; p < pixels_; p += rows_) body(first + p * C_);
+  CDM_INLINE void each_pixel(const Body& body) const {
+    if (column_ >= channels_) return;  // a lane without channels
+    const int rows = threads_ / lanes_;
+    for (int p = row_; p < pixels_; p += rows) body(p);
   }
 
-  /// Replaces each thread's sums by the sums of its channel. The order of additions is fixed, so
-  /// that results do not depend on timing.
-  template <int K>
-  CDM_INLINE void sum_over_rows(S (&sums)[K]) const {
-    S* const shared = block_.shared();
-    for (int k = 0; k < K; ++k) shared[(k * rows_ + row_) * channels_ + column_] = sums[k];
-    block_.sync();
+  template <class Body>
+  CDM_INLINE void each_channel(const Body& body) const {
+    CDM_UNROLL_ALL
+    for (int k = 0; k < K; ++k) body(k);
+  }
+
+  /// body(k, c) for the k-th channel of this thread, which is number c of the block.
+  template <class Body>
+  CDM_INLINE void each_own_channel(const Body& body) const {
+    CDM_UNROLL_ALL
     for (int k = 0; k < K; ++k) {
-      sums[k] = S(0);
-      for (int r = 0; r < rows_; ++r) sums[k] += shared[(k * rows_ + r) * channels_ + column_];
+      if (column_ + k < channels_) body(k, column_ + k);
+    }
+  }
+
+  // ---- The elements ----
+
+  CDM_INLINE S gate(S u) const { return Activation::template gate<std::is_same_v<T, Bfloat16>>(u); }
+
+  /// Reads t, and du and q = kept grad_y f''(u). `slope` is kept f'(u).
+  CDM_INLINE void read_curvature(const T* grad_y, int p, S (&t)[K], S (&du)[K], S (&q)[K],
+                                 S (&slope)[K]) const {
+    read(0, in_.x, p, t);
+    read(1, grad_y, p, q);
+    const unsigned mask = look_up(p);
+    each_channel([&](int k) {
+      t[k] -= centre_[k];
+      const S u = t[k] * scale_[k] + beta_[k];
+      const S s = gate(u);
+      slope[k] = kept(mask, k) * Activation::slope(u, s);
+      du[k] = q[k] * slope[k];
+      q[k] *= kept(mask, k) * Activation::curvature(u, s);
+    });
+  }
+  CDM_INLINE void read_gradient(const T* grad_y, int p, S (&t)[K], S (&du)[K]) const {
+    S q[K];
+    S slope[K];
+    read_curvature(grad_y, p, t, du, q, slope);  // what is not used is not computed
+  }
+
+  // The dropout mask of a thread's channels of a pixel is a word: bit k says whether channel k is
+  // kept. All of them are, without dropout.
+
+  CDM_INLINE S kept(unsigned mask, int k) const { return (mask >> k & 1U) != 0 ? keep_ : S(0); }
+
+  /// The bit of an element that has this word of the random stream.
+  CDM_INLINE unsigned bit(std::uint32_t word) const {
+    return word >> kDroppedBits >= dropout_.threshold ? 1U : 0U;
+  }
+
+  CDM_INLINE unsigned draw_one(int p) const {
+    const auto number = static_cast<unsigned>(p * stride_ + first_channel_ + column_);
+    std::uint32_t words[kNumbersPerBlock];
+    philox_words(row_of_stream_, number / kNumbersPerBlock, words);
+    std::uint32_t own = words[0];
+    CDM_UNROLL_ALL
+    for (int i = 1; i < kNumbersPerBlock; ++i) {
+      if (number % kNumbersPerBlock == static_cast<unsigned>(i)) own = words[i];
+    }
+    return bit(own);
+  }
+
+  /// The byte of the stored mask with the bits of channels column_ / 8 * 8 and those after it.
+  CDM_INLINE std::uint8_t* mask_byte(int p) const {
+    const int bytes = channels_ / kMaskBits;
+    return dropout_.bits + block_.index() * pixels_ * bytes + p * bytes + column_ / kMaskBits;
+  }
+
+  /// Draws the mask, for the forward pass.
+  CDM_INLINE unsigned draw(int p) const {
+    if (dropout_.rows == nullptr) return ~0U;
+    if constexpr (Staged) {
+      static_assert(K == kMaskBits);
+      const auto number = static_cast<unsigned>(p * stride_ + first_channel_ + column_);
+      unsigned mask = 0;
+      CDM_UNROLL_ALL
+      for (unsigned first = 0; first < K; first += kNumbersPerBlock) {
+        std::uint32_t words[kNumbersPerBlock];
+        philox_words(row_of_stream_, (number + first) / kNumbersPerBlock, words);
+        CDM_UNROLL_ALL
+        for (unsigned i = 0; i < kNumbersPerBlock; ++i) mask |= bit(words[i]) << (first + i);
+      }
+      *mask_byte(p) = static_cast<std::uint8_t>(mask);
+      return mask;
+    } else {
+      return draw_one(p);
+    }
+  }
+
+  /// The mask that draw() gave, for the derivatives.
+  CDM_INLINE unsigned look_up(int p) const {
+    if (dropout_.rows == nullptr) return ~0U;
+    if constexpr (Staged) {
+      return static_cast<unsigned>(*mask_byte(p)) >> (column_ % kMaskBits);
+    } else {
+      return draw_one(p);
+    }
+  }
+
+  // ---- Sums, and what is computed from them ----
+
+  /// Channels of a row of threads, with those that are only lanes without channels.
+  CDM_INLINE int padded() const { return lanes_ * K; }
+  CDM_INLINE S sum(int n, int c) const { return totals_[n * padded() + c]; }
+  CDM_INLINE S mean(int n, int g) const { return group_[n * groups_ + g]; }
+
+  /// Adds up the sums of all threads: afterwards sum(n, c) is that of channel c.
+  template <int Count>
+  CDM_INLINE void total(S (&sums)[Count][K]) const {
+    for (int offset = lanes_; offset < kWarp; offset *= 2) {
+      block_.add_from_lane(*reinterpret_cast<S(*)[Count * K]>(&sums), offset);
+    }
+    const bool writes = lanes_ >= kWarp || block_.thread() % kWarp < lanes_;
+    const int array = lanes_ >= kWarp ? row_ : block_.thread() / kWarp;
+    CDM_UNROLL_ALL
+    for (int first = 0; first < Count; first += kNormRound) {
+      const int count = Count - first < kNormRound ? Count - first : kNormRound;
+      if (writes) {
+        CDM_UNROLL_ALL
+        for (int n = 0; n < count; ++n) {
+          each_channel([&](int k) {
+            partial_[(n * arrays_ + array) * padded() + column_ + k] = sums[first + n][k];
+          });
+        }
+      }
+      block_.sync();
+      for (int i = block_.thread(); i < count * padded(); i += threads_) {
+        const int n = i / padded();
+        S all = S(0);
+        for (int a = 0; a < arrays_; ++a) {
+          all += partial_[(n * arrays_ + a) * padded() + i % padded()];
+        }
+        totals_[first * padded() + i] = all;
+      }
+      block_.sync();
+    }
+  }
+
+  /// body(n, g) for each n < count and each group g of the block, divided among the threads.
+  template <class Body>
+  CDM_INLINE void each_number(int count, const Body& body) const {
+    for (int i = block_.thread(); i < count * groups_; i += threads_)
+      body(i / groups_, i % groups_);
+    block_.sync();
+  }
+
+  template <class Term>
+  CDM_INLINE S sum_of_group(int g, const Term& term) const {
+    S all = S(0);
+    for (int c = g * width_; c < (g + 1) * width_; ++c) all += term(c);
+    return all;
+  }
+
+  /// Position of group g of the block among the statistics of the batch.
+  CDM_INLINE std::int64_t statistics(int g) const {
+    return image_ * (stride_ / width_) + first_channel_ / width_ + g;
+  }
+  CDM_INLINE Statistics saved(int g) const {
+    return {in_.mean[statistics(g)], in_.rstd[statistics(g)]};
+  }
+  CDM_INLINE S gamma(int c) const { return in_.gamma[first_channel_ + c]; }
+  CDM_INLINE S shift(int c) const { return of_image(in_.shift, c); }
+  CDM_INLINE S of_image(const S* shifts, int c) const {
+    return shifts == nullptr ? S(0) : shifts[image_ * in_.shift_stride + first_channel_ + c];
+  }
+
+  /// Sets the constants of this thread's channels: t = x - centre, u = scale t + beta.
+  template <class Statistic>
+  CDM_INLINE void load_constants(const Statistic& statistic) {
+    each_own_channel([&](int k, int c) {
+      const Statistics of_group = statistic(c / width_);
+      centre_[k] = of_group.mean - shift(c);
+      scale_[k] = of_group.rstd * gamma(c);
+      beta_[k] = in_.beta[first_channel_ + c];
+    });
+  }
+
+  /// Adds v_shift to the v in the sums.
+  CDM_INLINE void add_shift_of_v(const ops::NormDoubleBackward<T, S>& out) const {
+    if (out.v_shift == nullptr) return;
+    for (int c = block_.thread(); c < channels_; c += threads_) {
+      const S v_shift = of_image(out.v_shift, c);
+      S* const of_channel = totals_ + c;
+      of_channel[kV * padded()] += static_cast<S>(pixels_) * v_shift;
+      of_channel[kVT * padded()] += v_shift * sum(kT, c);
+      of_channel[kVDu * padded()] += v_shift * sum(kDu, c);
+      of_channel[kQV * padded()] += v_shift * sum(kQ, c);
+      of_channel[kQVT * padded()] += v_shift * sum(kQT, c);
     }
     block_.sync();
   }
 
-  /// Replaces each channel's sums by the means over the elements of its group.
-  template <int K>
-  CDM_INLINE void mean_over_group(S (&sums)[K]) const {
-    S* const shared = block_.shared();
-    if (row_ == 0) {
-      for (int k = 0; k < K; ++k) shared[k * channels_ + column_] = sums[k];
-    }
-    block_.sync();
-    const int first = column_ / width_ * width_;
-    for (int k = 0; k < K; ++k) {
-      S total = S(0);
-      for (int i = 0; i < width_; ++i) total += shared[k * channels_ + first + i];
-      sums[k] = total / static_cast<S>(pixels_ * width_);
-    }
-    block_.sync();
-  }
-
-  /// Stores a sum of this image and channel. One of the threads that have it does so.
-  CDM_INLINE void keep(S* sums, S value) const {
-    if (row_ == 0) sums[image_ * C_ + channel_] = value;
+  CDM_INLINE Cotangent cotangent(const ops::NormDoubleBackward<T, S>& out, int c) const {
+    const int g = c / width_;
+    const S r = saved(g).rstd;
+    const S v_gamma = out.v_gamma == nullptr ? S(0) : out.v_gamma[first_channel_ + c];
+    const S v_beta = out.v_beta == nullptr ? S(0) : out.v_beta[first_channel_ + c];
+    const S of_v = r * gamma(c);
+    return {of_v, r * v_gamma - of_v * r * r * mean(kVT, g), v_beta - of_v * mean(kV, g)};
   }
 
   const Block& block_;
-  int channels_, rows_, width_, row_, column_;
-  std::int64_t C_, pixels_;
-  std::int64_t image_, channel_, group_;
-  S gamma_, beta_;
+  const Input& in_;
+  const NormDropout& dropout_;
+  int threads_, channels_, groups_, width_, pixels_, stride_, lanes_, arrays_;
+  int row_, column_;  // the first pixel of this thread, and the first of its channels
+  int first_channel_;
+  std::int64_t image_, first_;  // first_: the block's first element among those of the batch
+  S count_;                     // elements of a group
+  T* slabs_;
+  S* partial_;
+  S* totals_;
+  S* group_;
+  PhiloxRow row_of_stream_ = {};
+  S keep_ = S(1);
+  S centre_[K] = {};
+  S scale_[K] = {};
+  S beta_[K] = {};
 };
 
 }  // namespace cdm::cuda

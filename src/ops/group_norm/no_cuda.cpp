@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Replaces kernels.cu in a build without CUDA.
+// Replaces the kernels in a build without CUDA.
 #include <stdexcept>
 
 #include "ops/group_norm/launch.h"
@@ -14,24 +14,42 @@ namespace {
 }  // namespace
 
 template <class T>
-void norm_forward(const NormLayout&, const ops::NormInput<T, Sum<T>>&, double, T*, void*) {
+void norm_forward(const NormLayout&, const ops::NormInput<T, Sum<T>>&, const NormDropout&, double,
+                  T*, void*) {
   refuse();
 }
 
 template <class T>
-void norm_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&,
+void norm_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&, const NormDropout&,
                    const ops::NormBackward<T, Sum<T>>&, void*) {
   refuse();
 }
 
 template <class T>
-void norm_double_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&,
+void norm_double_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&, const NormDropout&,
                           const ops::NormDoubleBackward<T, Sum<T>>&, void*) {
   refuse();
 }
 
+template <class S>
+void norm_batch_sums(const BatchSums<S>&, std::int64_t, std::int64_t, void*) {
+  refuse();
+}
+
+std::int64_t most_shared_memory() { refuse(); }
+
+#define CDM_NORM_LAUNCHERS(T)                                                                     \
+  template void norm_forward<T>(const NormLayout&, const ops::NormInput<T, Sum<T>>&,              \
+                                const NormDropout&, double, T*, void*);                           \
+  template void norm_backward<T>(const NormLayout&, const ops::NormInput<T, Sum<T>>&,             \
+                                 const NormDropout&, const ops::NormBackward<T, Sum<T>>&, void*); \
+  template void norm_double_backward<T>(const NormLayout&, const ops::NormInput<T, Sum<T>>&,      \
+                                        const NormDropout&,                                       \
+                                        const ops::NormDoubleBackward<T, Sum<T>>&, void*);
 CDM_NORM_LAUNCHERS(float)
 CDM_NORM_LAUNCHERS(double)
 CDM_NORM_LAUNCHERS(Bfloat16)
+template void norm_batch_sums<float>(const BatchSums<float>&, std::int64_t, std::int64_t, void*);
+template void norm_batch_sums<double>(const BatchSums<double>&, std::int64_t, std::int64_t, void*);
 
 }  // namespace cdm::cuda

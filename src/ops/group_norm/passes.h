@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The three passes of group normalisation with or without SiLU over a batch: on the CPU in float32
-// or float64, on a GPU also in bfloat16. Tensors may have any layout; results are channels_last.
+// or float64, on a GPU also in bfloat16. Images may have any layout; results are channels_last.
 // Autograd does not see these functions. Formulas are in arithmetic.h.
 #pragma once
 
@@ -8,34 +8,50 @@
 
 #include <cstdint>
 
+#include "cdm/ops/ops.h"
+
 namespace cdm::ops {
 
-/// x [B, C, H, W]; gamma, beta [C]; mean, rstd [B, groups], which are float32 when x is bfloat16.
+/// All but x are float32 where x is bfloat16.
 struct NormCall {
-  at::Tensor x, gamma, beta, mean, rstd;
+  at::Tensor x;            // [B, C, H, W]
+  at::Tensor gamma, beta;  // [C]
+  at::Tensor shift;        // [B, C] or [1, C]; undefined: none
   bool silu;
+  Dropout dropout;
+  // Made by the forward pass:
+  at::Tensor mean, rstd;  // [B, groups]
+  /// On the CPU, the factor of each element, 0 or 1 / (1 - rate): [B, H, W, C]. On a GPU, the mask
+  /// as bits (layout.h). Undefined without dropout, or where the mask is drawn again.
+  at::Tensor kept;
 };
 
-struct ForwardResult {
-  at::Tensor y, mean, rstd;
-};
-ForwardResult group_norm_forward(const at::Tensor& x, const at::Tensor& gamma,
-                                 const at::Tensor& beta, std::int64_t groups, double eps,
-                                 bool silu);
+/// Completes the call and returns y.
+at::Tensor group_norm_forward(NormCall& call, std::int64_t groups, double eps);
 
-/// The gradients with respect to x, gamma and beta.
+/// Which sums over pixels and batch are wanted.
+struct NormSums {
+  bool parameters, shift;
+};
+
+/// The gradients with respect to x, gamma, beta and shift. Those that are not wanted are undefined.
 struct BackwardResult {
-  at::Tensor x, gamma, beta;
+  at::Tensor x, gamma, beta, shift;
 };
-BackwardResult group_norm_backward(const NormCall& call, const at::Tensor& grad_y);
+BackwardResult group_norm_backward(const NormCall& call, const at::Tensor& grad_y, NormSums wanted);
 
-/// The gradient of sum(v_x grad_x) + sum(v_gamma grad_gamma) + sum(v_beta grad_beta) with respect
-/// to grad_y, x, gamma and beta.
+/// Cotangents of a BackwardResult. An undefined one is zero.
+struct NormCotangents {
+  at::Tensor x, gamma, beta, shift;
+};
+
+/// The gradient of sum(v.x grad_x) + sum(v.gamma grad_gamma) + sum(v.beta grad_beta) +
+/// sum(v.shift grad_shift) with respect to grad_y and what the gradients are of.
 struct DoubleBackwardResult {
-  at::Tensor to_grad_y, to_x, to_gamma, to_beta;
+  at::Tensor grad_y;
+  BackwardResult to;
 };
 DoubleBackwardResult group_norm_double_backward(const NormCall& call, const at::Tensor& grad_y,
-                                                const at::Tensor& v_x, const at::Tensor& v_gamma,
-                                                const at::Tensor& v_beta);
+                                                const NormCotangents& v, NormSums wanted);
 
 }  // namespace cdm::ops
