@@ -20,7 +20,10 @@ namespace cdm {
 at::Tensor Network::operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
                                DropoutMasks* masks) const {
   std::optional<CastParameters> cast;
-  if (casts_together_ && body_type() != options().dtype()) cast.emplace(parameters_, body_type());
+  if (casts_together_ && body_type_ != at::ScalarType::Undefined &&
+      body_type_ != options().dtype()) {
+    cast.emplace(parameters_, body_type_);
+  }
   if (labels.defined() || !is_conditional()) return forward(x, t, labels, masks);
   return forward(x, t, at::full({x.size(0)}, null_class(), x.options().dtype(at::kLong)), masks);
 }
