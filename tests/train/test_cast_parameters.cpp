@@ -47,7 +47,7 @@ TEST(CastParameters, AreFoundWhileTheObjectExists) {
 }
 
 TEST(CastParameters, GiveTheGradientsOfConvertingOneByOne) {
-  RunConfig config = test::small_config(20, 3);
+  RunConfig config = test::small_config();
   config.precision = Arithmetic::bf16;
   const NoiseSchedule schedule(config.diffusion);
   const at::Tensor images = numbers(1, {4, 1, 8, 8}, at::kFloat).tanh();
