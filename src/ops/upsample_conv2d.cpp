@@ -27,12 +27,14 @@ using torch::autograd::variable_list;
 constexpr std::int64_t kStride = 2;
 constexpr std::int64_t kPadding = 1;
 
-/// The 4x4 kernel [in, out, 4, 4] of a 3x3 kernel [out, in, 3, 3].
+/// The 4x4 kernel [in, out, 4, 4] of a 3x3 kernel [out, in, 3, 3]. The pooling must not see
+/// channels_last tensors: on a GPU, ATen's gradient of it is wrong for these with a divisor of 1
+/// (LibTorch 2.11).
 at::Tensor transposed_kernel(const at::Tensor& weight) {
-  const at::Tensor reversed =
-      at::flip(weight.transpose(0, 1), {2, 3}).contiguous(at::MemoryFormat::ChannelsLast);
+  const at::Tensor reversed = at::flip(weight.transpose(0, 1).contiguous(), {2, 3});
   return at::avg_pool2d(reversed, /*kernel_size=*/2, /*stride=*/1, /*padding=*/1,
-                        /*ceil_mode=*/false, /*count_include_pad=*/true, /*divisor_override=*/1);
+                        /*ceil_mode=*/false, /*count_include_pad=*/true, /*divisor_override=*/1)
+      .contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 /// x [B, in, H, W], weight [in, out, 4, 4] -> [B, out, 2H, 2W]. This is the input gradient of an
