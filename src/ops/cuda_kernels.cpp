@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #include "cdm/ops/cuda_kernels.h"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
-#include <algorithm>
 #include <exception>
 #include <string>
 
@@ -13,6 +13,7 @@
 #include "cdm/core/text.h"
 #include "cdm/device/cuda_kernels.h"
 #include "cdm/device/device.h"
+#include "device/fill_rows.h"
 #include "device/on_device.h"
 #include "device/random_launch.h"
 #include "ops/group_norm/self_test.h"
@@ -34,14 +35,19 @@ void try_kernels(at::Device device) {
       at::full({}, index, at::TensorOptions().dtype(at::kLong).device(device));
   const PhiloxRows rows = {{1, 2}, &index};
   const PhiloxRows rows_there = {{1, 2}, index_there.const_data_ptr<std::int64_t>()};
-  const at::Tensor drawn = constant({kNumbersPerBlock}, 0.0);
-  cuda::fill_rows(drawn.data_ptr<float>(), 1, kNumbersPerBlock, rows_there, Distribution::uniform,
-                  on_device.stream());
-  float expected[kNumbersPerBlock];
-  philox_block(rows.row(0), 0, Distribution::uniform, expected);
-  const at::Tensor numbers = drawn.cpu();
-  TORCH_CHECK(std::equal(expected, expected + kNumbersPerBlock, numbers.data_ptr<float>()),
-              "random numbers are not those of the host");
+  for (const Distribution distribution : {Distribution::uniform, Distribution::normal}) {
+    constexpr std::int64_t kCount = 3;
+    constexpr std::int64_t kSize = 2 * kNumbersPerBlock + 1;
+    const at::Tensor drawn = constant({kCount, kSize}, 0.0);
+    cuda::fill_rows(drawn.data_ptr<float>(), kCount, kSize, rows_there, distribution,
+                    on_device.stream());
+    const at::Tensor expected = at::zeros({kCount, kSize}, at::kFloat);
+    fill_rows(expected.data_ptr<float>(), kCount, kSize, rows, distribution);
+    // The logarithms and cosines of two libraries differ in the last places.
+    const double tolerance = distribution == Distribution::uniform ? 0.0 : 1e-5;
+    TORCH_CHECK((drawn.cpu() - expected).abs().le(tolerance).all().item<bool>(),
+                "random numbers are not those of the host");
+  }
 
   constexpr std::int64_t kBound = 1000000;
   const at::Tensor whole = at::zeros({3}, index_there.options());
@@ -72,6 +78,7 @@ void use_own_cuda_kernels(bool on, at::Device device) {
     try_kernels(device);
     set_own_cuda_kernels(true);
   } catch (const std::exception& error) {
+    set_own_cuda_kernels(false);
     log_warning(concat("own_cuda_kernels: ", first_line(error.what()),
                        "; using ATen's operations instead"));
   }

@@ -388,6 +388,13 @@ TEST(GroupNormBlock, OtherShapesEqualTheTwin) {
   compare<Bfloat16>(kOthers[0], true, at::kBFloat16, options, kBfloat16, 2e-4);
 }
 
+/// Pixels that a block has too few threads to copy.
+TEST(GroupNormBlock, PixelsThatAreWiderThanABlockAreNotStaged) {
+  Options options = {8};
+  options.staged = false;
+  compare<double>({1, 256, 2, 1, 1, 256}, true, at::kDouble, options, 1e-11, 1e-11);
+}
+
 /// Images that are too large for shared memory.
 TEST(GroupNormBlock, SlabsThatDoNotFitAreNotStaged) {
   Options options = {2};

@@ -21,17 +21,19 @@ struct DeviceBlock {
 };
 
 constexpr int kMostWarps = 32;  // of a block
+constexpr int kMostThreads = 32 * kMostWarps;
 
 template <class T, bool kPacked>
-__global__ void softmax_kernel(RowLayout layout, double scale, T* s) {
+__global__ void __launch_bounds__(kMostThreads)
+    softmax_kernel(RowLayout layout, double scale, T* s) {
   __shared__ Sum<T> memory[kMostWarps];
   const DeviceBlock<Sum<T>> block = {memory};
   RowBlock<T, kPacked, DeviceBlock<Sum<T>>>(block, layout).softmax(static_cast<Sum<T>>(scale), s);
 }
 
 template <class T, bool kPacked>
-__global__ void gradient_kernel(RowLayout layout, double scale, const T* p, const T* grad_p,
-                                T* grad_s) {
+__global__ void __launch_bounds__(kMostThreads)
+    gradient_kernel(RowLayout layout, double scale, const T* p, const T* grad_p, T* grad_s) {
   __shared__ Sum<T> memory[kMostWarps];
   const DeviceBlock<Sum<T>> block = {memory};
   RowBlock<T, kPacked, DeviceBlock<Sum<T>>>(block, layout)
@@ -39,7 +41,8 @@ __global__ void gradient_kernel(RowLayout layout, double scale, const T* p, cons
 }
 
 template <class T, bool kPacked>
-__global__ void second_kernel(RowLayout layout, double scale, SoftmaxSecond<T> arrays) {
+__global__ void __launch_bounds__(kMostThreads)
+    second_kernel(RowLayout layout, double scale, SoftmaxSecond<T> arrays) {
   __shared__ Sum<T> memory[kMostWarps];
   const DeviceBlock<Sum<T>> block = {memory};
   RowBlock<T, kPacked, DeviceBlock<Sum<T>>>(block, layout)

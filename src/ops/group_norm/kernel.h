@@ -50,6 +50,7 @@ constexpr int norm_blocks(bool staged, NormPass pass) {
 
 inline void check(cudaError_t error) {
   if (error == cudaSuccess) return;
+  (void)cudaGetLastError();  // else the next launch of anyone would report it once more
   throw std::runtime_error(std::string("group normalisation on the GPU: ") +
                            cudaGetErrorString(error));
 }

@@ -72,7 +72,10 @@ NormLayout norm_layout(NormPass pass, std::int64_t batch, ops::NormShape shape, 
       memory.sum == sizeof(float)) {
     staged = with(true, channels, std::min(2 * memory.threads, kMostThreads));
   }
+  // A thread copies 16 bytes of a pixel, and the threads are enough for a whole one.
+  constexpr std::int64_t kCopied = 16;
   const bool fits = memory.aligned && channels % kChannelMultiple == 0 && staged.lanes <= kWarp &&
+                    channels * memory.element <= kCopied * staged.threads &&
                     staged.shared <= memory.shared;
   return fits ? staged : with(false, warp_channels(shape), memory.threads);
 }
