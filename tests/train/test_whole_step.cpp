@@ -245,6 +245,25 @@ TEST(WholeStep, DoesNotWaitForTheDevice) {
   }
 }
 
+TEST(WholeStep, IsRecordedAgainAfterItsMemoryWasNeeded) {
+  Training plain(eventful_config(), seven_images());
+  Training whole(eventful_config(), seven_images());
+  EXPECT_FALSE(whole.learner.forget_recordings());
+  Recordings recordings;
+  whole.learner.record_with(lazily(recordings));
+  for (std::int64_t k = 0; k < 8; ++k) {
+    if (k == 4) {
+      EXPECT_EQ(*recordings.alive, 1);
+      EXPECT_TRUE(whole.learner.forget_recordings());
+      EXPECT_EQ(*recordings.alive, 0);
+    }
+    expect_same_reports(whole.step(), plain.learner.step(plain.inputs(k)));
+  }
+  EXPECT_EQ(recordings.made, 2);
+  EXPECT_EQ(recordings.replays, 6);
+  test::expect_equal(whole.learner.state(), plain.learner.state());
+}
+
 TEST(WholeStep, LeavesOutStepsThatAreNotFinite) {
   RunConfig config = eventful_config();
   config.data.dequantize = Dequantization::none;
