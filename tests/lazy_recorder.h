@@ -13,16 +13,20 @@ namespace cdm::test {
 
 struct Recordings {
   int made = 0, replays = 0;
+  std::shared_ptr<int> alive = std::make_shared<int>(0);     // how many recordings there are now
   std::function<void()> replay_newest;                       // the newest recording
   std::function<void(const std::function<void()>&)> around;  // if given: runs each replay
 };
 
 class LazyRecorder final : public GraphRecorder {
  public:
-  explicit LazyRecorder(Recordings& recordings) : recordings_(recordings) {
+  explicit LazyRecorder(Recordings& recordings)
+      : recordings_(recordings), alive_(recordings.alive) {
     ++recordings.made;
+    ++*alive_;
     recordings.replay_newest = [this] { replay(); };
   }
+  ~LazyRecorder() override { --*alive_; }
 
   void record(const std::function<void()>& work) override { work_ = work; }
   void replay() override {
@@ -33,6 +37,7 @@ class LazyRecorder final : public GraphRecorder {
 
  private:
   Recordings& recordings_;
+  std::shared_ptr<int> alive_;  // may outlive the recordings
   std::function<void()> work_;
 };
 

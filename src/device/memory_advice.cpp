@@ -64,6 +64,17 @@ bool is_out_of_memory(const std::exception& error) {
          what.find("could not create a primitive") != std::string_view::npos;
 }
 
+bool run_with_room(const std::function<void()>& work, const std::function<bool()>& make_room) {
+  try {
+    work();
+    return false;
+  } catch (const std::exception& error) {
+    if (!is_out_of_memory(error) || !make_room()) throw;
+  }
+  work();
+  return true;
+}
+
 void explain_memory(const BatchOption& batch, const MemoryMeter& meter,
                     const std::function<void()>& run,
                     const std::function<void(std::int64_t images)>& trial) {

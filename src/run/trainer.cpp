@@ -271,7 +271,13 @@ void Trainer::log(const Progress& progress) {
 
 void Trainer::pause(void (Trainer::*work)()) {
   const double begin = progress_->elapsed_seconds();
-  (this->*work)();
+  // A recorded step keeps its memory, which may be nearly all of a GPU's.
+  const auto make_room = [this] {
+    if (!learner_.forget_recordings()) return false;
+    log_info_once("out of memory beside the recorded training step; recording it again afterwards");
+    return true;
+  };
+  if (run_with_room([&] { (this->*work)(); }, make_room)) learner_.forget_recordings();
   logged_seconds_ += progress_->elapsed_seconds() - begin;
 }
 

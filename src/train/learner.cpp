@@ -74,7 +74,15 @@ void Learner::take_inputs_from(DrawInputs draw, bool by_device) {
 
 void Learner::record_with(MakeRecorder make_recorder) {
   whole_.emplace([this](const Tensors&) -> Tensors { return {whole_step()}; }, make_recorder);
-  gradients_.record_with(std::move(make_recorder));
+  gradients_.record_with(make_recorder);
+  make_recorder_ = std::move(make_recorder);
+}
+
+bool Learner::forget_recordings() {
+  if (!make_recorder_) return false;
+  record_with(make_recorder_);
+  average_ = average_.with_evaluator(evaluator_for(config_, counts_.device()));
+  return true;
 }
 
 bool Learner::records_whole_step() const {

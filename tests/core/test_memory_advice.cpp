@@ -56,6 +56,30 @@ class FakeDevice {
   std::vector<std::int64_t> trials_;
 };
 
+TEST(MemoryAdvice, RunsAgainWhereRoomCanBeMade) {
+  int runs = 0;
+  const auto run_that_fails = [&](int times, bool frees) {
+    runs = 0;
+    return run_with_room(
+        [&] {
+          if (++runs <= times) throw std::bad_alloc();
+        },
+        [&] { return frees; });
+  };
+  EXPECT_FALSE(run_that_fails(0, true));
+  EXPECT_EQ(runs, 1);
+  EXPECT_TRUE(run_that_fails(1, true));
+  EXPECT_EQ(runs, 2);
+  EXPECT_THROW(run_that_fails(2, true), std::bad_alloc);
+  EXPECT_EQ(runs, 2);
+  EXPECT_THROW(run_that_fails(1, false), std::bad_alloc);
+  EXPECT_EQ(runs, 1);
+  bool asked = false;
+  const auto other_error = [] { throw std::runtime_error("a wrong file"); };
+  EXPECT_THROW(run_with_room(other_error, [&] { return asked = true; }), std::runtime_error);
+  EXPECT_FALSE(asked);
+}
+
 TEST(MemoryAdvice, SaysNothingWhereABatchFits) {
   FakeDevice device(1000, 100, 9);
   EXPECT_EQ(device.explained(100, device.meter()), "");

@@ -11,11 +11,13 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "cdm/device/cuda_kernels.h"
+#include "cdm/device/cuda_graphs.h"
+#include "cdm/device/cudnn.h"
 #include "cdm/device/device.h"
 #include "cdm/ops/cuda_kernels.h"
 #include "cdm/train/learner.h"
@@ -47,6 +49,21 @@ RunConfig eventful_config() {
   config.train.ema_decay = 0.9;
   config.train.ema_start = 5;
   return config;
+}
+
+/// The same for every objective, and for a network that is no UNet.
+std::vector<RunConfig> eventful_configs() {
+  std::vector<RunConfig> configs(5, eventful_config());
+  configs[1].loss.kind = ObjectiveKind::nce;
+  configs[2].loss.kind = ObjectiveKind::tre;
+  configs[3].loss.kind = ObjectiveKind::denoising;
+  configs[3].model.predicts = Prediction::noise;
+  configs[4].model.kind = NetworkKind::mlp;
+  return configs;
+}
+
+std::string name_of_case(const RunConfig& config) {
+  return std::string(name_of(config.loss.kind)) + ", " + std::string(name_of(config.model.kind));
 }
 
 Dataset seven_images() {
@@ -104,6 +121,21 @@ void expect_same_reports(const StepReport& actual, const StepReport& expected) {
   EXPECT_EQ(actual.learning_rate, expected.learning_rate);
 }
 
+/// Twelve steps of both: the first by step(), the other one's with inputs that the host numbers.
+void expect_same_steps(Training& whole, Training& plain) {
+  std::vector<StepReport> reports;
+  std::vector<StepReport> expected;
+  for (std::int64_t k = 0; k < 12; ++k) {
+    expected.push_back(plain.learner.step(plain.inputs(k)));
+    reports.push_back(whole.step());
+  }
+  for (std::size_t k = 0; k < reports.size(); ++k) {  // they stay valid
+    SCOPED_TRACE(k);
+    expect_same_reports(reports[k], expected[k]);
+  }
+  test::expect_equal(whole.learner.state(), plain.learner.state());
+}
+
 TEST(WholeStep, LearnsToTheBitAsStepsOneByOne) {
   for (const bool fused : {false, true}) {
     SCOPED_TRACE(fused);
@@ -115,42 +147,68 @@ TEST(WholeStep, LearnsToTheBitAsStepsOneByOne) {
       plain.learner.use_fused_update();
       whole.learner.use_fused_update();
     }
-    std::vector<StepReport> reports;
-    std::vector<StepReport> expected;
-    for (std::int64_t k = 0; k < 12; ++k) {
-      expected.push_back(plain.learner.step(plain.inputs(k)));
-      reports.push_back(whole.step());
-    }
-    for (std::size_t k = 0; k < reports.size(); ++k) {  // they stay valid
-      SCOPED_TRACE(k);
-      expect_same_reports(reports[k], expected[k]);
-    }
+    expect_same_steps(whole, plain);
     EXPECT_EQ(recordings.made, 1);
     EXPECT_EQ(recordings.replays, 11);
-    test::expect_equal(whole.learner.state(), plain.learner.state());
+  }
+}
+
+/// Makes a GPU compute as in training, as start_device() does; not so any more when it is gone.
+class GpuTraining {
+ public:
+  explicit GpuTraining(at::Device device) : device_(device) {
+    use_own_cuda_kernels(true, device);
+    set_cudnn(cudnn_choice(Autotuning::automatic, Work::training));
+  }
+  ~GpuTraining() {
+    set_cudnn({.timed = false, .fixed_order = false});
+    use_own_cuda_kernels(false, device_);
+  }
+  GpuTraining(const GpuTraining&) = delete;
+  GpuTraining& operator=(const GpuTraining&) = delete;
+
+ private:
+  at::Device device_;
+};
+
+TEST(WholeStep, LearnsOnAGpuAsStepsOneByOne) {
+  const at::Device device = resolve_device("auto");
+  if (!device.is_cuda() || !CDM_HAS_CUDA_KERNELS) GTEST_SKIP() << "no CUDA device, or no kernels";
+  const GpuTraining settings(device);
+  for (RunConfig config : eventful_configs()) {
+    SCOPED_TRACE(name_of_case(config));
+    Training whole(config, seven_images(), device);
+    config.cuda_graphs = Feature::off;
+    Training plain(config, seven_images(), device);
+    const std::int64_t before = cuda_graph_replays();
+    expect_same_steps(whole, plain);
+    EXPECT_EQ(cuda_graph_replays() - before, 11);
   }
 }
 
 // A CUDA graph keeps the numbers that the host had when it was recorded. So does this recording as
 // long as nothing but replays happens: the learner's own count of steps stands still.
 TEST(WholeStep, TakesNoNumberOfAStepFromTheHost) {
-  Training plain(eventful_config(), seven_images());
-  Training whole(eventful_config(), seven_images());
-  plain.learner.use_fused_update();
-  whole.learner.use_fused_update();
-  Recordings recordings;
-  whole.learner.record_with(lazily(recordings));
-  for (int k = 0; k < 2; ++k) whole.step();
-  ASSERT_EQ(recordings.replays, 1);
-  for (std::int64_t k = 2; k < 12; ++k) {
-    whole.batches.prepare(k);
-    recordings.replay_newest();
+  for (const RunConfig& config : eventful_configs()) {
+    SCOPED_TRACE(name_of_case(config));
+    Training plain(config, seven_images());
+    Training whole(config, seven_images());
+    plain.learner.use_fused_update();
+    whole.learner.use_fused_update();
+    Recordings recordings;
+    whole.learner.record_with(lazily(recordings));
+    for (int k = 0; k < 2; ++k) whole.step();
+    ASSERT_EQ(recordings.replays, 1);
+    for (std::int64_t k = 2; k < 12; ++k) {
+      whole.batches.prepare(k);
+      recordings.replay_newest();
+    }
+    EXPECT_EQ(whole.learner.steps_done(), 2);
+    for (std::int64_t k = 0; k < 12; ++k) plain.learner.step(plain.inputs(k));
+    TrainingState replayed = whole.learner.state();
+    replayed.step = 12;
+    test::expect_equal(replayed, plain.learner.state());
   }
-  EXPECT_EQ(whole.learner.steps_done(), 2);
-  for (std::int64_t k = 0; k < 12; ++k) plain.learner.step(plain.inputs(k));
-  TrainingState replayed = whole.learner.state();
-  replayed.step = 12;
-  test::expect_equal(replayed, plain.learner.state());
 }
 
 std::set<std::string> names_of_calls;
@@ -161,27 +219,49 @@ std::unique_ptr<at::ObserverContext> note_call(const at::RecordFunction& functio
 }
 
 TEST(WholeStep, DoesNotWaitForTheDevice) {
-  Training whole(eventful_config(), seven_images());
-  whole.learner.use_fused_update();
-  Recordings recordings;
-  recordings.around = [](const std::function<void()>& work) {
-    const auto handle = at::addThreadLocalCallback(at::RecordFunctionCallback(note_call));
-    work();
-    at::removeCallback(handle);
-  };
-  whole.learner.record_with(lazily(recordings));
-  names_of_calls.clear();
-  for (int k = 0; k < 3; ++k) whole.step();
-  EXPECT_THAT(names_of_calls, testing::Contains("aten::index_select"));  // calls are noted
-  // What reads a value of the device, or has a size that depends on values, or copies from the
-  // host's memory.
-  for (const char* const name :
-       {"aten::item", "aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal",
-        "aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::unique_dim",
-        "aten::repeat_interleave", "aten::pin_memory", "aten::_pin_memory", "aten::randperm",
-        "aten::lift_fresh"}) {
-    EXPECT_THAT(names_of_calls, testing::Not(testing::Contains(name)));
+  for (const RunConfig& config : eventful_configs()) {
+    SCOPED_TRACE(name_of_case(config));
+    Training whole(config, seven_images());
+    whole.learner.use_fused_update();
+    Recordings recordings;
+    recordings.around = [](const std::function<void()>& work) {
+      const auto handle = at::addThreadLocalCallback(at::RecordFunctionCallback(note_call));
+      work();
+      at::removeCallback(handle);
+    };
+    whole.learner.record_with(lazily(recordings));
+    names_of_calls.clear();
+    for (int k = 0; k < 3; ++k) whole.step();
+    EXPECT_THAT(names_of_calls, testing::Contains("aten::index_select"));  // calls are noted
+    // What reads a value of the device, or has a size that depends on values, or copies from the
+    // host's memory.
+    for (const char* const name :
+         {"aten::item", "aten::_local_scalar_dense", "aten::is_nonzero", "aten::equal",
+          "aten::nonzero", "aten::masked_select", "aten::_unique2", "aten::unique_dim",
+          "aten::repeat_interleave", "aten::pin_memory", "aten::_pin_memory", "aten::randperm",
+          "aten::lift_fresh"}) {
+      EXPECT_THAT(names_of_calls, testing::Not(testing::Contains(name)));
+    }
   }
+}
+
+TEST(WholeStep, IsRecordedAgainAfterItsMemoryWasNeeded) {
+  Training plain(eventful_config(), seven_images());
+  Training whole(eventful_config(), seven_images());
+  EXPECT_FALSE(whole.learner.forget_recordings());
+  Recordings recordings;
+  whole.learner.record_with(lazily(recordings));
+  for (std::int64_t k = 0; k < 8; ++k) {
+    if (k == 4) {
+      EXPECT_EQ(*recordings.alive, 1);
+      EXPECT_TRUE(whole.learner.forget_recordings());
+      EXPECT_EQ(*recordings.alive, 0);
+    }
+    expect_same_reports(whole.step(), plain.learner.step(plain.inputs(k)));
+  }
+  EXPECT_EQ(recordings.made, 2);
+  EXPECT_EQ(recordings.replays, 6);
+  test::expect_equal(whole.learner.state(), plain.learner.state());
 }
 
 TEST(WholeStep, LeavesOutStepsThatAreNotFinite) {
@@ -269,18 +349,19 @@ TEST(WholeStep, ARunInBf16GoesOnToTheBit) {
   const std::int64_t steps = gpu ? 2000 : 12;
   RunConfig config = eventful_config();
   config.precision = Arithmetic::bf16;
+  std::optional<GpuTraining> settings;
   if (gpu) {
-    use_own_cuda_kernels(true, device);
+    settings.emplace(device);
     config.train.warmup = 100;
     config.train.decay_every = 700;
     config.train.ema_start = 300;
   }
   const at::Device there = gpu ? device : at::Device(at::kCPU);
   Recordings recordings;
-  const auto training = [&](Training& made) -> Training& {
-    if (!gpu) made.learner.use_fused_update();
-    made.learner.record_with(gpu ? cuda_graphs(there) : lazily(recordings));
-    return made;
+  const auto training = [&](Training& made) {
+    if (gpu) return;  // Learner records by itself
+    made.learner.use_fused_update();
+    made.learner.record_with(lazily(recordings));
   };
   Training whole(config, seven_images(), there);
   training(whole);
@@ -289,13 +370,17 @@ TEST(WholeStep, ARunInBf16GoesOnToTheBit) {
     if (k == steps / 2) middle = copy_of(whole.learner.state());
     whole.step();
   }
-  Training resumed(config, seven_images(), there);
-  training(resumed);
-  resumed.step();  // of another run
-  resumed.learner.restore(middle, "the middle");
-  while (resumed.learner.steps_done() < steps) resumed.step();
-  test::expect_equal(resumed.learner.state(), whole.learner.state());
-  use_own_cuda_kernels(false, device);
+  // The step after the restoration is not a replay in a new process, and is one where another run
+  // has made the recording.
+  for (const bool is_new : {true, false}) {
+    SCOPED_TRACE(is_new);
+    Training resumed(config, seven_images(), there);
+    training(resumed);
+    for (int k = 0; k < 2 && !is_new; ++k) resumed.step();
+    resumed.learner.restore(middle, "the middle");
+    while (resumed.learner.steps_done() < steps) resumed.step();
+    test::expect_equal(resumed.learner.state(), whole.learner.state());
+  }
 }
 
 }  // namespace

@@ -28,6 +28,10 @@ MemoryMeter memory_meter(at::Device device);
 /// Whether `error` means out of memory, from LibTorch or from operator new.
 bool is_out_of_memory(const std::exception& error);
 
+/// Calls work(). If that runs out of memory and make_room() could free some, calls work() again,
+/// from its beginning. Returns whether it had to. make_room() says whether it freed anything.
+bool run_with_room(const std::function<void()>& work, const std::function<bool()>& make_room);
+
 /// The option or key that sets how many images are worked on at a time, and its value.
 struct BatchOption {
   std::string name;  // "--batch", "train.micro_batch_size"

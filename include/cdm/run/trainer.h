@@ -63,7 +63,8 @@ class Trainer {
   bool is_due(std::int64_t every) const;
   bool time_is_up() const;
   void log(const Progress& progress);
-  /// Calls `work`. Its time does not count for images_per_second.
+  /// Calls `work`, a second time if it needs the memory of the recorded step. Its time does not
+  /// count for images_per_second.
   void pause(void (Trainer::*work)());
   void save();
   void draw_samples();

@@ -85,6 +85,10 @@ class Learner {
   /// use_cuda_graphs(config.cuda_graphs, device), if there is only one process.
   void record_with(MakeRecorder make_recorder);
 
+  /// Frees the memory that recordings keep for their replays, those of average() included. Later
+  /// steps are recorded again. Returns false when nothing is recorded.
+  bool forget_recordings();
+
   /// From now on, clipping, Adam, average and counts are one fused pass (src/train/fused_update.h).
   /// The constructor calls this on a GPU with own_cuda_kernels.
   void use_fused_update();
@@ -118,6 +122,7 @@ class Learner {
   BatchGradients gradients_;
   DrawInputs draw_;  // empty without take_inputs_from()
   bool draws_by_device_ = false;
+  MakeRecorder make_recorder_;          // null without record_with()
   std::optional<Recorded> whole_;       // whole_step(); empty without record_with()
   std::unique_ptr<FusedUpdate> fused_;  // null: ATen's operations
   std::int64_t step_ = 0;
