@@ -37,6 +37,8 @@ class Integral {
     for (std::int64_t t = 1; t < schedule.reference_level(); ++t) {
       log_snr.push_back(2.0 * std::log(schedule.signal(t) / schedule.sigma(t)));
     }
+    // Without such a level, the fixed denoisers share the integral between them.
+    if (log_snr.empty()) return;
     first_ = log_snr.front();
     last_ = log_snr.back();
     std::vector<double> weights(log_snr.size(), 0.0);
@@ -48,6 +50,8 @@ class Integral {
     cumulative_ = at::cumsum(at::tensor(weights, at::kDouble), 0);
   }
 
+  /// Whether the schedule has levels at which the model can denoise.
+  bool has_levels() const { return cumulative_.defined(); }
   /// first log-SNR minus last one: the sum of the weights of the trapezoidal rule.
   double length() const { return first_ - last_; }
 
@@ -119,7 +123,7 @@ DenoiserBound denoiser_bound(const Model& model, const BoundOptions& options,
     const at::Tensor where = bound.place.narrow(0, first, count);
     const auto d = static_cast<double>(images[0].numel());
     at::Tensor error = at::zeros({count}, at::kDouble);
-    for (std::int64_t k = 0; k < options.levels; ++k) {
+    for (std::int64_t k = 0; integral.has_levels() && k < options.levels; ++k) {
       const at::Tensor u = (where + static_cast<double>(k)) / static_cast<double>(options.levels);
       const at::Tensor t = integral.levels_at(u).to(network.device());
       const at::Tensor noise = evaluation_noise(options.seed, first + k * total, x0);

@@ -134,6 +134,17 @@ TEST(BoundBesideADensity, DoesNotDependOnTheBatchSizeAndTellsItsProgress) {
   EXPECT_EQ(denoiser_bound(model, options, images.narrow(0, 0, 0), {}).log_prob.size(0), 0);
 }
 
+TEST(BoundBesideADensity, HoldsWithoutALevelThatHasImageAndNoise) {
+  const NoiseSchedule schedule = test::schedule_of(ScheduleKind::flow_matching, 1);
+  ASSERT_EQ(schedule.levels(), 2);
+  const Model model = test::gaussian_model(Prediction::logits, schedule, {kMean}, kWidth);
+  const at::Tensor images = gaussian_images(500);
+  const double bound = denoiser_bound(model, {}, images, {}).log_prob.mean().item<double>();
+  const double truth = score_images(model, {}, images, {}).log_prob.mean().item<double>();
+  EXPECT_LT(bound, truth);
+  EXPECT_GT(bound, truth - 10.0);
+}
+
 TEST(EstimateMeanByPlace, CountsNoErrorForWhatDependsOnThePlace) {
   const std::int64_t count = 1'000;
   const at::Tensor place = (at::arange(count, at::kDouble) * 0.618).remainder(1.0);
