@@ -10,7 +10,7 @@ usage: tools/results_gpu.sh OUT [OPTION of cdm-train ...]
   OUT     folder in which run/ (the training) and the results are made
   OPTION  given to cdm-train after the configuration, such as --set train.iterations=2000
 The programs must be in build/release/bin (see README.md), and Fashion-MNIST where
-tools/setup.sh --data puts it. On one NVIDIA H200 it is meant to take ten minutes.
+tools/setup.sh --data puts it. On one NVIDIA H200 it takes about five minutes.
 TEXT
 }
 
