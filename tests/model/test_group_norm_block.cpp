@@ -21,7 +21,7 @@
 #include "cdm/device/random_rows.h"
 #include "cdm/ops/ops.h"
 #include "derivatives.h"
-#include "ops/group_norm/block.h"
+#include "ops/group_norm/block_passes.h"
 
 namespace cdm {
 namespace {

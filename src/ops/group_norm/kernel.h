@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <string>
 
-#include "ops/group_norm/block.h"
+#include "ops/group_norm/block_passes.h"
 
 namespace cdm::cuda {
 
