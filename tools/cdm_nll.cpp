@@ -155,6 +155,9 @@ void score(Options& options) {
   if (options.check > 0 && options.score.level > 0) {
     throw cdm::UserError("--check: can be given only with --level 0");
   }
+  if (options.check > 0 && !cdm::has_levels_to_denoise(model.schedule())) {
+    throw cdm::UserError("--check: the model has no level with both image and noise to denoise");
+  }
   const cdm::Dataset dataset = cdm::load_chosen_dataset(options.data, loaded);
   if (options.score.dequantization == cdm::Dequantization::uniform) {
     require_pixels(dataset, "--dequantize uniform");

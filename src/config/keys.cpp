@@ -61,8 +61,8 @@ void declare_top_level(std::vector<Key>& table) {
           one_of({"auto", "fp32", "tf32", "bf16"}),
           "arithmetic; bf16 applies to the body of a UNet only: weights and losses stay fp32; auto "
           "= bf16 for training a UNet, and for drawing images with it, on a GPU that has it; fp32 "
-          "for "
-          "everything else, as likelihoods")
+          "for everything else, as the scores of cdm-nll and cdm-eval (those made while training "
+          "are in its arithmetic)")
       .may_change()
       .may_set_afterwards();
   top.key("operations", &RunConfig::operations, Operations::fused, anything(),
@@ -81,7 +81,8 @@ void declare_top_level(std::vector<Key>& table) {
       .may_change()
       .may_set_afterwards();
   top.key("cuda_graphs", &RunConfig::cuda_graphs, Feature::automatic, anything(),
-          "on a GPU, record training and sampling steps as CUDA graphs and replay them")
+          "on a GPU, record training steps, and evaluations of the network for sampling and "
+          "scoring, as CUDA graphs and replay them")
       .may_change()
       .may_set_afterwards();
   top.key("cudnn_autotuning", &RunConfig::cudnn_autotuning, Autotuning::automatic, anything(),

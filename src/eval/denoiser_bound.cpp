@@ -154,13 +154,15 @@ MeanEstimate estimate_mean_by_place(const at::Tensor& values, const at::Tensor& 
   return interval_95(mean.mean, std::sqrt(variance / static_cast<double>(count)));
 }
 
+bool has_levels_to_denoise(const NoiseSchedule& schedule) { return schedule.levels() > 2; }
+
 std::string warning_of_gap(const MeanEstimate& gap) {
   constexpr double kWide = 0.1;
   const std::string size = fixed(std::abs(gap.mean), 4);
   if (gap.high < 0.0) {
     return concat("the log-density claims ", size,
-                  " bits/dim more than the denoiser proves: the density is not normalised; quote "
-                  "the denoiser's bound");
+                  " bits/dim more than the denoiser proves: the density is not normalised, or the "
+                  "denoiser is worse than the density; quote the denoiser's bound");
   }
   if (gap.low > kWide) {
     return concat("the log-density claims ", size,

@@ -325,8 +325,12 @@ void Trainer::score_test_images() {
   BoundOptions bound_options;
   bound_options.batch_size = kScoreBatch;
   bound_options.dequantization = config_.data.dequantize;
-  const DenoiserBound bound =
-      denoiser_bound(learner_.average(), bound_options, test_->images, test_->labels, {}, group_);
+  const bool is_bounded = has_levels_to_denoise(learner_.model().schedule());
+  DenoiserBound bound;
+  if (is_bounded) {
+    bound =
+        denoiser_bound(learner_.average(), bound_options, test_->images, test_->labels, {}, group_);
+  }
   if (!group_.is_first()) return;
   // Bits per dimension for 8-bit pixels, otherwise nats.
   const bool in_bits = test_->has_pixels();
@@ -344,12 +348,15 @@ void Trainer::score_test_images() {
   };
   const std::string score =
       told(in_bits ? "test_bits_per_dim" : "test_log_prob_nats", estimate_mean(in_units(log_prob)));
-  const std::string proven =
-      told(in_bits ? "test_denoiser_bound_bits_per_dim" : "test_denoiser_bound_nats",
-           estimate_mean_by_place(in_units(bound.log_prob), bound.place));
+  std::string proven;
+  if (is_bounded) {
+    proven = concat("; bound by the denoiser ",
+                    told(in_bits ? "test_denoiser_bound_bits_per_dim" : "test_denoiser_bound_nats",
+                         estimate_mean_by_place(in_units(bound.log_prob), bound.place)));
+  }
   metrics_->write(step, metrics);
   log_info(concat("step ", step, ": ", score, in_bits ? " bits/dim on " : " nats of log p on ",
-                  test_->size(), " test images; bound by the denoiser ", proven));
+                  test_->size(), " test images", proven));
 }
 
 }  // namespace cdm

@@ -137,6 +137,8 @@ TEST(BoundBesideADensity, DoesNotDependOnTheBatchSizeAndTellsItsProgress) {
 TEST(BoundBesideADensity, HoldsWithoutALevelThatHasImageAndNoise) {
   const NoiseSchedule schedule = test::schedule_of(ScheduleKind::flow_matching, 1);
   ASSERT_EQ(schedule.levels(), 2);
+  EXPECT_FALSE(has_levels_to_denoise(schedule));
+  EXPECT_TRUE(has_levels_to_denoise(test::schedule_of(ScheduleKind::flow_matching, 2)));
   const Model model = test::gaussian_model(Prediction::logits, schedule, {kMean}, kWidth);
   const at::Tensor images = gaussian_images(500);
   const double bound = denoiser_bound(model, {}, images, {}).log_prob.mean().item<double>();

@@ -62,7 +62,9 @@ TEST_F(ResultsGpu, TrainsScoresDrawsAndPrintsATable) {
   const std::string called = read_text(calls());
   EXPECT_THAT(called, HasSubstr("configs/fashion_gpu.yaml --run-dir " + out +
                                 "/run --set train.iterations=3\n"));
-  EXPECT_THAT(called, HasSubstr("cdm-nll " + out + "/run --split test --draws 4 --check 4"));
+  EXPECT_THAT(called,
+              HasSubstr("cdm-nll " + out +
+                        "/run --split test --dequantize uniform --draws 4 --check 4 --gaussian"));
   EXPECT_THAT(called, HasSubstr("cdm-sample " + out + "/run -n 64"));
   EXPECT_THAT(called, HasSubstr("cdm-eval curves " + out + "/run"));
   EXPECT_THAT(finished.out, HasSubstr("| hardware | NVIDIA Test, 580.1 |"));

@@ -101,10 +101,13 @@ void run(const Options& options, Evaluation& evaluation) {
                           bits_offset(dataset, levels.dequantization));
     };
     BoundOptions bound_options;
+    bound_options.levels = options.levels.repeats;
+    bound_options.seed = options.levels.seed;
     bound_options.batch_size = options.levels.batch_size;
     bound_options.dequantization = levels.dequantization;
     const DenoiserBound nats = denoiser_bound(loaded.model, bound_options, dataset.images, labels);
-    const MeanEstimate bound = estimate_mean_by_place(in_bits(nats.log_prob), nats.place);
+    MeanEstimate bound = estimate_mean_by_place(in_bits(nats.log_prob), nats.place);
+    if (!has_levels_to_denoise(loaded.model.schedule())) bound = interval_95(kNone, kNone);
     if (!loaded.model.has_density()) {
       table.add({name, dataset.size(), kNone, kNone, s.mean_mse(), kNone, kNone, bound.mean,
                  bound.standard_error, kNone},

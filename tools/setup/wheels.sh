@@ -81,10 +81,10 @@ install_nvcc() {
   local cuda=.deps/libtorch/nvidia/cu13
   if has_nvcc; then return; fi
   if [[ -n ${CDM_LIBTORCH:-} ]]; then
-    say "no nvcc of CUDA 13: programs are built without this project's CUDA kernels and graphs, and a training step takes up to three times as long; install the CUDA toolkit 13.0, or nvidia-cuda-nvcc 13.0 with pip beside your LibTorch"
+    say "no nvcc of CUDA 13: programs are built without this project's CUDA kernels and graphs, and a training step takes more than four times as long; install the CUDA toolkit 13.0, or nvidia-cuda-nvcc 13.0 with pip beside your LibTorch"
     return
   fi
-  say "no nvcc of CUDA 13 was found: taking NVIDIA's wheels (100 MB)"
+  say "no nvcc of CUDA 13 was found: taking NVIDIA's wheels (0.1 GB to download, 0.3 GB on disk)"
   unpack_wheels .deps/libtorch "$nvcc_wheels"
   chmod +x "$cuda"/bin/* "$cuda"/nvvm/bin/*  # unpacking a wheel forgets this
 }

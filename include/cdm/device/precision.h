@@ -18,9 +18,9 @@ enum class Work {
 
 /// The arithmetic that `chosen` stands for, which is never `automatic`.
 ///
-/// automatic is bf16 for training and sampling a UNet on a device with bf16 arithmetic, fp32 for all
-/// else: on a CPU, on a GPU without bf16 (which has no TF32 either), for a network without a body in
-/// bf16, and for scoring, because densities are compared in the third and fourth digit.
+/// automatic is bf16 for training and sampling a UNet on a device with bf16 arithmetic, fp32 for
+/// all else: on a CPU, on a GPU without bf16 (which has no TF32 either), for a network without a
+/// body in bf16, and for scoring, because densities are compared in the third and fourth digit.
 Arithmetic arithmetic_for(Arithmetic chosen, Work work, NetworkKind network, bool device_has_bf16);
 
 /// The same for config.precision, the network of `config`, and `device`.

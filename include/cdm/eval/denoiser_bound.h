@@ -13,9 +13,9 @@
 // equality.
 //
 // A log-density by one forward pass proves nothing by itself, because nothing forces the model's
-// levels to be normalised. If it claims more than the bound proves, the density is not normalised.
-// If it claims less, the model denoises better than its log-density knows: the differences between
-// levels add up to a constant that is not learnt yet.
+// levels to be normalised. If it claims more than the bound proves, the density is not normalised,
+// or the denoiser is worse than the density. If it claims less, the model denoises better than its
+// log-density knows: the differences between levels add up to a constant that is not learnt yet.
 //
 // The integral, between the first and the last level l_1 > ... > l_n that have both image and
 // noise:
@@ -70,6 +70,10 @@ DenoiserBound denoiser_bound(const Model& model, const BoundOptions& options,
 /// change along it adds no error to their mean. The standard error counts only the differences
 /// between images at neighbouring places.
 MeanEstimate estimate_mean_by_place(const at::Tensor& values, const at::Tensor& place);
+
+/// Whether a schedule has levels with both image and noise. Without one, no denoising of the model
+/// is in the bound.
+bool has_levels_to_denoise(const NoiseSchedule& schedule);
 
 /// What is wrong with a density whose bits/dim by one forward pass exceed those of its denoiser's
 /// bound by `gap`, in one line: the gap is below 0, or above 0.1, with 95 % confidence. Else empty.

@@ -63,8 +63,8 @@ class Network {
   void set_body_type(at::ScalarType type) { body_type_ = type; }
 
   /// Whether the parameters are converted to the type of the body together, which is faster, or one
-  /// by one when they are needed. One by one, their gradients are ready one after the other, and not
-  /// all at the end. True by default.
+  /// by one when they are needed. One by one, their gradients are ready one after the other, and
+  /// not all at the end. True by default.
   void cast_together(bool together) { casts_together_ = together; }
 
   void set_requires_grad(bool requires_grad);

@@ -6,9 +6,9 @@
 namespace cdm {
 
 /// While an object of this class exists, SIGINT, SIGTERM, SIGHUP (a closed terminal) and SIGXCPU (a
-/// limit on processor time) request a stop, and SIGUSR1 requests a checkpoint. The same request for
-/// a stop again, a second later or more, ends the process at once, but for SIGXCPU. SIGHUP stays ignored where it was, as
-/// under nohup. Only one object may exist at a time.
+/// limit on processor time) request a stop, and SIGUSR1 requests a checkpoint. A second
+/// request for a stop, at least a second later, ends the process at once (SIGXCPU excepted). SIGHUP
+/// stays ignored where it was, as under nohup. Only one object may exist at a time.
 class StopSignal {
  public:
   StopSignal();
