@@ -2,6 +2,8 @@
 // A block of GPU threads, imitated by threads of the CPU: the same source that a kernel runs.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <algorithm>
 #include <barrier>
 #include <cstddef>
@@ -9,7 +11,21 @@
 #include <thread>
 #include <vector>
 
+#include "ops/group_norm/bfloat16.h"
+
 namespace cdm::test {
+
+/// The memory of a tensor, and the type of tensors whose numbers a kernel takes for T.
+template <class T>
+T* data(const at::Tensor& tensor) {
+  return static_cast<T*>(tensor.mutable_data_ptr());
+}
+template <class T>
+inline constexpr at::ScalarType kType = at::kDouble;
+template <>
+inline constexpr at::ScalarType kType<float> = at::kFloat;
+template <>
+inline constexpr at::ScalarType kType<cuda::Bfloat16> = at::kBFloat16;
 
 constexpr int kWarp = 32;  // threads
 

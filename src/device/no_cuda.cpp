@@ -1,18 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Replaces random.cu in a build without CUDA.
-#include <stdexcept>
-
+#include "device/no_kernels.h"
 #include "device/random_launch.h"
 
 namespace cdm::cuda {
-
-namespace {
-
-[[noreturn]] void no_kernels() {
-  throw std::runtime_error("this build has no CUDA kernels (CDM_WITH_CUDA=OFF)");
-}
-
-}  // namespace
 
 void fill_rows(float*, std::int64_t, std::int64_t, const PhiloxRows&, Distribution, void*) {
   no_kernels();

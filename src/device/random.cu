@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Random numbers drawn on the GPU. A thread makes one Philox block (four numbers) of a row at a
 // time, or one integer.
-#include <stdexcept>
-#include <string>
-
+#include "device/check_cuda.h"
 #include "device/random_launch.h"
 
 namespace cdm::cuda {
@@ -44,12 +42,7 @@ unsigned blocks_for(std::int64_t threads) {
   return static_cast<unsigned>((threads + kThreads - 1) / kThreads);
 }
 
-void check_launch() {
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) {
-    throw std::runtime_error(std::string("random numbers on the GPU: ") +
-                             cudaGetErrorString(error));
-  }
-}
+void check_launch() { check_cuda(cudaGetLastError(), "random numbers"); }
 
 }  // namespace
 

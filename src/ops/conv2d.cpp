@@ -67,9 +67,7 @@ at::Tensor input_gradient(const at::Tensor& grad_y, const at::Tensor& x_like,
 at::Tensor weight_gradient(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& weight,
                            Geometry g) {
   if (g.product) return at::mm(pixels(grad_y).t(), pixels(x)).view(weight.sizes());
-  return std::get<1>(at::convolution_backward(grad_y, x, weight, at::OptionalIntArrayRef(),
-                                              {g.stride, g.stride}, {g.padding, g.padding}, {1, 1},
-                                              false, {0, 0}, 1, {false, true, false}));
+  return ops::weight_gradient(grad_y, x, weight, g.stride, g.padding);
 }
 
 Geometry geometry_of(const AutogradContext& context) {
@@ -140,6 +138,13 @@ at::Tensor apply(const at::Tensor& x, const at::Tensor& weight, const at::Tensor
 }
 
 }  // namespace
+
+at::Tensor weight_gradient(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& weight,
+                           std::int64_t stride, std::int64_t padding) {
+  return std::get<1>(at::convolution_backward(grad_y, x, weight, at::OptionalIntArrayRef(),
+                                              {stride, stride}, {padding, padding}, {1, 1}, false,
+                                              {0, 0}, 1, {false, true, false}));
+}
 
 at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                         std::int64_t stride, std::int64_t padding) {

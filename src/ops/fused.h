@@ -16,6 +16,11 @@ at::Tensor fused_conv2d(const at::Tensor& x, const at::Tensor& weight, const at:
 /// is faster.
 at::Tensor pixel_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
+/// The gradient by the weight, where grad_y is that of the convolution of x. Its derivatives are
+/// ATen's.
+at::Tensor weight_gradient(const at::Tensor& grad_y, const at::Tensor& x, const at::Tensor& weight,
+                           std::int64_t stride, std::int64_t padding);
+
 at::Tensor fused_upsample_conv2d(const at::Tensor& x, const at::Tensor& weight,
                                  const at::Tensor& bias);
 

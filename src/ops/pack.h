@@ -3,6 +3,7 @@
 // to 16 bytes.
 #pragma once
 
+#include <cstdint>
 #include <type_traits>
 
 #include "ops/group_norm/bfloat16.h"
@@ -45,6 +46,16 @@ CDM_INLINE void store_pack(T* to, const Sum<T> (&from)[V]) {
   Pack<T, V> pack;
   for (int k = 0; k < V; ++k) store(&pack.at[k], from[k]);
   copy_pack<T, V>(pack.at, to);
+}
+
+/// Whether rows of `columns` numbers, in arrays that begin there, can be read and written by 16
+/// bytes.
+template <class T, class... Arrays>
+bool packs_fit(std::int64_t columns, const Arrays*... arrays) {
+  const auto aligned = [](const void* array) {
+    return reinterpret_cast<std::uintptr_t>(array) % 16 == 0;
+  };
+  return columns % kPackWidth<T> == 0 && (aligned(arrays) && ...);
 }
 
 }  // namespace cdm::cuda

@@ -9,7 +9,6 @@
 // all 2x2 windows that it touches.
 #include <ATen/ops/avg_pool2d.h>
 #include <ATen/ops/conv_transpose2d.h>
-#include <ATen/ops/convolution_backward.h>
 #include <ATen/ops/flip.h>
 #include <ATen/ops/upsample_nearest2d.h>
 #include <torch/csrc/autograd/custom_function.h>
@@ -59,9 +58,7 @@ struct TransposedConv2d : Function<TransposedConv2d> {
       to_x = fused_conv2d(grads[0], weight, /*bias=*/{}, kStride, kPadding);
     }
     if (context->needs_input_grad(1)) {
-      to_weight = std::get<1>(at::convolution_backward(
-          x, grads[0], weight, at::OptionalIntArrayRef(), {kStride, kStride}, {kPadding, kPadding},
-          {1, 1}, false, {0, 0}, 1, {false, true, false}));
+      to_weight = weight_gradient(x, grads[0], weight, kStride, kPadding);
     }
     if (context->needs_input_grad(2)) to_bias = channel_sums(grads[0]).to(grads[0].scalar_type());
     return {to_x, to_weight, to_bias};

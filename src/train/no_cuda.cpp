@@ -1,17 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Replaces update_kernels.cu in a build without CUDA.
-#include <stdexcept>
-
+#include "device/no_kernels.h"
 #include "train/update_launch.h"
 
 namespace cdm::cuda {
-namespace {
-
-[[noreturn]] void no_kernels() {
-  throw std::runtime_error("this build has no CUDA kernels (CDM_WITH_CUDA=OFF)");
-}
-
-}  // namespace
 
 template <class T>
 void launch_sum_squares(const UpdateTable<T>&, double*, void*) {

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The CUDA kernels of an update of the weights. What a block does is in update_block.h.
-#include <stdexcept>
-#include <string>
-
+#include "device/check_cuda.h"
 #include "train/update_launch.h"
 
 namespace cdm::cuda {
@@ -50,12 +48,7 @@ __global__ void __launch_bounds__(kThreads)
   block.update(table, rules, *factors);
 }
 
-void check_launch() {
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) {
-    throw std::runtime_error(std::string("update of the weights on the GPU: ") +
-                             cudaGetErrorString(error));
-  }
-}
+void check_launch() { check_cuda(cudaGetLastError(), "update of the weights"); }
 
 }  // namespace
 

@@ -21,24 +21,14 @@ using cuda::Bfloat16;
 using cuda::RowLayout;
 using cuda::SoftmaxSecond;
 using cuda::Sum;
+using test::data;
 using test::HostBlock;
+using test::kType;
 using test::leaf;
 using test::numbers;
 using test::Tensors;
 
 constexpr double kScale = 0.3;
-
-template <class T>
-T* data(const Tensor& tensor) {
-  return static_cast<T*>(tensor.mutable_data_ptr());
-}
-
-template <class T>
-constexpr at::ScalarType kType = at::kDouble;
-template <>
-constexpr at::ScalarType kType<float> = at::kFloat;
-template <>
-constexpr at::ScalarType kType<Bfloat16> = at::kBFloat16;
 
 /// Matrices [rows, columns].
 struct Arguments {

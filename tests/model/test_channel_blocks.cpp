@@ -20,7 +20,9 @@ using cuda::Bfloat16;
 using cuda::channel_layout;
 using cuda::ChannelLayout;
 using cuda::Sum;
+using test::data;
 using test::HostBlock;
+using test::kType;
 using test::launch_on_host;
 using test::numbers;
 
@@ -32,18 +34,6 @@ struct Case {
 
 // One tile and several, a last tile that is not full, fewer pixels than rows, several chunks.
 const Case kCases[] = {{3, 16}, {40, 8}, {20, 96}, {1, 136}};
-
-template <class T>
-T* data(const Tensor& tensor) {
-  return static_cast<T*>(tensor.mutable_data_ptr());
-}
-
-template <class T>
-constexpr at::ScalarType kType = at::kDouble;
-template <>
-constexpr at::ScalarType kType<float> = at::kFloat;
-template <>
-constexpr at::ScalarType kType<Bfloat16> = at::kBFloat16;
 
 /// Calls check.operator()<T, V>(case) for every type and vector width.
 template <class Check>

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include <stdexcept>
-#include <string>
-
+#include "device/check_cuda.h"
 #include "ops/attention/block.h"
 
 namespace cdm::cuda {
@@ -49,23 +47,13 @@ __global__ void __launch_bounds__(kMostThreads)
       .second(static_cast<Sum<T>>(scale), arrays);
 }
 
-template <class T, class... Arrays>
-bool packs_fit(std::int64_t columns, const Arrays*... arrays) {
-  const auto aligned = [](const void* array) {
-    return reinterpret_cast<std::uintptr_t>(array) % 16 == 0;
-  };
-  return columns % kPackWidth<T> == 0 && (aligned(arrays) && ...);
-}
-
 template <class Kernel, class... Arguments>
 void launch(Kernel* packed, Kernel* single, bool fits, const RowLayout& layout, double scale,
             void* stream, const Arguments&... arguments) {
   const auto kernel = fits ? packed : single;
   kernel<<<static_cast<unsigned>(layout.blocks()), static_cast<unsigned>(layout.threads), 0,
            static_cast<cudaStream_t>(stream)>>>(layout, scale, arguments...);
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) {
-    throw std::runtime_error(std::string("softmax on the GPU: ") + cudaGetErrorString(error));
-  }
+  check_cuda(cudaGetLastError(), "softmax");
 }
 
 }  // namespace

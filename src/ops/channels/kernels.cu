@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include <cstddef>
-#include <stdexcept>
-#include <string>
 
+#include "device/check_cuda.h"
 #include "ops/channels/block.h"
 
 namespace cdm::cuda {
@@ -45,25 +44,13 @@ __global__ void split_channels_kernel(ChannelLayout layout, Concatenation<T> arr
   split_channels_block<T, V>(this_block<T>(), layout, arrays);
 }
 
-/// Whether vectors of 16 bytes may be read: all arrays begin at multiples of 16 bytes, and so does
-/// each pixel.
-template <class T, class... Arrays>
-bool vectors_fit(std::int64_t channels, const Arrays*... arrays) {
-  const auto aligned = [](const void* array) {
-    return reinterpret_cast<std::uintptr_t>(array) % 16 == 0;
-  };
-  return channels % kPackWidth<T> == 0 && (aligned(arrays) && ...);
-}
-
 template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(ChannelLayout, Parameters...),
             const ChannelLayout& layout, std::size_t shared, void* stream,
             const Arguments&... arguments) {
   kernel<<<static_cast<unsigned>(layout.blocks()), static_cast<unsigned>(layout.threads()), shared,
            static_cast<cudaStream_t>(stream)>>>(layout, arguments...);
-  if (const cudaError_t error = cudaGetLastError(); error != cudaSuccess) {
-    throw std::runtime_error(std::string(name) + " on the GPU: " + cudaGetErrorString(error));
-  }
+  check_cuda(cudaGetLastError(), name);
 }
 
 /// One pass of sum_channels(): from [pixels, channels] to the sums of each of the layout's chunks.
@@ -90,7 +77,7 @@ template <class T>
 void copy_parts(const char* name, void (*vectors)(ChannelLayout, Concatenation<T>),
                 void (*single)(ChannelLayout, Concatenation<T>), std::int64_t pixels,
                 const Concatenation<T>& arrays, void* stream) {
-  const bool fit = vectors_fit<T>(arrays.first, arrays.a, arrays.b, arrays.whole) &&
+  const bool fit = packs_fit<T>(arrays.first, arrays.a, arrays.b, arrays.whole) &&
                    arrays.second % kPackWidth<T> == 0;
   launch(name, fit ? vectors : single,
          channel_layout(pixels, arrays.first + arrays.second, fit ? kPackWidth<T> : 1), 0, stream,
@@ -106,7 +93,7 @@ void residual_sum(std::int64_t pixels, std::int64_t channels, const T* a, const 
     launch("residual sum", kernel, channel_layout(pixels, channels, width), 0, stream, a, b, bias,
            out);
   };
-  if (vectors_fit<T>(channels, a, b, out)) {
+  if (packs_fit<T>(channels, a, b, out)) {
     run(kPackWidth<T>, residual_sum_kernel<T, kPackWidth<T>>);
   } else {
     run(1, residual_sum_kernel<T, 1>);
@@ -116,7 +103,7 @@ void residual_sum(std::int64_t pixels, std::int64_t channels, const T* a, const 
 template <class T>
 void sum_channels(std::int64_t pixels, std::int64_t channels, const T* x, Sum<T>* partial,
                   Sum<T>* out, void* stream) {
-  if (vectors_fit<T>(channels, x, partial, out)) {
+  if (packs_fit<T>(channels, x, partial, out)) {
     sum_in_two_passes<T, kPackWidth<T>>(pixels, channels, x, partial, out, stream);
   } else {
     sum_in_two_passes<T, 1>(pixels, channels, x, partial, out, stream);

@@ -2,7 +2,7 @@
 // What a block of threads does in each of the three passes of group normalisation: the parts that
 // the passes (block_passes.h) are made of. Formulas are in arithmetic.h, the division of the work
 // is in layout.h. `Block` is a block of a GPU (kernel.h), or one imitated by threads of the CPU
-// (tests/model/host_block.h):
+// (tests/model/test_group_norm_block.cpp):
 //   index(), thread()              number of the block, and of this thread in the block
 //   shared()                       layout.shared bytes of memory, aligned to 16
 //   copy(to, from)                 begins to copy 16 bytes to shared memory

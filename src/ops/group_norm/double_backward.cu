@@ -21,14 +21,8 @@ template <class T>
 void norm_double_backward(const NormLayout& layout, const ops::NormInput<T, Sum<T>>& in,
                           const NormDropout& dropout, const ops::NormDoubleBackward<T, Sum<T>>& out,
                           void* stream) {
-  const auto with = [&](auto* staged, auto* other) {
-    launch(layout.staged ? staged : other, layout, stream, in, dropout, out);
-  };
-  if (layout.shape.silu) {
-    with(kernel<ops::Silu, T, true>, kernel<ops::Silu, T, false>);
-  } else {
-    with(kernel<ops::Identity, T, true>, kernel<ops::Identity, T, false>);
-  }
+  launch(kernel<ops::Silu, T, true>, kernel<ops::Silu, T, false>, kernel<ops::Identity, T, true>,
+         kernel<ops::Identity, T, false>, layout, stream, in, dropout, out);
 }
 
 #define CDM_NORM_LAUNCHER(T)                                                                 \

@@ -18,14 +18,8 @@ __global__ void __launch_bounds__(norm_threads<T>(Staged, kPass), norm_blocks<T>
 template <class T>
 void norm_forward(const NormLayout& layout, const ops::NormInput<T, Sum<T>>& in,
                   const NormDropout& dropout, double eps, T* y, void* stream) {
-  const auto with = [&](auto* staged, auto* other) {
-    launch(layout.staged ? staged : other, layout, stream, in, dropout, eps, y);
-  };
-  if (layout.shape.silu) {
-    with(kernel<ops::Silu, T, true>, kernel<ops::Silu, T, false>);
-  } else {
-    with(kernel<ops::Identity, T, true>, kernel<ops::Identity, T, false>);
-  }
+  launch(kernel<ops::Silu, T, true>, kernel<ops::Silu, T, false>, kernel<ops::Identity, T, true>,
+         kernel<ops::Identity, T, false>, layout, stream, in, dropout, eps, y);
 }
 
 #define CDM_NORM_LAUNCHER(T)                                                         \

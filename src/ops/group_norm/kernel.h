@@ -4,9 +4,7 @@
 
 #include <cuda_pipeline_primitives.h>
 
-#include <stdexcept>
-#include <string>
-
+#include "device/check_cuda.h"
 #include "ops/group_norm/block_passes.h"
 
 namespace cdm::cuda {
@@ -48,17 +46,16 @@ constexpr int norm_blocks(bool staged, NormPass pass) {
   return pass == NormPass::forward ? 4 : pass == NormPass::backward ? 3 : 1;
 }
 
-inline void check(cudaError_t error) {
-  if (error == cudaSuccess) return;
-  (void)cudaGetLastError();  // else the next launch of anyone would report it once more
-  throw std::runtime_error(std::string("group normalisation on the GPU: ") +
-                           cudaGetErrorString(error));
-}
+inline void check(cudaError_t error) { check_cuda(error, "group normalisation"); }
 
+/// Launches one of the kernels of a pass: with or without SiLU, and with slabs (staged) or without.
 template <class... Parameters>
-void launch(void (*kernel)(NormLayout, Parameters...), const NormLayout& layout, void* stream,
-            const Parameters&... arguments) {
+void launch(void (*silu_staged)(NormLayout, Parameters...), void (*silu)(NormLayout, Parameters...),
+            void (*staged)(NormLayout, Parameters...), void (*plain)(NormLayout, Parameters...),
+            const NormLayout& layout, void* stream, const Parameters&... arguments) {
   if (layout.blocks() == 0) return;
+  auto* const kernel =
+      layout.shape.silu ? (layout.staged ? silu_staged : silu) : (layout.staged ? staged : plain);
   constexpr std::int64_t kWithoutAsking = 48 << 10;
   if (layout.shared > kWithoutAsking) {
     check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,

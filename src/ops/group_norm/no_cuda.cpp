@@ -1,42 +1,34 @@
 // SPDX-License-Identifier: MIT
 // Replaces the kernels in a build without CUDA.
-#include <stdexcept>
-
+#include "device/no_kernels.h"
 #include "ops/group_norm/launch.h"
 
 namespace cdm::cuda {
-namespace {
-
-[[noreturn]] void refuse() {
-  throw std::runtime_error("this build has no CUDA kernels (CDM_WITH_CUDA=OFF)");
-}
-
-}  // namespace
 
 template <class T>
 void norm_forward(const NormLayout&, const ops::NormInput<T, Sum<T>>&, const NormDropout&, double,
                   T*, void*) {
-  refuse();
+  no_kernels();
 }
 
 template <class T>
 void norm_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&, const NormDropout&,
                    const ops::NormBackward<T, Sum<T>>&, void*) {
-  refuse();
+  no_kernels();
 }
 
 template <class T>
 void norm_double_backward(const NormLayout&, const ops::NormInput<T, Sum<T>>&, const NormDropout&,
                           const ops::NormDoubleBackward<T, Sum<T>>&, void*) {
-  refuse();
+  no_kernels();
 }
 
 template <class S>
 void norm_batch_sums(const BatchSums<S>&, std::int64_t, std::int64_t, void*) {
-  refuse();
+  no_kernels();
 }
 
-std::int64_t most_shared_memory() { refuse(); }
+std::int64_t most_shared_memory() { no_kernels(); }
 
 #define CDM_NORM_LAUNCHERS(T)                                                                     \
   template void norm_forward<T>(const NormLayout&, const ops::NormInput<T, Sum<T>>&,              \
