@@ -36,6 +36,9 @@ inline Condition for_schedule(std::vector<ScheduleKind> kinds) {
 inline Condition for_network(std::vector<NetworkKind> kinds) {
   return kind_is<NetworkKind>("model.kind", std::move(kinds), [](auto& c) { return c.model.kind; });
 }
+inline Condition for_head(std::vector<HeadKind> kinds) {
+  return kind_is<HeadKind>("model.head", std::move(kinds), [](auto& c) { return c.model.head; });
+}
 inline Condition for_prediction(Prediction kind) {
   return kind_is<Prediction>("model.predicts", {kind}, [](auto& c) { return c.model.predicts; });
 }

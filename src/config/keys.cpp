@@ -197,6 +197,26 @@ void declare_model(std::vector<Key>& table) {
       .only(for_network({NetworkKind::unet}))
       .only(for_prediction(Prediction::logits));
   model
+      .key("head", &ModelConfig::head, HeadKind::pooled, anything(),
+           "what the last layer sees: pooled = the means of a convolution over the pixels | "
+           "pooled_inner = also the means of the products of a convolution and the image, whose "
+           "gradient contains the convolution itself")
+      .only(for_network({NetworkKind::unet}))
+      .only(for_prediction(Prediction::logits));
+  model
+      .key("inner_features", &ModelConfig::inner_features, 32, range(1, 65536),
+           "number of inner products of convolution and image")
+      .only(for_network({NetworkKind::unet}))
+      .only(for_prediction(Prediction::logits))
+      .only(for_head({HeadKind::pooled_inner}));
+  model
+      .key(
+          "anchor", &ModelConfig::anchor, AnchorKind::none, anything(),
+          "a density in closed form whose log-density at every noise level is added to the logits, "
+          "so that the network learns only what it lacks; gaussian = a Gaussian with the mean and "
+          "covariance of the training images")
+      .only(for_prediction(Prediction::logits));
+  model
       .key("fourier_features", &ModelConfig::fourier_features, 0, range(0, 16),
            "n: sin(2^k pi x) and cos(2^k pi x), k = 0..n-1, of each pixel x are added to the input "
            "of the network, which helps it to learn densities with sharp edges; 0 = none")

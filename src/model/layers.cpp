@@ -89,8 +89,12 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   return at::linear(x, like(weight, x), like(bias, x));
 }
 
-LevelHead::LevelHead(ParameterMaker& make, std::int64_t in, std::int64_t levels)
-    : linear(make, "linear_layer", in, levels) {}
+LevelHead::LevelHead(ParameterMaker& make, std::int64_t in, std::int64_t levels, bool from_zero)
+    : linear(make, "linear_layer", in, levels) {
+  if (!from_zero) return;
+  linear.weight.zero_();
+  linear.bias.zero_();
+}
 
 at::Tensor LevelHead::operator()(const at::Tensor& features) const {
   return linear(features).cumsum(1);

@@ -24,7 +24,7 @@ Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t see
   }
   switch (predicts()) {
     case Prediction::logits:
-      head_ = LevelHead(make, in, shape.levels);
+      head_ = LevelHead(make, in, shape.levels, config.anchor != AnchorKind::none);
       break;
     case Prediction::noise:
       noise_ = Linear(make, "noise_layer", in, dimensions);

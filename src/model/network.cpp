@@ -24,14 +24,27 @@ at::Tensor Network::operator()(const at::Tensor& x, const at::Tensor& t, const a
       body_type_ != options().dtype()) {
     cast.emplace(parameters_, body_type_);
   }
-  if (labels.defined() || !is_conditional()) return forward(x, t, labels, masks);
-  return forward(x, t, at::full({x.size(0)}, null_class(), x.options().dtype(at::kLong)), masks);
+  const at::Tensor classes =
+      labels.defined() || !is_conditional()
+          ? labels
+          : at::full({x.size(0)}, null_class(), x.options().dtype(at::kLong));
+  const at::Tensor prediction = forward(x, t, classes, masks);
+  return anchor_ ? prediction + (*anchor_)(x).to(prediction.scalar_type()) : prediction;
 }
 
 std::int64_t Network::parameter_count() const {
   std::int64_t count = 0;
   for (const auto& [name, tensor] : parameters_) count += tensor.numel();
   return count;
+}
+
+NamedTensors Network::state() const {
+  NamedTensors state = parameters_;
+  if (anchor_) {
+    const NamedTensors& statistics = anchor_->statistics();
+    state.insert(state.end(), statistics.begin(), statistics.end());
+  }
+  return state;
 }
 
 at::TensorOptions Network::options() const {
@@ -56,9 +69,14 @@ void Network::to(at::Device device, at::ScalarType type) {
         tensor.dim() == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
     tensor.set_data(tensor.detach().to(device, type).contiguous(format));
   }
+  if (anchor_) anchor_->to(device);
 }
 
-void Network::load(const NamedTensors& weights, const std::string& source) {
+void Network::load(const NamedTensors& state, const std::string& source) {
+  NamedTensors weights, statistics;
+  for (const auto& entry : state) {
+    (anchor_ && entry.first.starts_with(Anchor::kPrefix) ? statistics : weights).push_back(entry);
+  }
   std::unordered_map<std::string, at::Tensor> by_name(weights.begin(), weights.end());
   std::vector<std::string> faults;
   for (const auto& [name, tensor] : parameters_) {
@@ -81,6 +99,7 @@ void Network::load(const NamedTensors& weights, const std::string& source) {
                            ": the weights do not fit the configured network: ", join(faults, "; "),
                            total > kShown ? concat("; and ", total - kShown, " more") : ""));
   }
+  if (anchor_) anchor_->load(statistics, source);
   const c10::NoGradGuard no_grad;
   std::unordered_map<std::string, at::Tensor> values(weights.begin(), weights.end());
   for (auto& [name, tensor] : parameters_) tensor.copy_(values.at(name));

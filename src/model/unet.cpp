@@ -2,6 +2,7 @@
 #include "cdm/model/unet.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 
 #include "cdm/ops/ops.h"
@@ -22,7 +23,13 @@ UNet::UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t s
     case Prediction::logits: {
       const std::int64_t features = config.head_channels > 0 ? config.head_channels : 2 * in;
       conv_out_ = Conv2d(make, "conv_out", in, features, 3, 1, 1);
-      head_ = LevelHead(make, features, shape.levels);
+      std::int64_t pooled = features;
+      if (config.head == HeadKind::pooled_inner) {
+        conv_inner_ =
+            Conv2d(make, "conv_inner", in, config.inner_features * shape.channels, 3, 1, 1);
+        pooled += config.inner_features;
+      }
+      head_ = LevelHead(make, pooled, shape.levels, config.anchor != AnchorKind::none);
       break;
     }
     case Prediction::noise:
@@ -51,8 +58,13 @@ at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& t, const at::Ten
                          DropoutMasks* masks) const {
   const at::Tensor h = body_(x, embed(t, labels), masks, body_type());
   switch (predicts()) {
-    case Prediction::logits:
-      return head_(ops::mean_of_conv2d(h, conv_out_.weight, conv_out_.bias));
+    case Prediction::logits: {
+      const at::Tensor pooled = ops::mean_of_conv2d(h, conv_out_.weight, conv_out_.bias);
+      if (!conv_inner_.weight.defined()) return head_(pooled);
+      const at::Tensor inner =
+          ops::inner_product_of_conv2d(h, x, conv_inner_.weight, conv_inner_.bias);
+      return head_(at::cat({pooled, inner}, 1));
+    }
     case Prediction::noise:
       return conv_out_(h.to(conv_out_.weight.scalar_type()));
   }

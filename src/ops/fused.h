@@ -27,6 +27,9 @@ at::Tensor fused_upsample_conv2d(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor fused_mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight,
                                 const at::Tensor& bias);
 
+at::Tensor fused_inner_product_of_conv2d(const at::Tensor& h, const at::Tensor& x,
+                                         const at::Tensor& weight, const at::Tensor& bias);
+
 at::Tensor fused_pad_after(const at::Tensor& x);
 
 at::Tensor fused_concat_channels(const at::Tensor& a, const at::Tensor& b);

@@ -83,6 +83,18 @@ at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const a
   return y;
 }
 
+at::Tensor inner_product_of_conv2d(const at::Tensor& h, const at::Tensor& x,
+                                   const at::Tensor& weight, const at::Tensor& bias) {
+  check_3x3(h, weight, "inner_product_of_conv2d");
+  TORCH_CHECK(weight.size(0) % x.size(1) == 0 && x.sizes().slice(2) == h.sizes().slice(2),
+              "inner_product_of_conv2d: a kernel ", weight.sizes(), " and features ", h.sizes(),
+              " for images ", x.sizes());
+  const at::Tensor y = fused() ? fused_inner_product_of_conv2d(h, x, weight, bias)
+                               : reference::inner_product_of_conv2d(h, x, weight, bias);
+  FlopCounter::add(flop_of_convolution(x.size(0) * weight.size(0) * x.size(2) * x.size(3), weight));
+  return y;
+}
+
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps, const NormExtras& extras) {
   return norm_is_fused(x, groups)
@@ -137,6 +149,14 @@ at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const a
   return at::conv2d(x, weight.to(x.scalar_type()), bias.to(x.scalar_type()), 1, 1)
       .to(weight.scalar_type())
       .mean({2, 3});
+}
+
+at::Tensor inner_product_of_conv2d(const at::Tensor& h, const at::Tensor& x,
+                                   const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor y = at::conv2d(h.to(weight.scalar_type()), weight, bias, 1, 1);
+  const std::int64_t C = x.size(1);
+  const std::int64_t n = weight.size(0) / C;
+  return (y.reshape({x.size(0), n, C, x.size(2), x.size(3)}) * x.unsqueeze(1)).mean({2, 3, 4});
 }
 
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

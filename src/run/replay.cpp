@@ -20,6 +20,7 @@
 #include "cdm/data/batches.h"
 #include "cdm/data/dataset.h"
 #include "cdm/run/prepare.h"
+#include "cdm/train/anchor_statistics.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/make_model.h"
 #include "cdm/train/optimizer.h"
@@ -107,7 +108,11 @@ void replay_step(const RunConfig& config, const RunDir& run, at::Device device, 
   const std::optional<TrainingState> state = run.newest_checkpoint(number);
   require_same_run(run, state, resolved);
   Learner learner(resolved, network_shape(resolved), device);
-  if (state) learner.restore(*state, run.checkpoints().string());
+  if (state) {
+    learner.restore(*state, run.checkpoints().string());
+  } else {
+    learner.set_anchor(anchor_statistics(resolved, train));
+  }
   const std::int64_t from = learner.steps_done();
   log_info(concat("replaying steps ", from + 1, " to ", number));
   BatchStream batches(train, resolved.train.batch_size, static_cast<std::uint64_t>(resolved.seed),

@@ -23,6 +23,7 @@
 #include "cdm/run/replay.h"
 #include "cdm/run/stop_signal.h"
 #include "cdm/sample/generate.h"
+#include "cdm/train/anchor_statistics.h"
 #include "cdm/train/make_model.h"
 
 namespace cdm {
@@ -79,6 +80,9 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
       batches_(start.train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
                config_.data.horizontal_flip, device),
       run_(run) {
+  // A checkpoint has the statistics, but what it holds is not known yet. Every process computes
+  // them; share_state() then makes them the same.
+  learner_.set_anchor(anchor_statistics(config_, start.train));
   learner_.take_inputs_from([this](const StreamIndex& step) { return inputs_at(step); },
                             batches_.is_on_device());
   if (group.is_first()) {

@@ -56,6 +56,14 @@ std::uint64_t Learner::dropout_seed() const {
                        static_cast<std::uint64_t>(step_)});
 }
 
+void Learner::set_anchor(const NamedTensors& statistics) {
+  for (const Model* const model : {&model_, &average_}) {
+    NamedTensors state = model->network().parameters();
+    state.insert(state.end(), statistics.begin(), statistics.end());
+    model->network().load(state, "the training images");
+  }
+}
+
 LossGradients Learner::loss_gradients(const StepInputs& inputs) {
   return gradients_(inputs, dropout_seed());
 }
@@ -153,8 +161,8 @@ TrainingState Learner::state() const {
   TrainingState state;
   state.step = step_;
   state.skipped = steps_skipped();
-  state.model = model_.network().parameters();
-  state.ema = average_.network().parameters();
+  state.model = model_.network().state();
+  state.ema = average_.network().state();
   state.exp_avg = adam_.first_moments();
   state.exp_avg_sq = adam_.second_moments();
   return state;

@@ -17,6 +17,10 @@ NetworkShape network_shape(const RunConfig& config) {
 Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  const Precision& precision, std::uint64_t seed) {
   std::shared_ptr<Network> network = make_network(config.model, shape, seed);
+  const NoiseSchedule schedule(config.diffusion);
+  if (config.model.anchor != AnchorKind::none) {
+    network->set_anchor(std::make_unique<Anchor>(schedule.signals(), schedule.sigmas()));
+  }
   network->to(device, precision.type);
   if (precision.body != precision.type) {
     if (config.model.kind != NetworkKind::unet) {
@@ -25,7 +29,7 @@ Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device 
     }
     network->set_body_type(precision.body);
   }
-  return {std::move(network), NoiseSchedule(config.diffusion), evaluator_for(config, device)};
+  return {std::move(network), schedule, evaluator_for(config, device)};
 }
 
 Model make_training_model(const RunConfig& config, const NetworkShape& shape, at::Device device,

@@ -42,7 +42,7 @@ std::int64_t only_image_size(DataKind kind) {
 NamedTensors fit(Network& network, const NamedTensors& tensors, const std::string& source) {
   network.load(tensors, source);
   NamedTensors out;
-  for (const auto& [name, tensor] : network.parameters()) out.emplace_back(name, tensor.clone());
+  for (const auto& [name, tensor] : network.state()) out.emplace_back(name, tensor.clone());
   return out;
 }
 
@@ -90,11 +90,16 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
 
 TrainingState fit_to_network(const RunConfig& config, const TrainingState& checkpoint,
                              const std::string& source) {
-  const std::unique_ptr<Network> network = make_network(config.model, network_shape(config), 0);
+  const Model model = make_model(config, network_shape(config), at::kCPU,
+                                 {at::kFloat, at::kFloat, false}, /*seed=*/0);
+  // Moments belong to parameters alone: this network has no anchor.
+  const std::unique_ptr<Network> moments = make_network(config.model, network_shape(config), 0);
   TrainingState fitted = checkpoint;
-  for (NamedTensors* const tensors :
-       {&fitted.model, &fitted.ema, &fitted.exp_avg, &fitted.exp_avg_sq}) {
-    *tensors = fit(*network, *tensors, source);
+  for (NamedTensors* const tensors : {&fitted.model, &fitted.ema}) {
+    *tensors = fit(model.network(), *tensors, source);
+  }
+  for (NamedTensors* const tensors : {&fitted.exp_avg, &fitted.exp_avg_sq}) {
+    *tensors = fit(*moments, *tensors, source);
   }
   return fitted;
 }

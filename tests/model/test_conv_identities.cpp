@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Two convolutions that are computed with less arithmetic than their definition says: that of an
-// image doubled in size, and that whose mean over the pixels is wanted.
+// Three convolutions that are computed with less arithmetic than their definition says: that of an
+// image doubled in size, that whose mean over the pixels is wanted, and that whose inner product
+// with an image is wanted.
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
 #include <string>
@@ -40,6 +43,13 @@ const Op kMeanTwin = [](const Tensors& a) {
   return as_image(reference::mean_of_conv2d(a[0], a[1], a[2]));
 };
 
+const Op kInner = [](const Tensors& a) {
+  return as_image(ops::inner_product_of_conv2d(a[0], a[3], a[1], a[2]));
+};
+const Op kInnerTwin = [](const Tensors& a) {
+  return as_image(reference::inner_product_of_conv2d(a[0], a[3], a[1], a[2]));
+};
+
 struct Case {
   std::int64_t batch, in, out, height, width;
 
@@ -77,10 +87,39 @@ TEST_F(Ops, MeanOfConv2dEqualsItsTwin) {
   }
 }
 
-TEST_F(Ops, ConvIdentitiesAgreeWithFiniteDifferences) {
-  for (const auto& [op, c] : {std::pair(kUpsample, kUpsampleCases[0]), {kMean, kMeanCases[0]}}) {
+/// The arguments, and an image of one or two channels.
+Tensors with_image(const Case& c) {
+  Tensors arguments = c.arguments();
+  arguments.push_back(numbers(4, {c.batch, c.out % 2 == 0 ? 2 : 1, c.height, c.width}));
+  return arguments;
+}
+
+TEST_F(Ops, InnerProductOfConv2dEqualsItsTwin) {
+  for (const Case& c : kMeanCases) {
     SCOPED_TRACE(c.text());
-    const Tensors arguments = c.arguments();
+    compare(kInner, kInnerTwin, with_image(c));
+    compare_each_alone(kInner, kInnerTwin, with_image(c));
+    expect_near(third_gradient(kInner, with_image(c)), third_gradient(kInnerTwin, with_image(c)),
+                1e-11, "third gradient");
+  }
+}
+
+/// A kernel with a single one in its middle copies the features, so that the inner product is
+/// known.
+TEST_F(Ops, InnerProductOfConv2dIsTheMeanOfProducts) {
+  const Tensor h = numbers(1, {2, 2, 3, 4});
+  const Tensor x = numbers(2, {2, 1, 3, 4});
+  Tensor weight = at::zeros({1, 2, 3, 3}, at::kDouble);
+  weight.select(1, 1).select(1, 1).select(1, 1).fill_(1.0);
+  const Tensor bias = at::full({1}, 0.25, at::kDouble);
+  const Tensor expected = ((h.narrow(1, 1, 1) + 0.25) * x).mean({1, 2, 3}).unsqueeze(1);
+  expect_near(ops::inner_product_of_conv2d(h, x, weight, bias), expected, 1e-14, "inner product");
+}
+
+TEST_F(Ops, ConvIdentitiesAgreeWithFiniteDifferences) {
+  for (const auto& [op, arguments] : {std::pair(kUpsample, kUpsampleCases[0].arguments()),
+                                      {kMean, kMeanCases[0].arguments()},
+                                      {kInner, with_image(kMeanCases[0])}}) {
     const Tensor grad_y = numbers(50, op(arguments).sizes());
     expect_finite_differences(op, arguments, grad_y, numbers_like(arguments));
   }
@@ -148,6 +187,9 @@ TEST_F(Ops, ConvIdentitiesCountTheArithmeticOfTheirDefinition) {
     ops::set_fused(fused);
     EXPECT_EQ(count(kUpsample), 2 * (2 * 4 * 10 * 14) * kTermsPerOutput);
     EXPECT_EQ(count(kMean), 2 * (2 * 4 * 5 * 7) * kTermsPerOutput);
+    const ops::FlopCounter counter;
+    kInner(with_image(c));
+    EXPECT_EQ(counter.flop(), 2 * (2 * 4 * 5 * 7) * kTermsPerOutput);
   }
 }
 
@@ -174,6 +216,7 @@ TEST_F(Ops, ConvIdentitiesRefuseOtherKernels) {
   for (const Tensor& weight : {numbers(2, {4, 3, 5, 5}), numbers(2, {4, 2, 3, 3})}) {
     EXPECT_THROW(ops::upsample_conv2d(x, weight, bias), c10::Error);
     EXPECT_THROW(ops::mean_of_conv2d(x, weight, bias), c10::Error);
+    EXPECT_THROW(ops::inner_product_of_conv2d(x, x, weight, bias), c10::Error);
   }
 }
 
@@ -185,6 +228,7 @@ TEST_F(OpsOnAGpu, ConvIdentitiesEqualTheirTwins) {
   for (const Case& c : kMeanCases) {
     SCOPED_TRACE(c.text());
     compare(kMean, kMeanTwin, there(c.arguments()));
+    compare(kInner, kInnerTwin, there(with_image(c)));
   }
 }
 

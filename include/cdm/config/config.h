@@ -50,6 +50,9 @@ struct ModelConfig {
   std::vector<std::int64_t> attention_resolutions;  // unet: image sizes that get attention
   double dropout = 0.0;            // unet: probability that an element is set to zero
   std::int64_t head_channels = 0;  // unet: features pooled for the head; 0 = 2 x the finest width
+  HeadKind head = {};
+  std::int64_t inner_features = 0;       // head pooled_inner: number of inner products
+  AnchorKind anchor = {};
   std::int64_t fourier_features = 0;     // mlp: frequencies of Fourier features per pixel; 0 = none
   std::int64_t num_classes = 0;          // classes in the data; 0 = unconditional
   std::vector<std::string> class_names;  // class i is named class_names[i]; empty = by number only

@@ -88,6 +88,25 @@ struct KindNames<NetworkKind> {
       {{NetworkKind::unet, "unet"}, {NetworkKind::mlp, "mlp"}}};
 };
 
+/// The density, known in closed form, that a network's logits start from; see cdm/model/anchor.h.
+enum class AnchorKind { none, gaussian };
+template <>
+struct KindNames<AnchorKind> {
+  static constexpr KindTable<AnchorKind, 2> all = {
+      {{AnchorKind::none, "none"}, {AnchorKind::gaussian, "gaussian"}}};
+};
+
+/// The features that the last layer of a UNet turns into logits.
+enum class HeadKind {
+  pooled,        // means of a convolution over the pixels
+  pooled_inner,  // and means of the products of a convolution and the image
+};
+template <>
+struct KindNames<HeadKind> {
+  static constexpr KindTable<HeadKind, 2> all = {
+      {{HeadKind::pooled, "pooled"}, {HeadKind::pooled_inner, "pooled_inner"}}};
+};
+
 /// What a network predicts.
 ///   logits  one per noise level: a classification diffusion model, which has a density
 ///   noise   the noise in an image of a given level: the plain denoiser that the paper compares

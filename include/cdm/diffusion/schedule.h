@@ -37,6 +37,9 @@ class NoiseSchedule {
   /// at the reference level, which holds no image to predict: there it is the level before.
   std::int64_t denoising_level(std::int64_t t) const;
 
+  /// signal_t and sigma_t of all levels: float64 [K], on the CPU.
+  const at::Tensor& signals() const { return signal_; }
+  const at::Tensor& sigmas() const { return sigma_; }
   /// signal_t and sigma_t of one level.
   double signal(std::int64_t t) const;
   double sigma(std::int64_t t) const;

@@ -63,7 +63,8 @@ struct Linear {
 /// "linear_layer", predicts the differences between neighbouring levels; f is their cumulative sum.
 struct LevelHead {
   LevelHead() = default;
-  LevelHead(ParameterMaker& make, std::int64_t in, std::int64_t levels);
+  /// `from_zero`: the initial logits are 0, so that an anchored network starts as its anchor.
+  LevelHead(ParameterMaker& make, std::int64_t in, std::int64_t levels, bool from_zero);
   at::Tensor operator()(const at::Tensor& features) const;
 
   Linear linear;

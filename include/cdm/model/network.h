@@ -12,9 +12,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "cdm/config/config.h"
 #include "cdm/core/tensors.h"
+#include "cdm/model/anchor.h"
 #include "cdm/model/dropout.h"
 
 namespace cdm {
@@ -42,8 +44,14 @@ class Network {
   bool is_conditional() const { return num_classes_ > 0; }
   std::int64_t null_class() const { return num_classes_; }
 
+  /// From now on, the log-densities of `anchor`, which needs no statistics yet, are added to the
+  /// logits. Only for predicts() == logits.
+  void set_anchor(std::unique_ptr<Anchor> anchor) { anchor_ = std::move(anchor); }
+  /// Null without one.
+  const Anchor* anchor() const { return anchor_.get(); }
+
   /// The prediction for images x [B, C, H, W]:
-  ///   predicts() == logits: the logits f, [B, K]; t is not used
+  ///   predicts() == logits: the logits f, [B, K], with the anchor's log-densities; t is not used
   ///   predicts() == noise: the noise in x, [B, C, H, W]; t, int64 [B], holds the levels of x
   /// `labels`, int64 [B], are classes in 0..num_classes; an undefined tensor means the null class
   /// for every image. Dropout acts only where `masks` are given, that is in training.
@@ -53,6 +61,8 @@ class Network {
   /// The parameters by the names and in the order that they have in the authors' code.
   const NamedTensors& parameters() const { return parameters_; }
   std::int64_t parameter_count() const;
+  /// All that load() needs: the parameters, then the statistics of the anchor.
+  NamedTensors state() const;
 
   /// Device and type of the parameters. Images must have the same.
   virtual at::TensorOptions options() const;
@@ -70,9 +80,10 @@ class Network {
   void set_requires_grad(bool requires_grad);
   void to(at::Device device, at::ScalarType type);
 
-  /// Copies the values of `weights`, matched by name, into the parameters. Throws UserError, naming
-  /// `source` and the first few wrong names, unless names and shapes are exactly this network's.
-  void load(const NamedTensors& weights, const std::string& source);
+  /// Copies the values of `state`, matched by name, into the parameters, and gives the anchor its
+  /// statistics. Throws UserError, naming `source` and the first few wrong names, unless names and
+  /// shapes are exactly this network's.
+  void load(const NamedTensors& state, const std::string& source);
 
  protected:
   /// Implements operator(). For a class-conditional network, `labels` is always defined.
@@ -88,6 +99,7 @@ class Network {
   Prediction predicts_;
   NetworkShape shape_;
   std::int64_t num_classes_;
+  std::unique_ptr<Anchor> anchor_;
   bool casts_together_ = true;
   at::ScalarType body_type_ = at::ScalarType::Undefined;  // Undefined: the parameters' own
 };

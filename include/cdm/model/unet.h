@@ -3,7 +3,12 @@
 //
 //   predicts logits  the paper's classifier: no time embedding; features are averaged over the
 //                    pixels, and a linear head has one output per noise level. A class embedding
-//                    takes the place of DDPM's time embedding.
+//                    takes the place of DDPM's time embedding. With model.head = pooled_inner, the
+//                    linear head also sees the means mean(x o_k(x)) of the products of the image
+//                    and a convolution o_k of the features, k = 1 .. inner_features. The gradient
+//                    of such a logit by x contains o_k itself, an image, as the output of an
+//                    ordinary denoiser does (dual score matching, Guth et al., 2025, has an energy
+//                    of this form; Salimans and Ho, 2021, compare such energies).
 //   predicts noise   DDPM's own network: a time embedding, and an output of the size of the image.
 //                    A class embedding is added to the time embedding.
 #pragma once
@@ -28,6 +33,7 @@ class UNet final : public Network {
   Embedding embedding_;
   UNetBody body_;
   Conv2d conv_out_;
+  Conv2d conv_inner_;           // head pooled_inner; no weight otherwise
   LevelHead head_;              // predicts logits: the output layer
   at::Tensor label_embedding_;  // [num_classes + 1, channels]
 };

@@ -32,6 +32,13 @@ at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const 
 /// float32 where x is bfloat16.
 at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 
+/// The mean over pixels and image channels of the product of an image x [B, C, H, W] and a
+/// convolution of h [B, in, H, W], for each of n convolutions: weight [n C, in, 3, 3], where rows
+/// k C .. k C + C - 1 make the k-th one, bias [n C], stride 1 and padding 1. The result is [B, n],
+/// in the type of the weight, which may be float32 where h is bfloat16.
+at::Tensor inner_product_of_conv2d(const at::Tensor& h, const at::Tensor& x,
+                                   const at::Tensor& weight, const at::Tensor& bias);
+
 /// Dropout in one layer. Whether an element of row i of a batch is kept is a function of the two
 /// numbers in `rows`, i, `layer` and the element's position (y, x, channel) in its image.
 struct Dropout {
@@ -92,6 +99,8 @@ at::Tensor conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tenso
                   std::int64_t stride, std::int64_t padding);
 at::Tensor upsample_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
 at::Tensor mean_of_conv2d(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias);
+at::Tensor inner_product_of_conv2d(const at::Tensor& h, const at::Tensor& x,
+                                   const at::Tensor& weight, const at::Tensor& bias);
 at::Tensor group_norm_silu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                            std::int64_t groups, double eps, const ops::NormExtras& extras = {});
 at::Tensor group_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,

@@ -64,6 +64,10 @@ class Learner {
   /// The device decides this, so the host does not wait for a GPU.
   StepReport step(const StepInputs& inputs);
 
+  /// Gives the statistics to the anchors of both models: needed before the first step of a run with
+  /// config.model.anchor, unless restore() does it. Throws UserError as Anchor::load() does.
+  void set_anchor(const NamedTensors& statistics);
+
   /// From now on, step() without arguments takes its inputs from `draw`: batches of
   /// config.train.batch_size rows, or this process's rows of them. `by_device` says whether `draw`
   /// takes numbers on the device.

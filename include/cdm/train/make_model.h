@@ -16,7 +16,8 @@ namespace cdm {
 NetworkShape network_shape(const RunConfig& config);
 
 /// A model on `device`, in the types of `precision`, with initial weights derived from `seed` and
-/// the evaluator evaluator_for(config, device). Throws UserError as make_network() and
+/// the evaluator evaluator_for(config, device). With config.model.anchor, the network's anchor has
+/// no statistics yet: Network::load() sets them. Throws UserError as make_network() and
 /// NoiseSchedule do, and for bf16 with a network that is no UNet.
 Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device device,
                  const Precision& precision, std::uint64_t seed);
