@@ -116,6 +116,10 @@ def noise_schedule(config):
     if kind == "uniform":  # levels 0..T+1, here and below
         sigma = torch.arange(T + 2, dtype=torch.float64) / (T + 1)
         return (1 - sigma**2).sqrt(), sigma
+    if kind == "log_snr":  # log(signal^2 / sigma^2) falls linearly
+        snr = torch.linspace(config["log_snr_max"], config["log_snr_min"], T, dtype=torch.float64)
+        signal = F.pad(F.pad(snr.sigmoid().sqrt(), (1, 0), value=1.0), (0, 1), value=0.0)
+        return signal, F.pad(F.pad((-snr).sigmoid().sqrt(), (1, 0), value=0.0), (0, 1), value=1.0)
     if kind == "linear":  # Ho et al. (2020): abar_t = prod (1 - beta), beta linear in t
         beta = torch.linspace(config["beta_start"], config["beta_end"], T, dtype=torch.float64)
         abar = (1 - beta).cumprod(0)

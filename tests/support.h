@@ -118,8 +118,9 @@ inline double term(const NamedTensors& terms, const std::string& name) {
 /// The inputs of training step `step` with this configuration.
 inline StepInputs step_inputs(const RunConfig& config, std::int64_t step, const at::Tensor& x0,
                               const at::Tensor& labels = {}) {
-  const std::unique_ptr<Objective> objective = make_objective(config.loss);
-  return draw_inputs(config, *objective, NoiseSchedule(config.diffusion), step, x0, labels);
+  const NoiseSchedule schedule(config.diffusion);
+  const std::unique_ptr<Objective> objective = make_objective(config.loss, schedule);
+  return draw_inputs(config, *objective, schedule, step, x0, labels);
 }
 
 }  // namespace cdm::test

@@ -2,7 +2,9 @@
 #include "config/check_together.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
+#include <functional>
 #include <iterator>
 #include <set>
 #include <string>
@@ -29,11 +31,38 @@ std::int64_t levels_between(const DiffusionConfig& diffusion) {
     case ScheduleKind::linear:
     case ScheduleKind::cosine:
     case ScheduleKind::uniform:
+    case ScheduleKind::log_snr:
       return diffusion.steps;
     case ScheduleKind::flow_matching:
       break;
   }
   return diffusion.steps - 1;
+}
+
+using Fail = std::function<void(const std::string& key, const std::string& message)>;
+
+void check_levels_of_loss(const RunConfig& config, const Fail& fail) {
+  const LossConfig& loss = config.loss;
+  const std::int64_t levels = levels_between(config.diffusion) + 2;
+  if (loss.kind == ObjectiveKind::subset && loss.subset_levels > levels) {
+    fail("loss.subset_levels", concat("must not exceed ", levels, ", the number of noise levels"));
+  }
+  if (loss.kind == ObjectiveKind::time_score && loss.time_score_from > levels - 2) {
+    fail("loss.time_score_from",
+         concat("must not exceed ", levels - 2, ", the last level before the reference"));
+  }
+}
+
+void check_rows_of_loss(const RunConfig& config, const Fail& fail) {
+  const std::int64_t rows = config.train.batch_size;
+  if (rows % config.loss.draws_per_image != 0) {
+    fail("loss.draws_per_image", concat("must divide train.batch_size = ", rows));
+  }
+  const double denoised = config.loss.mse_share * static_cast<double>(rows);
+  if (denoised < 0.5 || std::abs(denoised - std::round(denoised)) > 1e-6) {
+    fail("loss.mse_share",
+         concat("must be a whole number of rows divided by train.batch_size = ", rows));
+  }
 }
 
 }  // namespace
@@ -52,6 +81,13 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
       fail(start, concat("must not exceed ", end, " = ", to_text(config.diffusion.beta_end)));
     }
     fail(end, concat("must not be below ", start, " = ", to_text(config.diffusion.beta_start)));
+  }
+  if (config.diffusion.log_snr_max <= config.diffusion.log_snr_min) {
+    const std::string high = "diffusion.log_snr_max", low = "diffusion.log_snr_min";
+    if (written.contains(high)) {
+      fail(high, concat("must be above ", low, " = ", to_text(config.diffusion.log_snr_min)));
+    }
+    fail(low, concat("must be below ", high, " = ", to_text(config.diffusion.log_snr_max)));
   }
   const std::size_t resolutions = config.model.channel_mult.size();  // 0 = as many as suit
   const std::size_t halvings = resolutions > 0 ? resolutions - 1 : 0;
@@ -79,6 +115,8 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
       fail("loss.mse_weight", "must be above 0 for loss.kind = denoising, which has no other term");
     }
   }
+  check_levels_of_loss(config, fail);
+  check_rows_of_loss(config, fail);
   const std::vector<std::string>& names = config.model.class_names;
   if (!names.empty() && std::ssize(names) != config.model.num_classes) {
     fail("model.class_names", concat("must name all ", config.model.num_classes,

@@ -45,6 +45,10 @@ inline Condition for_prediction(Prediction kind) {
 inline Condition for_objective(std::vector<ObjectiveKind> kinds) {
   return kind_is<ObjectiveKind>("loss.kind", std::move(kinds), [](auto& c) { return c.loss.kind; });
 }
+inline Condition for_mse_weighting(MseWeighting kind) {
+  return kind_is<MseWeighting>("loss.mse_weighting", {kind},
+                               [](auto& c) { return c.loss.mse_weighting; });
+}
 inline Condition for_sampler(std::vector<SamplerKind> kinds) {
   return kind_is<SamplerKind>("sample.sampler", std::move(kinds),
                               [](auto& c) { return c.sample.sampler; });

@@ -33,10 +33,11 @@ at::Tensor to_pixels(const at::Tensor& images) {
 }
 
 BatchStream::BatchStream(const Dataset& dataset, std::int64_t batch_size, std::uint64_t seed,
-                         bool horizontal_flip, at::Device device)
+                         bool horizontal_flip, at::Device device, std::int64_t rows_per_image)
     : images_(dataset.images),
       labels_(dataset.labels),
       batch_size_(batch_size),
+      rows_per_image_(rows_per_image),
       seed_(seed),
       horizontal_flip_(horizontal_flip),
       device_(device) {
@@ -51,15 +52,15 @@ BatchStream::BatchStream(const Dataset& dataset, std::int64_t batch_size, std::u
   }
   const std::int64_t size = images_.size(0);
   // A batch that begins with the last image of an epoch touches the most epochs.
-  const std::int64_t epochs = 1 + (batch_size + size - 2) / size;
+  const std::int64_t epochs = 1 + (images_per_step() + size - 2) / size;
   orders_ = at::zeros({epochs, size}, images_.options().dtype(at::kLong));
   epochs_.assign(static_cast<std::size_t>(epochs), -1);
 }
 
 void BatchStream::prepare(std::int64_t step) {
   const std::int64_t size = images_.size(0);
-  const std::int64_t last = ((step + 1) * batch_size_ - 1) / size;
-  for (std::int64_t epoch = step * batch_size_ / size; epoch <= last; ++epoch) {
+  const std::int64_t last = ((step + 1) * images_per_step() - 1) / size;
+  for (std::int64_t epoch = step * images_per_step() / size; epoch <= last; ++epoch) {
     const std::int64_t row = epoch % orders_.size(0);
     if (epochs_[static_cast<std::size_t>(row)] == epoch) continue;
     at::Tensor order = permutation({seed_, Purpose::data_order, epoch}, size);
@@ -75,8 +76,9 @@ Batch BatchStream::at_step(const StreamIndex& step, std::int64_t first, std::int
   const at::Tensor begin =
       step.is_number() ? at::full({}, static_cast<std::int64_t>(step.number()), orders_.options())
                        : step.on_device();
-  const at::Tensor position = at::arange(first, first + count, orders_.options()) +
-                              begin * batch_size_;  // in the endless sequence
+  at::Tensor image = at::arange(first, first + count, orders_.options());
+  if (rows_per_image_ > 1) image = image.floor_divide(rows_per_image_);
+  const at::Tensor position = image + begin * images_per_step();  // in the endless sequence
   const at::Tensor row = position.floor_divide(size).remainder_(orders_.size(0));
   const at::Tensor indices =
       orders_.view({-1}).index_select(0, row.mul_(size).add_(position.remainder(size)));

@@ -10,6 +10,7 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numbers>
 
 #include "cdm/core/error.h"
@@ -49,17 +50,29 @@ at::Tensor per_image(const at::Tensor& table, const at::Tensor& t, const at::Ten
 /// each level between data and reference, and by the change of log(signal / sigma) between levels.
 void check_levels(const DiffusionConfig& config, const at::Tensor& signal) {
   const auto* const image = signal.const_data_ptr<double>();
-  const std::string keys = config.schedule == ScheduleKind::linear
-                               ? concat("diffusion.beta_start = ", config.beta_start,
-                                        ", diffusion.beta_end = ", config.beta_end)
-                               : concat("diffusion.schedule = ", name_of(config.schedule));
+  const std::string keys = [&] {
+    switch (config.schedule) {
+      case ScheduleKind::linear:
+        return concat("diffusion.beta_start = ", config.beta_start,
+                      ", diffusion.beta_end = ", config.beta_end);
+      case ScheduleKind::log_snr:
+        return concat("diffusion.log_snr_max = ", config.log_snr_max,
+                      ", diffusion.log_snr_min = ", config.log_snr_min);
+      case ScheduleKind::cosine:
+      case ScheduleKind::uniform:
+      case ScheduleKind::flow_matching:
+        break;
+    }
+    return concat("diffusion.schedule = ", name_of(config.schedule));
+  }();
   for (std::int64_t t = 1; t + 1 < signal.size(0); ++t) {
-    const char* const wrong = !(image[t] > 0.0) ? " holds no image any more; betas must be smaller"
-                              : !(image[t] < image[t - 1])
-                                  ? " holds no more noise than the one before; betas must be larger"
-                                  : nullptr;
-    if (wrong == nullptr) continue;
-    throw UserError(concat(keys, ": level ", t, " of diffusion.steps = ", config.steps, wrong));
+    const bool no_image = !(image[t] > 0.0);
+    if (!no_image && image[t] < image[t - 1]) continue;
+    const bool betas = config.schedule == ScheduleKind::linear;
+    throw UserError(
+        concat(keys, ": level ", t, " of diffusion.steps = ", config.steps,
+               no_image ? " holds no image any more" : " holds no more noise than the one before",
+               betas ? concat("; betas must be ", no_image ? "smaller" : "larger") : ""));
   }
 }
 
@@ -87,6 +100,15 @@ NoiseSchedule::NoiseSchedule(const DiffusionConfig& config) : steps_(config.step
       sigma_ = at::arange(0, steps_ + 2, kReal) / (T + 1.0);
       signal_ = (1.0 - sigma_.square()).sqrt();
       break;
+    case ScheduleKind::log_snr: {
+      const at::Tensor log_snr =
+          at::linspace(config.log_snr_max, config.log_snr_min, steps_, kReal);
+      const at::Tensor zero = at::zeros({1}, kReal), one = at::ones({1}, kReal);
+      signal_ = at::cat({one, log_snr.sigmoid().sqrt(), zero});
+      sigma_ =
+          at::cat({zero, log_snr.neg().sigmoid().sqrt(), one});  // exact where signal is near 1
+      break;
+    }
     case ScheduleKind::flow_matching:
       sigma_ = at::arange(0, steps_ + 1, kReal) / T;
       signal_ = 1.0 - sigma_;
@@ -103,6 +125,18 @@ std::int64_t NoiseSchedule::denoising_level(std::int64_t t) const {
 
 double NoiseSchedule::signal(std::int64_t t) const { return at_level(signal_, t); }
 double NoiseSchedule::sigma(std::int64_t t) const { return at_level(sigma_, t); }
+double NoiseSchedule::log_snr(std::int64_t t) const { return 2.0 * std::log(signal(t) / sigma(t)); }
+
+at::Tensor NoiseSchedule::log_snr_weights() const {
+  at::Tensor weights = at::zeros({levels()}, kReal);
+  auto* const weight = weights.mutable_data_ptr<double>();
+  for (std::int64_t t = 1; t + 1 < reference_level(); ++t) {
+    const double half = 0.5 * (log_snr(t) - log_snr(t + 1));
+    weight[t] += half;
+    weight[t + 1] += half;
+  }
+  return weights;
+}
 
 void NoiseSchedule::to(const at::TensorOptions& options) {
   placed_signal_ = signal_.to(options);

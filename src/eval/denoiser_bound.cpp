@@ -33,21 +33,12 @@ double sigmoid(double value) { return 1.0 / (1.0 + std::exp(-value)); }
 class Integral {
  public:
   explicit Integral(const NoiseSchedule& schedule) {
-    std::vector<double> log_snr;
-    for (std::int64_t t = 1; t < schedule.reference_level(); ++t) {
-      log_snr.push_back(2.0 * std::log(schedule.signal(t) / schedule.sigma(t)));
-    }
     // Without such a level, the fixed denoisers share the integral between them.
-    if (log_snr.empty()) return;
-    first_ = log_snr.front();
-    last_ = log_snr.back();
-    std::vector<double> weights(log_snr.size(), 0.0);
-    for (std::size_t i = 0; i + 1 < log_snr.size(); ++i) {
-      const double half = 0.5 * (log_snr[i] - log_snr[i + 1]);
-      weights[i] += half;
-      weights[i + 1] += half;
-    }
-    cumulative_ = at::cumsum(at::tensor(weights, at::kDouble), 0);
+    const std::int64_t count = schedule.reference_level() - 1;
+    if (count == 0) return;
+    first_ = schedule.log_snr(1);
+    last_ = schedule.log_snr(count);
+    cumulative_ = at::cumsum(schedule.log_snr_weights().narrow(0, 1, count), 0);
   }
 
   /// Whether the schedule has levels at which the model can denoise.

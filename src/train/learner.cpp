@@ -32,7 +32,7 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
     : config_(config),
       model_(with_gradients(make_training_model(config, shape, device, type))),
       average_(make_training_model(config, shape, device, type)),
-      objective_(make_objective(config.loss)),
+      objective_(make_objective(config.loss, model_.schedule())),
       adam_(model_.network().parameters(), config.train),
       group_(group),
       gradients_(model_, *objective_, config.train.micro_batch_size, group),

@@ -21,7 +21,7 @@ StepInputs rows_of(const StepInputs& inputs, const RowRange& range) {
 StepInputs draw_inputs(const RunConfig& config, const Objective& objective,
                        const NoiseSchedule& schedule, const StreamIndex& step, const at::Tensor& x0,
                        const at::Tensor& labels, std::int64_t first_row, std::int64_t all_rows) {
-  const RowDraws draws(static_cast<std::uint64_t>(config.seed), step, first_row, x0);
+  const RowDraws draws(static_cast<std::uint64_t>(config.seed), step, first_row, x0, all_rows);
   StepInputs inputs;
   inputs.x0 = x0;
   inputs.drawn = objective.draw(schedule, draws);

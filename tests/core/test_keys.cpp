@@ -68,6 +68,9 @@ std::vector<Written> every_kind() {
     all.push_back({{"loss.kind", std::string(name)}});
     if (prediction_for(kind) == Prediction::noise) all.back()["model.predicts"] = "noise";
   }
+  for (const std::string& name : names_of<MseWeighting>()) {
+    all.push_back({{"loss.mse_weighting", name}});
+  }
   for (const std::string& name : names_of<SamplerKind>()) {
     all.push_back({{"sample.sampler", name}});
   }
@@ -78,8 +81,9 @@ std::vector<Written> every_kind() {
 /// A legal value that is not the one in `config`, and such that any network can be built with it.
 std::string another_value(const Key& key, const RunConfig& config) {
   if (key.full_name() == "model.channels") return "16";  // a multiple of the groups
-  for (const char* text : {"0.05", "0.5", "3", "2", "5", "true", "false", "[1]", "[8]", "uniform",
-                           "gaussian", "peaks", "none", "trailing"}) {
+  for (const char* text :
+       {"0.05", "0.5", "3", "2", "5", "true", "false", "[1]", "[8]", "uniform", "gaussian", "peaks",
+        "none", "trailing", "stratified", "log_snr", "likelihood", "kl"}) {
     RunConfig changed = config;
     if (key.read(YAML::Load(text), changed) && key.text(changed) != key.text(config)) return text;
   }
@@ -139,8 +143,8 @@ TEST_F(Keys, TheRefusalSaysWhatTheKeyIsForAndWhatWasChosen) {
           ":1: sample.eta = 0.5: is only for sample.sampler = ddim; here sample.sampler = heun");
   EXPECT_EQ(
       refusal({{"loss.kind", "nce"}}, {"loss.mse_weight=0"}),
-      "--set loss.mse_weight=0: loss.mse_weight = 0: is only for loss.kind = cdm or denoising; "
-      "here loss.kind = nce");
+      "--set loss.mse_weight=0: loss.mse_weight = 0: is only for loss.kind = cdm or subset or "
+      "pairs or time_score or denoising; here loss.kind = nce");
   EXPECT_THAT(refusal({{"data.kind", "toy"}, {"data.path", "x"}}),
               HasSubstr("is only for data.kind other than toy, or data.toy = gaussian; here "
                         "data.toy = uniform"));
@@ -248,6 +252,7 @@ class IgnoredKeys : public Keys {
       keys["model.channel_mult"] = "[1, 2]";
       keys["model.attention_resolutions"] = "[4]";
     }
+    if (keys["loss.kind"] == "time_score") keys["loss.time_score_from"] = "3";
     if (keys["loss.kind"] == "nce") {  // it learns two levels, between which nothing is drawn
       keys["diffusion.steps"] = "0";
       keys["train.sample_every"] = "0";

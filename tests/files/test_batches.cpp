@@ -54,6 +54,23 @@ BatchStream stream_of(std::int64_t images, std::int64_t batch_size, std::uint64_
   return {numbered(images), batch_size, seed, flip, at::kCPU};
 }
 
+TEST(Batches, RowsMayShareImages) {
+  const auto numbers_at = [](BatchStream stream, std::int64_t step) {
+    return numbers_of(stream.at_step(step));
+  };
+  for (const std::int64_t step :
+       {0, 1, 4}) {  // the fourth one begins in one epoch, ends in the next
+    std::vector<std::int64_t> twice;
+    for (const std::int64_t number : numbers_at(stream_of(10, 4), step)) {
+      twice.insert(twice.end(), 2, number);
+    }
+    BatchStream shared(numbered(10), 8, 3, false, at::kCPU, /*rows_per_image=*/2);
+    EXPECT_EQ(numbers_of(shared.at_step(step)), twice);
+    const std::vector<std::int64_t> part(twice.begin() + 3, twice.begin() + 6);
+    EXPECT_EQ(numbers_of(shared.at_step(StreamIndex(step), 3, 3)), part);
+  }
+}
+
 TEST(Batches, AStepInMemoryGathersTheBatchOfThatStep) {
   for (const std::int64_t batch_size : {1, 4, 10, 23}) {
     BatchStream by_number = stream_of(10, batch_size, 3, true);

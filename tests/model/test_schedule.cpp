@@ -54,6 +54,44 @@ TEST(Schedule, UniformHasEvenStepsOfNoise) {
   EXPECT_NEAR(schedule.signal(3), std::sqrt(1.0 - 0.09), 1e-15);
 }
 
+TEST(Schedule, LogSnrFallsInEvenSteps) {
+  DiffusionConfig config = RunConfig().diffusion;
+  config.schedule = ScheduleKind::log_snr;
+  config.steps = 5;
+  config.log_snr_max = 9.0;
+  config.log_snr_min = -3.0;
+  const NoiseSchedule schedule(config);
+  EXPECT_EQ(schedule.levels(), 7);
+  for (std::int64_t t = 1; t <= 5; ++t) {
+    const double snr = std::exp(9.0 - 3.0 * static_cast<double>(t - 1));
+    EXPECT_NEAR(schedule.signal(t), std::sqrt(snr / (1.0 + snr)), 1e-14) << t;
+    EXPECT_NEAR(schedule.sigma(t), std::sqrt(1.0 / (1.0 + snr)), 1e-14) << t;
+    EXPECT_NEAR(schedule.log_snr(t), std::log(snr), 1e-9) << t;
+  }
+  config.steps = 1;
+  EXPECT_NEAR(NoiseSchedule(config).log_snr(1), 9.0, 1e-9);
+}
+
+TEST(Schedule, WeightsOfLevelsAreThoseOfTheTrapezoidalRule) {
+  for (const ScheduleKind kind : test::all_kinds<ScheduleKind>()) {
+    const NoiseSchedule schedule = schedule_of(kind, 10);
+    const std::int64_t last = schedule.reference_level() - 1;
+    double integral = 0.0;
+    for (std::int64_t t = 1; t < last; ++t) {  // of the level's number over the log-SNR
+      integral += (schedule.log_snr(t) - schedule.log_snr(t + 1)) * (static_cast<double>(t) + 0.5);
+    }
+    const at::Tensor weights = schedule.log_snr_weights();
+    double sum = 0.0;
+    for (std::int64_t t = 0; t < schedule.levels(); ++t) {
+      sum += weights[t].item<double>() * static_cast<double>(t);
+    }
+    EXPECT_NEAR(sum, integral, 1e-10) << name_of(kind);
+    EXPECT_EQ(weights[0].item<double>(), 0.0);
+    EXPECT_EQ(weights[-1].item<double>(), 0.0);
+  }
+  EXPECT_EQ(schedule_of(ScheduleKind::linear, 0).log_snr_weights().sum().item<double>(), 0.0);
+}
+
 TEST(Schedule, FlowMatchingGoesStraightAndHasOneLevelLess) {
   const NoiseSchedule schedule = schedule_of(ScheduleKind::flow_matching, 10);
   EXPECT_EQ(schedule.levels(), 11);
@@ -66,6 +104,7 @@ TEST(Schedule, OfTwoLevelsHasNothingBetweenDataAndNoise) {
   EXPECT_EQ(schedule_of(ScheduleKind::linear, 0).levels(), 2);
   EXPECT_EQ(schedule_of(ScheduleKind::cosine, 0).levels(), 2);
   EXPECT_EQ(schedule_of(ScheduleKind::uniform, 0).levels(), 2);
+  EXPECT_EQ(schedule_of(ScheduleKind::log_snr, 0).levels(), 2);
   EXPECT_EQ(schedule_of(ScheduleKind::flow_matching, 1).levels(), 2);
 }
 
@@ -85,6 +124,17 @@ TEST(Schedule, RefusesLevelsWithoutImageOrNoise) {
                                            HasSubstr("level 10 "), HasSubstr("no image")));
   EXPECT_THAT(refusal(1000, 0.9, 0.9), HasSubstr("no image"));  // the product is 0 in the end
   EXPECT_EQ(refusal(10, 1e-6, 0.999), "no UserError");
+}
+
+TEST(Schedule, RefusesLogSnrsThatAreTooClose) {
+  DiffusionConfig config = RunConfig().diffusion;
+  config.schedule = ScheduleKind::log_snr;
+  config.steps = 10000;
+  config.log_snr_max = 30.0;
+  config.log_snr_min = 29.0;
+  EXPECT_THAT(test::user_error([&] { NoiseSchedule schedule(config); }),
+              AllOf(HasSubstr("diffusion.log_snr_max = 30, diffusion.log_snr_min = 29"),
+                    HasSubstr("no more noise")));
 }
 
 class EverySchedule : public testing::TestWithParam<ScheduleKind> {};

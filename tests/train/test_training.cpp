@@ -207,14 +207,17 @@ TEST(Training, MicroBatchesGiveTheGradientOfTheWholeBatch) {
     Learner learner(small.config, small.shape, at::kCPU, at::kDouble);
     return learner.loss_gradients(small.inputs(3));
   };
-  const LossGradients whole = gradients_of(0);
-  for (const std::int64_t size : {1, 2, 5}) {
-    const LossGradients parts = gradients_of(size);
-    test::expect_close(parts["loss"], whole["loss"], 1e-12, concat("loss by ", size));
-    for (std::size_t i = 0; i < whole.gradients.size(); ++i) {
-      // Relative to 1: some gradients are zero but for rounding.
-      EXPECT_LT((parts.gradients[i] - whole.gradients[i]).abs().max().item<double>(), 1e-12)
-          << "parameter " << i << " by " << size;
+  for (const std::int64_t denoised : {7, 3}) {
+    small.config.loss.mse_share = static_cast<double>(denoised) / 7.0;
+    const LossGradients whole = gradients_of(0);
+    for (const std::int64_t size : {1, 2, 5}) {
+      const LossGradients parts = gradients_of(size);
+      test::expect_close(parts["loss"], whole["loss"], 1e-12, concat("loss by ", size));
+      for (std::size_t i = 0; i < whole.gradients.size(); ++i) {
+        // Relative to 1: some gradients are zero but for rounding.
+        EXPECT_LT((parts.gradients[i] - whole.gradients[i]).abs().max().item<double>(), 1e-12)
+            << "parameter " << i << " by " << size << ", denoised " << denoised;
+      }
     }
   }
 }

@@ -53,12 +53,22 @@ RunConfig eventful_config() {
 
 /// The same for every objective, and for a network that is no UNet.
 std::vector<RunConfig> eventful_configs() {
-  std::vector<RunConfig> configs(5, eventful_config());
+  std::vector<RunConfig> configs(9, eventful_config());
   configs[1].loss.kind = ObjectiveKind::nce;
   configs[2].loss.kind = ObjectiveKind::tre;
   configs[3].loss.kind = ObjectiveKind::denoising;
   configs[3].model.predicts = Prediction::noise;
   configs[4].model.kind = NetworkKind::mlp;
+  configs[5].loss.kind = ObjectiveKind::subset;
+  configs[6].loss.kind = ObjectiveKind::pairs;
+  configs[7].loss.kind = ObjectiveKind::time_score;
+  for (std::size_t i = 5; i < configs.size(); ++i) {
+    configs[i].loss.level_sampling = LevelSampling::stratified;
+    configs[i].loss.level_density = LevelDensity::log_snr;
+    configs[i].loss.mse_weighting = MseWeighting::likelihood;
+    configs[i].loss.mse_share = 0.5;
+    configs[i].loss.draws_per_image = 2;
+  }
   return configs;
 }
 
@@ -79,7 +89,7 @@ struct Training {
       : config(config),
         learner(config, {1, 8, NoiseSchedule(config.diffusion).levels()}, device),
         batches(dataset, config.train.batch_size, static_cast<std::uint64_t>(config.seed),
-                config.data.horizontal_flip, device) {
+                config.data.horizontal_flip, device, config.loss.draws_per_image) {
     learner.take_inputs_from([this](const StreamIndex& step) { return inputs(step); });
   }
 

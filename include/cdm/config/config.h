@@ -36,9 +36,11 @@ struct DataConfig {
 
 struct DiffusionConfig {
   ScheduleKind schedule = {};
-  std::int64_t steps = 0;   // T: levels are 0..T+1, or 0..T for flow_matching
-  double beta_start = 0.0;  // linear: beta of level 1
-  double beta_end = 0.0;    // linear: beta of level T
+  std::int64_t steps = 0;    // T: levels are 0..T+1, or 0..T for flow_matching
+  double beta_start = 0.0;   // linear: beta of level 1
+  double beta_end = 0.0;     // linear: beta of level T
+  double log_snr_max = 0.0;  // log_snr: log(signal^2 / sigma^2) of level 1
+  double log_snr_min = 0.0;  // log_snr: that of level T
 };
 
 struct ModelConfig {
@@ -61,9 +63,21 @@ struct ModelConfig {
 
 struct LossConfig {
   ObjectiveKind kind = {};
-  double ce_weight = 0.0;      // cdm, nce, tre: weight of the classification term
-  double mse_weight = 0.0;     // cdm, denoising: weight of the denoising error
-  double label_dropout = 0.0;  // probability that a training label becomes the null class
+  double ce_weight = 0.0;   // of classifiers: weight of the classification term
+  double mse_weight = 0.0;  // weight of the denoising error (not of nce and tre)
+  double mse_share = 0.0;   // of classifiers: the share of the rows that are denoised
+  LevelSampling level_sampling = {};
+  LevelDensity level_density = {};
+  MseWeighting mse_weighting = {};
+  double min_snr_gamma =
+      0.0;  // mse_weighting = min_snr: the signal-to-noise ratio that weighs full
+  std::int64_t subset_levels = 0;    // subset: levels between which a row decides
+  PairDistance pair_distance = {};   // pairs
+  PairLoss pair_loss = {};           // pairs
+  double time_score_weight = 0.0;    // time_score: weight of the squared error of the time score
+  std::int64_t time_score_from = 0;  // time_score: the first level with that error
+  std::int64_t draws_per_image = 0;  // rows of a batch that share an image
+  double label_dropout = 0.0;        // probability that a training label becomes the null class
 };
 
 struct TrainConfig {

@@ -70,13 +70,14 @@ struct KindNames<Dequantization> {
 };
 
 /// How signal and noise change from level to level; see cdm/diffusion/schedule.h.
-enum class ScheduleKind { linear, cosine, uniform, flow_matching };
+enum class ScheduleKind { linear, cosine, uniform, log_snr, flow_matching };
 template <>
 struct KindNames<ScheduleKind> {
-  static constexpr KindTable<ScheduleKind, 4> all = {
+  static constexpr KindTable<ScheduleKind, 5> all = {
       {{ScheduleKind::linear, "linear"},
        {ScheduleKind::cosine, "cosine"},
        {ScheduleKind::uniform, "uniform"},
+       {ScheduleKind::log_snr, "log_snr"},
        {ScheduleKind::flow_matching, "flow_matching"}}};
 };
 
@@ -119,12 +120,15 @@ struct KindNames<Prediction> {
 };
 
 /// What training minimises; see cdm/diffusion/objective.h.
-enum class ObjectiveKind { cdm, nce, tre, denoising };
+enum class ObjectiveKind { cdm, nce, tre, subset, pairs, time_score, denoising };
 template <>
 struct KindNames<ObjectiveKind> {
-  static constexpr KindTable<ObjectiveKind, 4> all = {{{ObjectiveKind::cdm, "cdm"},
+  static constexpr KindTable<ObjectiveKind, 7> all = {{{ObjectiveKind::cdm, "cdm"},
                                                        {ObjectiveKind::nce, "nce"},
                                                        {ObjectiveKind::tre, "tre"},
+                                                       {ObjectiveKind::subset, "subset"},
+                                                       {ObjectiveKind::pairs, "pairs"},
+                                                       {ObjectiveKind::time_score, "time_score"},
                                                        {ObjectiveKind::denoising, "denoising"}}};
 };
 
@@ -134,12 +138,69 @@ constexpr Prediction prediction_for(ObjectiveKind kind) {
     case ObjectiveKind::cdm:
     case ObjectiveKind::nce:
     case ObjectiveKind::tre:
+    case ObjectiveKind::subset:
+    case ObjectiveKind::pairs:
+    case ObjectiveKind::time_score:
       break;
     case ObjectiveKind::denoising:
       return Prediction::noise;
   }
   return Prediction::logits;
 }
+
+/// How the rows of a batch draw their noise levels.
+enum class LevelSampling {
+  independent,  // each row for itself
+  stratified,   // spread evenly over the batch; each row by itself draws as before
+};
+template <>
+struct KindNames<LevelSampling> {
+  static constexpr KindTable<LevelSampling, 2> all = {
+      {{LevelSampling::independent, "independent"}, {LevelSampling::stratified, "stratified"}}};
+};
+
+/// How often each noise level is drawn in training.
+enum class LevelDensity {
+  uniform,  // equally often
+  log_snr,  // as often as the level's part of the range of log(signal^2 / sigma^2) is large
+};
+template <>
+struct KindNames<LevelDensity> {
+  static constexpr KindTable<LevelDensity, 2> all = {
+      {{LevelDensity::uniform, "uniform"}, {LevelDensity::log_snr, "log_snr"}}};
+};
+
+/// How far apart the two levels of a pair are (loss.kind = pairs), in numbers of levels.
+enum class PairDistance {
+  log_uniform,  // distance n with a weight 1 / n: as many of 1..10 as of 10..100
+  uniform,      // all distances with the same weight
+};
+template <>
+struct KindNames<PairDistance> {
+  static constexpr KindTable<PairDistance, 2> all = {
+      {{PairDistance::log_uniform, "log_uniform"}, {PairDistance::uniform, "uniform"}}};
+};
+
+/// The loss of a pair of levels; see src/diffusion/objectives/pairs.cpp.
+enum class PairLoss { logistic, kl };
+template <>
+struct KindNames<PairLoss> {
+  static constexpr KindTable<PairLoss, 2> all = {
+      {{PairLoss::logistic, "logistic"}, {PairLoss::kl, "kl"}}};
+};
+
+/// What the denoising error of a level weighs in the loss.
+enum class MseWeighting {
+  flat,        // the same at each level
+  likelihood,  // as in the bound on the log-likelihood (Kingma et al., 2021)
+  min_snr,     // min(SNR, gamma) / SNR (Hang et al., 2023)
+};
+template <>
+struct KindNames<MseWeighting> {
+  static constexpr KindTable<MseWeighting, 3> all = {{{MseWeighting::flat, "flat"},
+                                                      {MseWeighting::likelihood, "likelihood"},
+                                                      {MseWeighting::min_snr, "min_snr"}}};
+};
 
 /// How images are drawn from a model; see cdm/sample/sampler.h.
 enum class SamplerKind { ddpm, ddim, dpm_solver_2, dpm_solver_pp_2m, heun, euler };

@@ -32,7 +32,8 @@ at::Tensor to_pixels(const at::Tensor& images);
 
 /// An endless sequence of training batches. Each epoch goes through the whole data set in a random
 /// order of its own. The epochs follow each other without a gap, and step k takes images
-/// k B .. k B + B - 1 of that sequence, so that a batch may begin in one epoch and end in the next.
+/// k n .. k n + n - 1 of that sequence, so that a batch may begin in one epoch and end in the next.
+/// There n = B for a batch of B rows, or n = B / m when m rows in a row share an image.
 ///
 /// The orders of the epochs that a batch may touch lie in memory of the device, and the images are
 /// gathered there. So a recording (device/recorded.h) that reads the number of the step from the
@@ -40,12 +41,13 @@ at::Tensor to_pixels(const at::Tensor& images);
 class BatchStream {
  public:
   /// Moves all images and labels to `device`; if they do not fit there, only those of each batch.
+  /// `rows_per_image` (m) must divide `batch_size` (B).
   BatchStream(const Dataset& dataset, std::int64_t batch_size, std::uint64_t seed,
-              bool horizontal_flip, at::Device device);
+              bool horizontal_flip, at::Device device, std::int64_t rows_per_image = 1);
   BatchStream(BatchStream&&) = default;  // a copy would share the memory of the orders
 
-  /// The batch of a step, on the device. With `horizontal_flip`, each image is mirrored left to
-  /// right with probability 1/2.
+  /// The batch of a step, on the device. With `horizontal_flip`, each row is mirrored left to right
+  /// with probability 1/2.
   Batch at_step(std::int64_t step) { return at_step(step, 0, batch_size_); }
   /// Rows first .. first + count - 1 of that batch. A `step` on the device, an int64 scalar, must
   /// be one that was prepared, and the images must be there.
@@ -59,8 +61,10 @@ class BatchStream {
   bool is_on_device() const { return images_.device() == device_; }
 
  private:
+  std::int64_t images_per_step() const { return batch_size_ / rows_per_image_; }
+
   at::Tensor images_, labels_;
-  std::int64_t batch_size_;
+  std::int64_t batch_size_, rows_per_image_;
   std::uint64_t seed_;
   bool horizontal_flip_;
   at::Device device_;

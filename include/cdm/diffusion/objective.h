@@ -30,8 +30,10 @@ namespace cdm {
 class RowDraws {
  public:
   /// `rows`, [B, C, H, W], gives the number of rows, the shape of an image, its type and device.
-  /// Its values are not used.
-  RowDraws(std::uint64_t seed, StreamIndex step, std::int64_t first_row, const at::Tensor& rows);
+  /// Its values are not used. `batch_rows` is the number of rows in the whole batch of the step,
+  /// over all processes; 0 = these rows are all.
+  RowDraws(std::uint64_t seed, StreamIndex step, std::int64_t first_row, const at::Tensor& rows,
+           std::int64_t batch_rows = 0);
 
   /// Integers uniform in low .. low + count - 1, int64 [B].
   at::Tensor integers(Purpose purpose, std::int64_t low, std::int64_t count) const;
@@ -39,13 +41,25 @@ class RowDraws {
   at::Tensor normal(Purpose purpose) const;
   /// Uniform numbers in [0, 1), float32 [B].
   at::Tensor uniform(Purpose purpose) const;
+  /// `count` uniform numbers in [0, 1) for each row, float32 [B, count].
+  at::Tensor uniform(Purpose purpose, std::int64_t count) const;
+  /// Uniform numbers in [0, 1) that are spread evenly over the batch, float64 [B]. The n numbers of
+  /// a whole batch lie at distances 1/n, all shifted by one random number (as Kingma et al., 2021,
+  /// draw times). Taken by itself, the number of a row is uniform. Neighbouring rows are far apart,
+  /// so that the rows of a part of the batch are spread evenly, too.
+  at::Tensor spread(Purpose purpose) const;
+
+  /// The numbers of the rows in the batch: int64 [B].
+  at::Tensor numbers() const;
+
+  at::Device device() const { return like_.device(); }
 
  private:
   RandomStream stream(Purpose purpose) const;
 
   std::uint64_t seed_;
   StreamIndex step_;
-  std::int64_t first_row_;
+  std::int64_t first_row_, batch_rows_;
   at::Tensor like_;
 };
 
@@ -73,7 +87,8 @@ class Objective {
   virtual std::vector<std::string> terms() const = 0;
 
   /// Draws the random inputs of each row of a step, with names that the objective chooses: for
-  /// example levels "t", int64 [B], and "noise", [B, C, H, W].
+  /// example levels "t", int64 [B], and "noise", [B, C, H, W]. The schedule has the levels of the
+  /// one that the objective was made for.
   virtual NamedTensors draw(const NoiseSchedule& schedule, const RowDraws& draws) const = 0;
 
   /// The mean loss of the rows. Dropout acts only where `masks` are given.
@@ -85,7 +100,8 @@ class Objective {
   virtual double forward_passes() const = 0;
 };
 
-/// The objective that config.kind names.
-std::unique_ptr<Objective> make_objective(const LossConfig& config);
+/// The objective that config.kind names, for models with that schedule. What it keeps of the levels
+/// lies where the schedule's tables lie.
+std::unique_ptr<Objective> make_objective(const LossConfig& config, const NoiseSchedule& schedule);
 
 }  // namespace cdm

@@ -22,6 +22,11 @@ namespace cdm {
 ///                  s = 0.008 (Nichol and Dhariwal, 2021; they have u = t/T and limit the last
 ///                  beta, here g is 0 at the reference level)
 ///   uniform        K = T+2, sigma = t / (T+1), signal = sqrt(1 - sigma^2) (Rhodes et al., 2020)
+///   log_snr        K = T+2, levels 1..T have log-SNRs l = log(signal^2 / sigma^2) at even
+///   distances
+///                  from log_snr_max to log_snr_min, and signal^2 = sigmoid(l), sigma^2 =
+///                  sigmoid(-l): the variance-preserving path of Kingma et al. (2021), with a
+///                  straight line for their gamma(t) = -l
 ///   flow_matching  K = T+1, signal = 1 - t/T, sigma = t/T (Lipman et al., 2023: the OT path)
 class NoiseSchedule {
  public:
@@ -43,10 +48,20 @@ class NoiseSchedule {
   /// signal_t and sigma_t of one level.
   double signal(std::int64_t t) const;
   double sigma(std::int64_t t) const;
+  /// log(signal_t^2 / sigma_t^2): infinite at the data, minus infinity at the reference level.
+  double log_snr(std::int64_t t) const;
+
+  /// The weight of each level in the trapezoidal rule for an integral over the log-SNR between the
+  /// first and the last level with both image and noise: float64 [K], CPU, 0 for the ends 0 and R.
+  /// The sum is the difference of these two log-SNRs.
+  at::Tensor log_snr_weights() const;
 
   /// Copies the tables to the device and type in which they will be used, so that later calls need
   /// not copy them.
   void to(const at::TensorOptions& options);
+
+  /// Where to() has put the tables.
+  at::TensorOptions options() const { return placed_signal_.options(); }
 
   /// signal_t and sigma_t for each image: [B, 1, 1, 1] in the type and on the device of `like`, for
   /// levels t int64 [B] in 0..K-1.

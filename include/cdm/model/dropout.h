@@ -27,6 +27,10 @@ class DropoutMasks {
   /// What identifies the masks, in the memory of the device: int64 [2] (device/random_rows.h).
   static at::Tensor rows_of(std::uint64_t seed, std::int64_t first_row, at::Device device);
 
+  /// The masks of this batch's dropout for other rows: those from row `first` on, an int64 scalar
+  /// on the device. They begin with the first layer.
+  DropoutMasks beginning_at(const at::Tensor& first) const;
+
   /// Dropout in the next layer, with this rate.
   ops::Dropout next(double rate) { return {rate, rows_, layer_++}; }
 

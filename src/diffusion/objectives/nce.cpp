@@ -6,6 +6,7 @@
 #include <ATen/ops/cross_entropy_loss.h>
 #include <ATen/ops/stack.h>
 
+#include "diffusion/objectives/level_draws.h"
 #include "diffusion/objectives/objectives.h"
 
 namespace cdm {
@@ -13,14 +14,16 @@ namespace {
 
 class NceObjective final : public Objective {
  public:
-  explicit NceObjective(const LossConfig& config) : weight_(config.ce_weight) {}
+  NceObjective(const LossConfig& config, const NoiseSchedule& schedule)
+      : weight_(config.ce_weight),
+        is_noise_(config.level_sampling, LevelDensity::uniform, schedule, 0, 2) {}
 
   double forward_passes() const override { return 3.0; }
   std::vector<std::string> terms() const override { return {"ce", "accuracy"}; }
 
   NamedTensors draw(const NoiseSchedule& schedule, const RowDraws& draws) const override {
-    const at::Tensor is_noise = draws.integers(Purpose::level, 0, 2);
-    return {{"t", is_noise * schedule.reference_level()}, {"noise", draws.normal(Purpose::noise)}};
+    return {{"t", is_noise_(draws) * schedule.reference_level()},
+            {"noise", draws.normal(Purpose::noise)}};
   }
 
   Loss loss(const Model& model, const TrainingRows& rows, DropoutMasks* masks) const override {
@@ -35,12 +38,14 @@ class NceObjective final : public Objective {
 
  private:
   double weight_;
+  LevelDraws is_noise_;
 };
 
 }  // namespace
 
-std::unique_ptr<Objective> make_nce_objective(const LossConfig& config) {
-  return std::make_unique<NceObjective>(config);
+std::unique_ptr<Objective> make_nce_objective(const LossConfig& config,
+                                              const NoiseSchedule& schedule) {
+  return std::make_unique<NceObjective>(config, schedule);
 }
 
 }  // namespace cdm

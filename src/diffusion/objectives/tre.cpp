@@ -5,6 +5,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/softplus.h>
 
+#include "diffusion/objectives/level_draws.h"
 #include "diffusion/objectives/objectives.h"
 
 namespace cdm {
@@ -12,14 +13,15 @@ namespace {
 
 class TreObjective final : public Objective {
  public:
-  explicit TreObjective(const LossConfig& config) : weight_(config.ce_weight) {}
+  TreObjective(const LossConfig& config, const NoiseSchedule& schedule)
+      : weight_(config.ce_weight),
+        level_(config.level_sampling, LevelDensity::uniform, schedule, 0, schedule.levels()) {}
 
   double forward_passes() const override { return 3.0; }
   std::vector<std::string> terms() const override { return {"ce", "accuracy"}; }
 
-  NamedTensors draw(const NoiseSchedule& schedule, const RowDraws& draws) const override {
-    return {{"t", draws.integers(Purpose::level, 0, schedule.levels())},
-            {"noise", draws.normal(Purpose::noise)}};
+  NamedTensors draw(const NoiseSchedule& /*schedule*/, const RowDraws& draws) const override {
+    return {{"t", level_(draws)}, {"noise", draws.normal(Purpose::noise)}};
   }
 
   /// An image of level t takes part in two decisions, t-1 against t and t against t+1; an image of
@@ -49,12 +51,14 @@ class TreObjective final : public Objective {
 
  private:
   double weight_;
+  LevelDraws level_;
 };
 
 }  // namespace
 
-std::unique_ptr<Objective> make_tre_objective(const LossConfig& config) {
-  return std::make_unique<TreObjective>(config);
+std::unique_ptr<Objective> make_tre_objective(const LossConfig& config,
+                                              const NoiseSchedule& schedule) {
+  return std::make_unique<TreObjective>(config, schedule);
 }
 
 }  // namespace cdm
