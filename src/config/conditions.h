@@ -46,6 +46,10 @@ inline Condition for_sampler(std::vector<SamplerKind> kinds) {
   return kind_is<SamplerKind>("sample.sampler", std::move(kinds),
                               [](auto& c) { return c.sample.sampler; });
 }
+inline Condition for_learning_rate(std::vector<LearningRateSchedule> kinds) {
+  return kind_is<LearningRateSchedule>("train.learning_rate_schedule", std::move(kinds),
+                                       [](auto& c) { return c.train.learning_rate_schedule; });
+}
 inline Condition for_classes() {
   return {"model.num_classes", "model.num_classes above 0",
           [](const RunConfig& c) { return c.model.num_classes > 0; }};

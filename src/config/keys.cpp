@@ -249,17 +249,37 @@ void declare_train(std::vector<Key>& table) {
       .may_change();
   train
       .key("learning_rate", &TrainConfig::learning_rate, 2e-4, range(0, 10),
-           "learning rate of Adam after warm-up, before decay")
+           "learning rate after warm-up, before decay")
       .may_change();
   train.key("warmup", &TrainConfig::warmup, 5000, range(0, kMaxSteps),
             "steps over which the learning rate rises linearly to its full value; 0 = no warm-up");
   train
+      .key("learning_rate_schedule", &TrainConfig::learning_rate_schedule,
+           LearningRateSchedule::steps, anything(),
+           "how the learning rate falls: steps = by train.decay_factor every train.decay_every "
+           "steps | cosine = by half a cosine from the start to the end of the run | warmdown = "
+           "not until train.warmdown of the run is left, then linearly; the run ends at "
+           "train.iterations or train.max_minutes, whichever comes first")
+      .may_change();
+  train
       .key("decay_every", &TrainConfig::decay_every, 200000, range(0, kMaxSteps),
            "steps between decays of the learning rate; 0 = never")
+      .only(for_learning_rate({LearningRateSchedule::steps}))
       .may_change();
   train
       .key("decay_factor", &TrainConfig::decay_factor, 0.1, range(0, 1),
            "factor by which each decay multiplies the learning rate")
+      .only(for_learning_rate({LearningRateSchedule::steps}))
+      .may_change();
+  train
+      .key("final_learning_rate_factor", &TrainConfig::final_learning_rate_factor, 0.0, range(0, 1),
+           "learning rate at the end of the run, as a multiple of train.learning_rate")
+      .only(for_learning_rate({LearningRateSchedule::cosine, LearningRateSchedule::warmdown}))
+      .may_change();
+  train
+      .key("warmdown", &TrainConfig::warmdown, 0.4, range(0, 1),
+           "share of the run, at its end, in which the learning rate falls; 0 = it does not fall")
+      .only(for_learning_rate({LearningRateSchedule::warmdown}))
       .may_change();
   train.key("adam_beta1", &TrainConfig::adam_beta1, 0.9, range(0, 0.999999999),
             "Adam: decay of the average of gradients");
@@ -267,6 +287,12 @@ void declare_train(std::vector<Key>& table) {
             "Adam: decay of the average of squared gradients");
   train.key("adam_eps", &TrainConfig::adam_eps, 1e-8, range(0, 1),
             "Adam: constant added to the denominator");
+  train
+      .key("weight_decay", &TrainConfig::weight_decay, 0.0, range(0, 1000),
+           "decoupled weight decay (AdamW): each update also takes this share, times the learning "
+           "rate, off the weights of matrices and convolution kernels; not off biases, "
+           "normalisations and class embeddings; 0 = none")
+      .may_change();
   train
       .key("clip_grad_norm", &TrainConfig::clip_grad_norm, 0.0, at_least(0),
            "largest norm of the whole gradient, which is scaled down to it; 0 = no clipping")

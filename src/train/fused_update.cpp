@@ -73,7 +73,7 @@ std::vector<cuda::UpdateTable<T>> tables_of(const FusedUpdate::State& state,
     };
     tables.back().add({gradients[i].const_data_ptr<T>(), memory(state.weights),
                        memory(state.first_moments), memory(state.second_moments),
-                       memory(state.average), gradients[i].numel(), 0});
+                       memory(state.average), gradients[i].numel(), state.decays[i], 0});
   }
   return tables;
 }
@@ -84,11 +84,16 @@ UpdateRules update_rules(const TrainConfig& config) {
   UpdateRules rules = {};
   rules.learning_rate = config.learning_rate;
   rules.warmup = config.warmup;
+  rules.schedule = config.learning_rate_schedule;
   rules.decay_every = config.decay_every;
   rules.decay_factor = config.decay_factor;
+  rules.iterations = config.iterations;
+  rules.final_factor = config.final_learning_rate_factor;
+  rules.warmdown = config.warmdown;
   rules.beta1 = config.adam_beta1;
   rules.beta2 = config.adam_beta2;
   rules.eps = config.adam_eps;
+  rules.weight_decay = config.weight_decay;
   rules.clip_grad_norm = config.clip_grad_norm;
   rules.ema_decay = config.ema_decay;
   rules.ema_start = config.ema_start;
@@ -140,6 +145,7 @@ FusedUpdate::Result FusedUpdate::of_type(const Tensors& gradients, const at::Ten
   const cuda::Decision<T> decision = {partial,
                                       partial_.numel(),
                                       loss_value.const_data_ptr<T>(),
+                                      state_.time_used.const_data_ptr<double>(),
                                       state_.counts.mutable_data_ptr<std::int64_t>(),
                                       factors,
                                       result.gradient_norm.mutable_data_ptr<T>(),
@@ -173,6 +179,7 @@ std::vector<at::Tensor> trial_on(at::Device device) {
   config.learning_rate = 0.5;
   config.warmup = 0;
   config.clip_grad_norm = 1.0;
+  config.weight_decay = 0.1;
   config.ema_decay = 0.5;
   config.ema_start = 0;
   std::vector<std::int64_t> sizes(cuda::UpdateTable<float>::kMost, 5);
@@ -185,9 +192,11 @@ std::vector<at::Tensor> trial_on(at::Device device) {
     state.first_moments.push_back(at::zeros_like(values));
     state.second_moments.push_back(at::zeros_like(values));
     state.average.push_back(values.clone());
+    state.decays.push_back(state.decays.size() % 2 == 0);
     gradients.push_back(values * 0.1 - 0.05);
   }
   state.counts = at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device));
+  state.time_used = at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(device));
   FusedUpdate update(state, config);
   const at::Tensor loss = gradients[0][0];
   update(gradients, loss);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Clipping, Adam, moving average and the counts of steps in one pass over the gradients and one
-// over the weights: 4 and 36 bytes for each weight in float32. Nothing in it depends on numbers of
-// the host but the rules, so it can be part of a recorded CUDA graph: learning rate, decay and bias
-// corrections are computed on the device, from the counts there.
+// Clipping, Adam, weight decay, moving average and the counts of steps in one pass over the
+// gradients and one over the weights: 4 and 36 bytes for each weight in float32. Nothing in it
+// depends on numbers of the host but the rules, so it can be part of a recorded CUDA graph: learning
+// rate, decay and bias corrections are computed on the device, from the counts and the time there.
 //
 // The GPU runs it as kernels (update_kernels.cu), the CPU as loops of the same arithmetic.
 // Trainings on the CPU use ATen's operations instead (optimizer.h); the loops are for tests.
@@ -26,11 +26,13 @@ class FusedUpdate {
   using Tensors = std::vector<at::Tensor>;
 
   /// What is updated in place: per parameter a tensor of one type (float32 or float64), dense, all
-  /// four in the same layout. `counts`, int64 [2], are the steps taken and those skipped among
-  /// them. All are on one device.
+  /// four in the same layout. `decays` says for each whether weight decay applies to it. `counts`,
+  /// int64 [2], are the steps taken and those skipped among them. `time_used`, a float64 scalar, is
+  /// read only (learning_rate_at() in optimizer.h). All are on one device.
   struct State {
     Tensors weights, first_moments, second_moments, average;
-    at::Tensor counts;
+    std::vector<bool> decays;
+    at::Tensor counts, time_used;
   };
 
   FusedUpdate(State state, const TrainConfig& config);

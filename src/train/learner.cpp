@@ -36,7 +36,8 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
       adam_(model_.network().parameters(), config.train),
       group_(group),
       gradients_(model_, *objective_, config.train.micro_batch_size, group),
-      counts_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device))) {
+      counts_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device))),
+      time_used_there_(at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(device))) {
   model_.network().cast_together(group.is_alone());  // else gradients would be summed at the end
   if (device.is_cuda() && own_cuda_kernels() && fused_update_works(device)) use_fused_update();
   if (use_cuda_graphs(config.cuda_graphs, device)) {
@@ -60,9 +61,14 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) {
   return gradients_(inputs, dropout_seed());
 }
 
+void Learner::set_time_used(double share) {
+  time_used_ = share;
+  time_used_there_.fill_(share);
+}
+
 StepReport Learner::step(const StepInputs& inputs) {
   StepReport report = update(loss_gradients(inputs));
-  report.learning_rate = learning_rate_at(config_.train, step_);
+  report.learning_rate = learning_rate_at(config_.train, step_, time_used_);
   ++step_;
   return report;
 }
@@ -100,7 +106,7 @@ StepReport Learner::step() {
   for (const std::string& name : objective_->terms()) report.terms.emplace_back(name, values[i++]);
   report.gradient_norm = values[i++];
   report.skipped = values[i++];
-  report.learning_rate = learning_rate_at(config_.train, step_);
+  report.learning_rate = learning_rate_at(config_.train, step_, time_used_);
   ++step_;
   return report;
 }
@@ -133,7 +139,7 @@ StepReport Learner::update(const LossGradients& loss) {
   if (config_.train.clip_grad_norm > 0.0) {
     clip_gradients(loss.gradients, report.gradient_norm, config_.train.clip_grad_norm);
   }
-  adam_.step(loss.gradients, learning_rate_at(config_.train, step_), report.skipped);
+  adam_.step(loss.gradients, learning_rate_at(config_.train, step_, time_used_), report.skipped);
   update_average(average_.network().parameters(), model_.network().parameters(),
                  ema_decay_at(config_.train, step_), report.skipped);
   counts_.select(0, 0).add_(1);
@@ -142,11 +148,17 @@ StepReport Learner::update(const LossGradients& loss) {
 }
 
 void Learner::use_fused_update() {
-  fused_ = std::make_unique<FusedUpdate>(
-      FusedUpdate::State{values_of(model_.network().parameters()), values_of(adam_.first_moments()),
-                         values_of(adam_.second_moments()),
-                         values_of(average_.network().parameters()), counts_},
-      config_.train);
+  FusedUpdate::State state = {.weights = values_of(model_.network().parameters()),
+                              .first_moments = values_of(adam_.first_moments()),
+                              .second_moments = values_of(adam_.second_moments()),
+                              .average = values_of(average_.network().parameters()),
+                              .decays = {},
+                              .counts = counts_,
+                              .time_used = time_used_there_};
+  for (const auto& [name, value] : model_.network().parameters()) {
+    state.decays.push_back(weight_decays(name, value));
+  }
+  fused_ = std::make_unique<FusedUpdate>(std::move(state), config_.train);
 }
 
 TrainingState Learner::state() const {

@@ -9,6 +9,7 @@
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_foreach_sub.h>
 #include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
@@ -17,14 +18,38 @@
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <optional>
 
+#include "cdm/model/parameter_role.h"
 #include "train/fused_update.h"
 
 namespace cdm {
 
-double learning_rate_at(const TrainConfig& config, std::int64_t step) {
-  return learning_rate_of(update_rules(config), step);
+double learning_rate_at(const TrainConfig& config, std::int64_t step, double time_used) {
+  return learning_rate_of(update_rules(config), step, time_used);
+}
+
+bool depends_on_time(const TrainConfig& config) {
+  return config.max_minutes > 0.0 && config.learning_rate_schedule != LearningRateSchedule::steps;
+}
+
+double time_used(const TrainConfig& config, double seconds) {
+  if (config.max_minutes <= 0.0) return 0.0;
+  return std::min(seconds / (60.0 * config.max_minutes), 1.0);
+}
+
+bool weight_decays(const std::string& name, const at::Tensor& value) {
+  switch (role_of(name, value)) {
+    case ParameterRole::vector:
+    case ParameterRole::embedding:
+      return false;
+    case ParameterRole::first:
+    case ParameterRole::hidden:
+    case ParameterRole::last:
+      break;
+  }
+  return true;
 }
 
 Adam::Adam(const NamedTensors& parameters, const TrainConfig& config)
@@ -32,8 +57,10 @@ Adam::Adam(const NamedTensors& parameters, const TrainConfig& config)
       values_(values_of(parameters)),
       beta1_(config.adam_beta1),
       beta2_(config.adam_beta2),
-      eps_(config.adam_eps) {
-  for (const at::Tensor& value : values_) {
+      eps_(config.adam_eps),
+      weight_decay_(config.weight_decay) {
+  for (const auto& [name, value] : parameters_) {
+    decays_.push_back(weight_decay_ > 0.0 && weight_decays(name, value));
     first_.push_back(at::zeros_like(value));
     second_.push_back(at::zeros_like(value));
   }
@@ -52,12 +79,33 @@ void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate,
   }
   updates_.add_(1);
   if (skipped.defined()) updates_.sub_(skipped);
+  for (const bool decays : {false, true}) update(laid_out, learning_rate, skipped, decays);
+}
+
+void Adam::update(const std::vector<at::Tensor>& gradients, double learning_rate,
+                  const at::Tensor& skipped, bool decays) {
+  const auto chosen = [&](const std::vector<at::Tensor>& tensors) {
+    std::vector<at::Tensor> some;
+    for (std::size_t i = 0; i < tensors.size(); ++i) {
+      if (decays_[i] == decays) some.push_back(tensors[i]);
+    }
+    return some;
+  };
+  const std::vector<at::Tensor> values = chosen(values_);
+  if (values.empty()) return;
   // The kernel takes one count of updates per parameter; here they are all the same tensor.
-  const std::vector<at::Tensor> updates(values_.size(), updates_);
-  at::_fused_adam_(values_, laid_out, first_, second_, /*max_exp_avg_sqs=*/{}, updates,
-                   learning_rate, beta1_, beta2_, /*weight_decay=*/0.0, eps_, /*amsgrad=*/false,
-                   /*maximize=*/false, /*grad_scale=*/{},
-                   skipped.defined() ? std::optional(skipped) : std::nullopt);
+  const std::vector<at::Tensor> updates(values.size(), updates_);
+  const auto adam = [&](const auto& kernel, double weight_decay) {
+    kernel(values, chosen(gradients), chosen(first_), chosen(second_), /*max_exp_avg_sqs=*/{},
+           updates, learning_rate, beta1_, beta2_, weight_decay, eps_, /*amsgrad=*/false,
+           /*maximize=*/false, /*grad_scale=*/{},
+           skipped.defined() ? std::optional(skipped) : std::nullopt);
+  };
+  if (decays) {
+    adam([](const auto&... arguments) { at::_fused_adamw_(arguments...); }, weight_decay_);
+  } else {
+    adam([](const auto&... arguments) { at::_fused_adam_(arguments...); }, 0.0);
+  }
 }
 
 NamedTensors Adam::with_names(const std::vector<at::Tensor>& tensors) const {

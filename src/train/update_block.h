@@ -22,6 +22,7 @@ struct UpdateTensor {
   const T* gradient;
   T *weight, *first, *second, *average;
   std::int64_t size;
+  bool decays;               // whether weight decay applies to it
   std::int64_t first_chunk;  // the number of its first chunk in the table
 };
 
@@ -65,7 +66,8 @@ struct Decision {
   const double* partial;  // the sums of squares of all chunks of all tables
   std::int64_t chunks;    // their number
   const T* loss;
-  std::int64_t* counts;    // {steps taken, steps skipped}
+  const double* time_used;  // share of the run's time
+  std::int64_t* counts;     // {steps taken, steps skipped}
   UpdateFactors* factors;  // of this step
   T* norm;
   float* skipped;
@@ -101,7 +103,7 @@ class UpdateBlock {
     std::int64_t& steps = decision.counts[0];
     std::int64_t& skipped = decision.counts[1];
     const UpdateFactors factors =
-        update_factors(rules, steps, steps - skipped, norm, *decision.loss);
+        update_factors(rules, steps, steps - skipped, *decision.time_used, norm, *decision.loss);
     *decision.factors = factors;
     *decision.norm = norm;
     *decision.skipped = static_cast<float>(factors.skipped);
@@ -127,7 +129,7 @@ class UpdateBlock {
       load(tensor.average + first, count, average);
       for (int k = 0; k < kFour; ++k) {
         WeightState<T> state = {weight[k], moment1[k], moment2[k], average[k]};
-        update(state, g[k]);
+        update(state, g[k], tensor.decays);
         weight[k] = state.weight;
         moment1[k] = state.first;
         moment2[k] = state.second;

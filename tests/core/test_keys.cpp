@@ -68,6 +68,9 @@ std::vector<Written> every_kind() {
     all.push_back({{"loss.kind", std::string(name)}});
     if (prediction_for(kind) == Prediction::noise) all.back()["model.predicts"] = "noise";
   }
+  for (const std::string& name : names_of<LearningRateSchedule>()) {
+    all.push_back({{"train.learning_rate_schedule", name}});
+  }
   for (const std::string& name : names_of<SamplerKind>()) {
     all.push_back({{"sample.sampler", name}});
   }
@@ -252,6 +255,10 @@ class IgnoredKeys : public Keys {
       keys["diffusion.steps"] = "0";
       keys["train.sample_every"] = "0";
     }
+    // The second of two steps is one with a lower learning rate.
+    const std::string schedule = keys["train.learning_rate_schedule"];
+    if (schedule.empty() || schedule == "steps") keys["train.decay_every"] = "1";
+    if (schedule == "warmdown") keys["train.warmdown"] = "0.9";
     if (keys["data.kind"] == "toy") keys["data.toy_images"] = "20";
     if (keys["data.kind"] != "toy" && keys["data.kind"] != "npz") return std::nullopt;
     if (kind.contains("model.num_classes")) return std::nullopt;  // the images have no labels
@@ -286,7 +293,8 @@ bool depends_on(const Key& key, const Written& kind) {
 bool is_left_out(const Key& key, const RunConfig& config) {
   static const std::set<std::string> kinds = {"data.kind",  "diffusion.schedule",
                                               "model.kind", "model.predicts",
-                                              "loss.kind",  "sample.sampler"};
+                                              "loss.kind",  "sample.sampler",
+                                              "train.learning_rate_schedule"};
   static const std::set<std::string> of_classes = {"model.num_classes", "loss.label_dropout",
                                                    "sample.guidance"};
   static const std::set<std::string> of_images = {"data.image_size", "data.channels",

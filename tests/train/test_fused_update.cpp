@@ -38,6 +38,7 @@ TrainConfig eventful_config() {
   config.adam_beta1 = 0.8;
   config.adam_beta2 = 0.95;
   config.adam_eps = 1e-3;
+  config.weight_decay = 0.2;
   config.clip_grad_norm = 2.0;
   config.ema_decay = 0.7;
   config.ema_start = 3;
@@ -92,7 +93,9 @@ struct Both {
     for (const at::Tensor& weight : weights) {
       state.first_moments.push_back(at::zeros_like(weight));
       state.second_moments.push_back(at::zeros_like(weight));
+      state.decays.push_back(weight_decays("p", weight));
     }
+    state.time_used = at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(device));
     state.counts = at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device));
   }
 
@@ -101,8 +104,14 @@ struct Both {
   FusedUpdate::State state;
 };
 
-void expect_the_steps_of_aten(at::ScalarType type, at::Device device, double tolerance) {
-  Both both(eventful_config(), type, device);
+void expect_the_steps_of_aten(at::ScalarType type, at::Device device, double tolerance,
+                              LearningRateSchedule schedule = LearningRateSchedule::steps) {
+  TrainConfig config = eventful_config();
+  config.learning_rate_schedule = schedule;
+  config.iterations = 10;
+  config.final_learning_rate_factor = 0.2;
+  config.warmdown = 0.5;
+  Both both(config, type, device);
   Adam adam(named(both.weights), both.config);
   FusedUpdate fused(both.state, both.config);
   constexpr std::int64_t kBadStep = 5;
@@ -117,12 +126,14 @@ void expect_the_steps_of_aten(at::ScalarType type, at::Device device, double tol
     gradients.back() = gradients.back().contiguous();
     if (step == kBadStep) gradients[3][1][1].fill_(std::numeric_limits<double>::quiet_NaN());
     const at::Tensor loss = at::full({}, 1.5, gradients[0].options());
+    const double time_used = step < 6 ? 0.0 : 0.1 * static_cast<double>(step) + 0.05;
+    both.state.time_used.fill_(time_used);
     const FusedUpdate::Result result = fused(gradients, loss);
 
     const at::Tensor norm = gradient_norm(gradients);
     const at::Tensor skipped = is_not_finite(loss + norm);
     clip_gradients(gradients, norm, both.config.clip_grad_norm);
-    adam.step(gradients, learning_rate_at(both.config, step), skipped);
+    adam.step(gradients, learning_rate_at(both.config, step, time_used), skipped);
     update_average(named(both.average), named(both.weights), ema_decay_at(both.config, step),
                    skipped);
 
@@ -144,6 +155,9 @@ void expect_the_steps_of_aten(at::ScalarType type, at::Device device, double tol
 TEST(FusedUpdate, TakesTheStepsOfAten) {
   expect_the_steps_of_aten(at::kDouble, at::kCPU, 1e-12);
   expect_the_steps_of_aten(at::kFloat, at::kCPU, 2e-6);
+  for (const LearningRateSchedule schedule : test::all_kinds<LearningRateSchedule>()) {
+    expect_the_steps_of_aten(at::kDouble, at::kCPU, 1e-12, schedule);
+  }
 }
 
 TEST(FusedUpdate, TakesTheStepsOfAtenOnAGpu) {
@@ -236,7 +250,7 @@ TEST(FusedUpdate, BlocksOfThreadsDoWhatOneThreadDoes) {
     };
     table.add({gradients[i].const_data_ptr<float>(), memory(by_blocks.weights),
                memory(by_blocks.first_moments), memory(by_blocks.second_moments),
-               memory(by_blocks.average), gradients[i].numel(), 0});
+               memory(by_blocks.average), gradients[i].numel(), by_blocks.decays[i], 0});
   }
   EXPECT_EQ(table.chunks, 5);
   std::vector<double> partial(static_cast<std::size_t>(table.chunks));
@@ -261,6 +275,7 @@ TEST(FusedUpdate, BlocksOfThreadsDoWhatOneThreadDoes) {
   const cuda::Decision<float> decision = {partial.data(),
                                           static_cast<std::int64_t>(partial.size()),
                                           loss.const_data_ptr<float>(),
+                                          both.state.time_used.const_data_ptr<double>(),
                                           counts,
                                           &factors,
                                           &norm,

@@ -17,6 +17,7 @@
 #include <fstream>
 #include <limits>
 #include <numbers>
+#include <tuple>
 #include <vector>
 
 #include "cdm/core/text.h"
@@ -129,6 +130,65 @@ TEST(Training, FollowsTheLearningRateSchedule) {
   config.decay_every = 0;
   EXPECT_EQ(learning_rate_at(config, 0), 0.5);
   EXPECT_EQ(learning_rate_at(config, 1000000), 0.5);
+}
+
+TEST(Training, LetsTheLearningRateFallTowardsTheEndOfTheRun) {
+  TrainConfig config = RunConfig().train;
+  config.learning_rate = 0.5;
+  config.warmup = 4;
+  config.iterations = 100;
+  config.final_learning_rate_factor = 0.1;
+  const auto expect_rates = [&](const std::vector<std::tuple<std::int64_t, double, double>>& all) {
+    for (const auto& [step, time_used, factor] : all) {
+      EXPECT_NEAR(learning_rate_at(config, step, time_used), 0.5 * factor, 1e-12)
+          << name_of(config.learning_rate_schedule) << ", step " << step << ", time " << time_used;
+    }
+  };
+  config.learning_rate_schedule = LearningRateSchedule::cosine;
+  const auto cosine = [](double p) { return 0.1 + 0.9 * 0.5 * (1.0 + std::cos(p * std::numbers::pi)); };
+  expect_rates({{0, 0.0, 0.25 * cosine(0.0)},
+                {1, 0.0, 0.5 * cosine(0.01)},
+                {50, 0.0, 0.55},
+                {75, 0.0, cosine(0.75)},
+                {50, 0.4, 0.55},
+                {50, 0.75, cosine(0.75)},
+                {0, 1.0, 0.25 * 0.1},
+                {99, 0.0, cosine(0.99)},
+                {100, 0.0, 0.1},
+                {1000, 2.0, 0.1}});
+  config.learning_rate_schedule = LearningRateSchedule::warmdown;
+  config.warmdown = 0.25;
+  expect_rates({{0, 0.0, 0.25},
+                {10, 0.0, 1.0},
+                {75, 0.0, 1.0},
+                {80, 0.0, 0.1 + 0.9 * 0.8},
+                {10, 0.9, 0.1 + 0.9 * 0.4},
+                {99, 0.0, 0.1 + 0.9 * 0.04},
+                {100, 0.0, 0.1},
+                {10, 1.5, 0.1}});
+  config.warmdown = 0.0;
+  expect_rates({{99, 0.0, 1.0}});
+  // Time changes nothing where the rate falls by steps.
+  config.learning_rate_schedule = LearningRateSchedule::steps;
+  config.decay_every = 10;
+  config.decay_factor = 0.5;
+  expect_rates({{19, 0.9, 0.5}});
+}
+
+TEST(Training, KnowsWhatShareOfItsTimeHasPassed) {
+  TrainConfig config = RunConfig().train;
+  config.max_minutes = 0.5;
+  EXPECT_DOUBLE_EQ(time_used(config, 6.0), 0.2);
+  EXPECT_DOUBLE_EQ(time_used(config, 60.0), 1.0);
+  EXPECT_FALSE(depends_on_time(config)) << "of itself, the learning rate falls by steps";
+  for (const auto kind : {LearningRateSchedule::cosine, LearningRateSchedule::warmdown}) {
+    config.learning_rate_schedule = kind;
+    config.max_minutes = 0.5;
+    EXPECT_TRUE(depends_on_time(config));
+    config.max_minutes = 0.0;
+    EXPECT_FALSE(depends_on_time(config));
+    EXPECT_EQ(time_used(config, 60.0), 0.0);
+  }
 }
 
 TEST(Training, FollowsTheScheduleOfTheAverage) {

@@ -51,19 +51,23 @@ RunConfig eventful_config() {
   return config;
 }
 
-/// The same for every objective, and for a network that is no UNet.
+/// The same for every objective, for a network that is no UNet, and with other rules of a step.
 std::vector<RunConfig> eventful_configs() {
-  std::vector<RunConfig> configs(5, eventful_config());
+  std::vector<RunConfig> configs(6, eventful_config());
   configs[1].loss.kind = ObjectiveKind::nce;
   configs[2].loss.kind = ObjectiveKind::tre;
   configs[3].loss.kind = ObjectiveKind::denoising;
   configs[3].model.predicts = Prediction::noise;
   configs[4].model.kind = NetworkKind::mlp;
+  configs[5].train.learning_rate_schedule = LearningRateSchedule::cosine;
+  configs[5].train.iterations = 12;
+  configs[5].train.weight_decay = 0.5;
   return configs;
 }
 
 std::string name_of_case(const RunConfig& config) {
-  return std::string(name_of(config.loss.kind)) + ", " + std::string(name_of(config.model.kind));
+  return name_of(config.loss.kind) + ", " + name_of(config.model.kind) + ", " +
+         name_of(config.train.learning_rate_schedule);
 }
 
 Dataset seven_images() {
@@ -208,6 +212,45 @@ TEST(WholeStep, TakesNoNumberOfAStepFromTheHost) {
     TrainingState replayed = whole.learner.state();
     replayed.step = 12;
     test::expect_equal(replayed, plain.learner.state());
+  }
+}
+
+TEST(WholeStep, FollowsTheTimeOfTheRun) {
+  RunConfig config = eventful_config();
+  config.train.learning_rate_schedule = LearningRateSchedule::warmdown;
+  config.train.warmdown = 1.0;
+  config.train.max_minutes = 1.0;
+  for (const bool fused : {false, true}) {
+    SCOPED_TRACE(fused);
+    Training plain(config, seven_images());
+    Training whole(config, seven_images());
+    Recordings recordings;
+    whole.learner.record_with(lazily(recordings));
+    if (fused) {
+      plain.learner.use_fused_update();
+      whole.learner.use_fused_update();
+    }
+    double before = 1.0;
+    for (std::int64_t k = 0; k < 8; ++k) {
+      const double time_used = 0.125 * static_cast<double>(k);
+      plain.learner.set_time_used(time_used);
+      whole.learner.set_time_used(time_used);
+      const StepReport expected = plain.learner.step(plain.inputs(k));
+      const StepReport report = whole.step();
+      expect_same_reports(report, expected);
+      if (k > 3) {
+        EXPECT_LT(report.learning_rate, before);
+      }
+      before = report.learning_rate;
+    }
+    EXPECT_EQ(recordings.replays, 7);
+    test::expect_equal(whole.learner.state(), plain.learner.state());
+    // Without the time, other weights would have been learned.
+    Training other(config, seven_images());
+    if (fused) other.learner.use_fused_update();
+    for (std::int64_t k = 0; k < 8; ++k) other.learner.step(other.inputs(k));
+    EXPECT_FALSE(at::equal(other.learner.state().model[0].second,
+                           whole.learner.state().model[0].second));
   }
 }
 

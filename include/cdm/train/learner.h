@@ -59,6 +59,11 @@ class Learner {
   /// The number of skipped steps among them. Waits for the device.
   std::int64_t steps_skipped() const { return counts_[1].item<std::int64_t>(); }
 
+  /// Says that the share `share` (0 .. 1) of the run's time, train.max_minutes, has passed. Steps
+  /// use it from now on (learning_rate_at()). 0 until the first call. Does not wait for the device.
+  void set_time_used(double share);
+  double time_used() const { return time_used_; }
+
   /// One step of gradient descent. When the loss or the gradient norm is NaN or infinite, the step
   /// is skipped: it is counted, but weights, Adam's moments and the moving average do not change.
   /// The device decides this, so the host does not wait for a GPU.
@@ -128,6 +133,9 @@ class Learner {
   std::int64_t step_ = 0;
   // int64 [2] on the device: steps taken, which the host knows as step_, and steps skipped.
   at::Tensor counts_;
+  // The share of the run's time that has passed, and the same on the device: a float64 scalar.
+  double time_used_ = 0.0;
+  at::Tensor time_used_there_;
 };
 
 }  // namespace cdm

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// How a step changes the weights: learning rate, gradient clipping, Adam, moving average.
+// How a step changes the weights: learning rate, gradient clipping, Adam, weight decay, moving
+// average.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "cdm/config/config.h"
@@ -12,11 +14,33 @@
 
 namespace cdm {
 
-/// The learning rate of step k = 0, 1, ...: learning_rate * min((k + 1) / warmup, 1) *
-/// decay_factor^floor(k / decay_every). warmup = 0 and decay_every = 0 leave their factor out.
-double learning_rate_at(const TrainConfig& config, std::int64_t step);
+/// The learning rate of step k = 0, 1, ...: learning_rate * min((k + 1) / warmup, 1) * s. warmup = 0
+/// leaves its factor out. The factor s depends on learning_rate_schedule:
+///
+///   steps     decay_factor^floor(k / decay_every), or 1 for decay_every = 0
+///   cosine    f + (1 - f) (1 + cos(pi p)) / 2
+///   warmdown  f + (1 - f) min((1 - p) / warmdown, 1)
+///
+/// with f = final_learning_rate_factor and p = max(k / iterations, time_used), at most 1: the share
+/// of the run that is done. `time_used` is the share of its time (max_minutes) that had passed
+/// before the step.
+double learning_rate_at(const TrainConfig& config, std::int64_t step, double time_used = 0.0);
 
-/// Adam (Kingma and Ba, 2015) with ATen's fused kernel. It changes the parameters in place.
+/// Whether the learning rate depends on time_used: where a run may end by its time, and the learning
+/// rate falls towards the end of the run.
+bool depends_on_time(const TrainConfig& config);
+
+/// The share of the run's time that `seconds` of training are, at most 1; 0 where the run has no
+/// limit of time.
+double time_used(const TrainConfig& config, double seconds);
+
+/// Whether weight decay applies to a parameter: to matrices and convolution kernels, but not to
+/// biases, normalisations and class embeddings.
+bool weight_decays(const std::string& name, const at::Tensor& value);
+
+/// Adam (Kingma and Ba, 2015) with ATen's fused kernel. It changes the parameters in place. Weight
+/// decay is decoupled (AdamW; Loshchilov and Hutter, 2019): before the update, those parameters for
+/// which weight_decays() are multiplied by 1 - learning_rate * weight_decay.
 class Adam {
  public:
   Adam(const NamedTensors& parameters, const TrainConfig& config);
@@ -36,11 +60,15 @@ class Adam {
 
  private:
   NamedTensors with_names(const std::vector<at::Tensor>& tensors) const;
+  /// The update of the parameters for which `decays_` is `decays`.
+  void update(const std::vector<at::Tensor>& gradients, double learning_rate,
+              const at::Tensor& skipped, bool decays);
 
   NamedTensors parameters_;
+  std::vector<bool> decays_;  // all false without weight decay
   std::vector<at::Tensor> values_, first_, second_;
   at::Tensor updates_;  // number of updates made: a float32 scalar on the parameters' device
-  double beta1_, beta2_, eps_;
+  double beta1_, beta2_, eps_, weight_decay_;
 };
 
 /// 1 if the scalar `value` is NaN or infinite, else 0: a float32 scalar on its device.
