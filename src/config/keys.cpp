@@ -247,6 +247,9 @@ void declare_train(std::vector<Key>& table) {
            "images computed at a time within a step (on a CPU: by each thread); a smaller number "
            "needs less memory and gives the same gradient; 0 = all")
       .may_change();
+  train.key("optimizer", &TrainConfig::optimizer, OptimizerKind::adam, anything(),
+            "adam = Adam, or AdamW with train.weight_decay | muon = Muon for matrices and "
+            "convolution kernels of hidden layers, Adam for the rest");
   train
       .key("learning_rate", &TrainConfig::learning_rate, 2e-4, range(0, 10),
            "learning rate after warm-up, before decay")
@@ -288,6 +291,10 @@ void declare_train(std::vector<Key>& table) {
   train.key("adam_eps", &TrainConfig::adam_eps, 1e-8, range(0, 1),
             "Adam: constant added to the denominator");
   train
+      .key("muon_momentum", &TrainConfig::muon_momentum, 0.95, range(0, 0.999999999),
+           "Muon: decay of the average of gradients")
+      .only(for_optimizer(OptimizerKind::muon));
+  train
       .key("weight_decay", &TrainConfig::weight_decay, 0.0, range(0, 1000),
            "decoupled weight decay (AdamW): each update also takes this share, times the learning "
            "rate, off the weights of matrices and convolution kernels; not off biases, "
@@ -297,13 +304,41 @@ void declare_train(std::vector<Key>& table) {
       .key("clip_grad_norm", &TrainConfig::clip_grad_norm, 0.0, at_least(0),
            "largest norm of the whole gradient, which is scaled down to it; 0 = no clipping")
       .may_change();
-  train.key("ema_decay", &TrainConfig::ema_decay, 0.9999, range(0, 1),
-            "decay per step of the exponential moving average of the weights");
-  train.key("ema_start", &TrainConfig::ema_start, 5000, range(0, kMaxSteps),
-            "step at which averaging begins; until then the average equals the weights");
-  train.key("ema_warmup", &TrainConfig::ema_warmup, true, anything(),
-            "n steps after ema_start, average with decay (1 + n) / (10 + n) while that is smaller "
-            "than ema_decay");
+  static_assert(kMostAverages == 4, "the helps below say how many averages there may be");
+  train.key("ema_kind", &TrainConfig::ema_kind, AverageKind::exponential, anything(),
+            "moving averages of the weights: exponential = with a fixed memory of 1 / (1 - decay) "
+            "steps | power = with a memory that is a fixed share of the steps so far, of which "
+            "cdm-convert can make averages of any width afterwards; samples and scores use the "
+            "first average");
+  train
+      .key("ema_decay", &TrainConfig::ema_decay, 0.9999, range(0, 1),
+           "decay per step of the first exponential moving average of the weights")
+      .only(for_averages(AverageKind::exponential));
+  train
+      .key("ema_more_decays", &TrainConfig::ema_more_decays, {}, range(0, 1),
+           "decays of further averages, up to three: --weights ema2, ema3, ema4")
+      .only(for_averages(AverageKind::exponential));
+  train
+      .key("ema_start", &TrainConfig::ema_start, 5000, range(0, kMaxSteps),
+           "step at which averaging begins; until then the average equals the weights")
+      .only(for_averages(AverageKind::exponential));
+  train
+      .key("ema_warmup", &TrainConfig::ema_warmup, true, anything(),
+           "n steps after ema_start, average with decay (1 + n) / (10 + n) while that is smaller "
+           "than ema_decay")
+      .only(for_averages(AverageKind::exponential));
+  train
+      .key("ema_sigma_rel", &TrainConfig::ema_sigma_rel, {0.1, 0.05}, range(0.001, 0.28),
+           "widths of the averages, one to four of them: the standard deviation of the times that "
+           "an average covers, as a share of the time so far; the first is --weights ema, the "
+           "others are ema2, ema3, ema4")
+      .only(for_averages(AverageKind::power));
+  train
+      .key("average_every", &TrainConfig::average_every, 0, range(0, kMaxSteps),
+           "steps between copies of the averages in the folder averages of the run, all of which "
+           "are kept, for averages of other widths; some 50 in a run are enough")
+      .only(for_averages(AverageKind::power))
+      .may_change();
   train
       .key("log_every", &TrainConfig::log_every, 100, range(0, kMaxSteps),
            "steps between lines of metrics; for this and every *_every key, 0 = never")

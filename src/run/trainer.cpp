@@ -162,6 +162,7 @@ void Trainer::run() {
     take_step();
     if (is_due(config_.train.log_every)) log(*progress_);
     if (is_due(config_.train.checkpoint_every) || (asked & kSave) != 0) pause(&Trainer::save);
+    if (is_due(config_.train.average_every)) pause(&Trainer::save_averages);
     if (is_due(config_.train.sample_every)) pause(&Trainer::draw_samples);
     if (test_ && is_due(config_.train.nll_every)) pause(&Trainer::score_test_images);
     progress_->update(learner_.steps_done());
@@ -265,7 +266,8 @@ void Trainer::log(const Progress& progress) {
   if (config_.train.skip_bad_steps > 0) {
     metrics.emplace_back("skipped_steps", static_cast<double>(steps_skipped_));
   }
-  metrics.emplace_back("learning_rate", learning_rate_at(config_.train, step - 1, learner_.time_used()));
+  metrics.emplace_back("learning_rate",
+                       learning_rate_at(config_.train, step - 1, learner_.time_used()));
   const double steps = static_cast<double>(step - logged_step_);
   metrics.emplace_back("images_per_second", steps * static_cast<double>(config_.train.batch_size) /
                                                 (progress.elapsed_seconds() - logged_seconds_));
@@ -300,6 +302,11 @@ void Trainer::save() {
   lock_->note_checkpoint(checkpoint_name(checkpoint.step));
   saved_step_ = checkpoint.step;
   saved_seconds_ = progress_->elapsed_seconds();
+}
+
+void Trainer::save_averages() {
+  report_skipped_steps();
+  if (group_.is_first()) run_.save_averages(learner_.state(), config_);
 }
 
 void Trainer::draw_samples() {

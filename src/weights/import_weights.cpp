@@ -9,6 +9,7 @@
 #include "cdm/core/tensors.h"
 #include "cdm/core/text.h"
 #include "cdm/train/make_model.h"
+#include "cdm/train/optimizer.h"
 
 namespace cdm {
 namespace {
@@ -90,12 +91,21 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
 
 TrainingState fit_to_network(const RunConfig& config, const TrainingState& checkpoint,
                              const std::string& source) {
+  if (config.train.optimizer == OptimizerKind::muon) {
+    throw UserError(concat(source,
+                           ": train.optimizer = muon: the authors' format holds the state "
+                           "of Adam for all weights"));
+  }
   const std::unique_ptr<Network> network = make_network(config.model, network_shape(config), 0);
   TrainingState fitted = checkpoint;
   for (NamedTensors* const tensors :
        {&fitted.model, &fitted.ema, &fitted.exp_avg, &fitted.exp_avg_sq}) {
     *tensors = fit(*network, *tensors, source);
   }
+  // A checkpoint that comes from elsewhere has one average, with which the others begin.
+  const auto others = static_cast<std::size_t>(average_count(config.train) - 1);
+  fitted.more_emas.resize(others, fitted.ema);
+  for (NamedTensors& average : fitted.more_emas) average = fit(*network, average, source);
   return fitted;
 }
 

@@ -61,6 +61,7 @@ TEST(ForbiddenChanges, AreAllThatWouldMakeItAnotherRun) {
                                       "train.final_learning_rate_factor",
                                       "train.warmdown",
                                       "train.weight_decay",
+                                      "train.average_every",
                                       "train.decay_every",
                                       "train.decay_factor",
                                       "train.clip_grad_norm",

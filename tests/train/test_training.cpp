@@ -24,6 +24,7 @@
 #include "cdm/run/checkpoint.h"
 #include "cdm/train/learner.h"
 #include "equal_checkpoints.h"
+#include "files.h"
 #include "support.h"
 
 namespace cdm {
@@ -145,7 +146,9 @@ TEST(Training, LetsTheLearningRateFallTowardsTheEndOfTheRun) {
     }
   };
   config.learning_rate_schedule = LearningRateSchedule::cosine;
-  const auto cosine = [](double p) { return 0.1 + 0.9 * 0.5 * (1.0 + std::cos(p * std::numbers::pi)); };
+  const auto cosine = [](double p) {
+    return 0.1 + 0.9 * 0.5 * (1.0 + std::cos(p * std::numbers::pi));
+  };
   expect_rates({{0, 0.0, 0.25 * cosine(0.0)},
                 {1, 0.0, 0.5 * cosine(0.01)},
                 {50, 0.0, 0.55},
@@ -295,8 +298,9 @@ TEST(Training, HoldsNoMemory) {
   EXPECT_LT(resident_bytes() - early, kAllowance);
 }
 
-TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
+void expect_resumes_to_the_bit(const TrainConfig& train) {
   SmallUNet small;
+  small.config.train = train;
   small.config.model.dropout = 0.3;
   small.config.train.warmup = 4;
   small.config.train.ema_decay = 0.9;
@@ -326,16 +330,33 @@ TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
     const double loss = second.step(small.inputs(k))["loss"].item<double>();
     EXPECT_EQ(loss, losses[static_cast<std::size_t>(k)]) << "step " << k;
   }
-  const TrainingState end = whole.state();
-  const TrainingState resumed = second.state();
-  for (std::size_t i = 0; i < end.model.size(); ++i) {
-    EXPECT_TRUE(at::equal(resumed.model[i].second, end.model[i].second)) << end.model[i].first;
-    EXPECT_TRUE(at::equal(resumed.ema[i].second, end.ema[i].second)) << end.ema[i].first;
-  }
+  test::expect_equal(second.state(), whole.state());
 
   small.config.model.dropout = 0.0;
   EXPECT_NE(small.learner().step(small.inputs(0))["loss"].item<double>(), losses[0]);
   std::filesystem::remove_all(folder);
+}
+
+TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
+  TrainConfig train = test::small_config().train;
+  expect_resumes_to_the_bit(train);
+  train.learning_rate_schedule = LearningRateSchedule::cosine;
+  train.iterations = 9;
+  train.weight_decay = 0.1;
+  train.ema_more_decays = {0.5, 0.99};
+  expect_resumes_to_the_bit(train);
+  train.optimizer = OptimizerKind::muon;
+  train.ema_kind = AverageKind::power;
+  expect_resumes_to_the_bit(train);
+}
+
+TEST(Training, DoesNotGoOnWithAnotherNumberOfAverages) {
+  SmallUNet small;
+  const TrainingState one = small.learner().state();
+  small.config.train.ema_more_decays = {0.5};
+  Learner learner = small.learner();
+  EXPECT_EQ(test::user_error([&] { learner.restore(one, "a checkpoint"); }),
+            "a checkpoint: has 1 moving averages of the weights, and the configuration 2");
 }
 
 /// The state of a learner, apart from it.

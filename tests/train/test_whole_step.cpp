@@ -53,7 +53,7 @@ RunConfig eventful_config() {
 
 /// The same for every objective, for a network that is no UNet, and with other rules of a step.
 std::vector<RunConfig> eventful_configs() {
-  std::vector<RunConfig> configs(6, eventful_config());
+  std::vector<RunConfig> configs(7, eventful_config());
   configs[1].loss.kind = ObjectiveKind::nce;
   configs[2].loss.kind = ObjectiveKind::tre;
   configs[3].loss.kind = ObjectiveKind::denoising;
@@ -62,12 +62,16 @@ std::vector<RunConfig> eventful_configs() {
   configs[5].train.learning_rate_schedule = LearningRateSchedule::cosine;
   configs[5].train.iterations = 12;
   configs[5].train.weight_decay = 0.5;
+  configs[5].train.ema_more_decays = {0.5};
+  configs[6].train.optimizer = OptimizerKind::muon;
+  configs[6].train.weight_decay = 0.5;
+  configs[6].train.ema_kind = AverageKind::power;
   return configs;
 }
 
 std::string name_of_case(const RunConfig& config) {
   return name_of(config.loss.kind) + ", " + name_of(config.model.kind) + ", " +
-         name_of(config.train.learning_rate_schedule);
+         name_of(config.train.learning_rate_schedule) + ", " + name_of(config.train.optimizer);
 }
 
 Dataset seven_images() {
@@ -103,7 +107,9 @@ struct Training {
 
 TrainingState copy_of(const TrainingState& state) {
   TrainingState copy = state;
-  for (NamedTensors* const tensors : {&copy.model, &copy.ema, &copy.exp_avg, &copy.exp_avg_sq}) {
+  std::vector<NamedTensors*> all = {&copy.model, &copy.ema, &copy.exp_avg, &copy.exp_avg_sq};
+  for (NamedTensors& average : copy.more_emas) all.push_back(&average);
+  for (NamedTensors* const tensors : all) {
     for (auto& [name, tensor] : *tensors) tensor = tensor.detach().clone();
   }
   return copy;
@@ -140,11 +146,11 @@ void expect_same_steps(Training& whole, Training& plain) {
   test::expect_equal(whole.learner.state(), plain.learner.state());
 }
 
-TEST(WholeStep, LearnsToTheBitAsStepsOneByOne) {
+void expect_learns_to_the_bit(const RunConfig& config) {
   for (const bool fused : {false, true}) {
     SCOPED_TRACE(fused);
-    Training plain(eventful_config(), seven_images());
-    Training whole(eventful_config(), seven_images());
+    Training plain(config, seven_images());
+    Training whole(config, seven_images());
     Recordings recordings;
     whole.learner.record_with(lazily(recordings));
     if (fused) {
@@ -155,6 +161,11 @@ TEST(WholeStep, LearnsToTheBitAsStepsOneByOne) {
     EXPECT_EQ(recordings.made, 1);
     EXPECT_EQ(recordings.replays, 11);
   }
+}
+
+TEST(WholeStep, LearnsToTheBitAsStepsOneByOne) {
+  expect_learns_to_the_bit(eventful_config());
+  expect_learns_to_the_bit(eventful_configs().back());
 }
 
 /// Makes a GPU compute as in training, as start_device() does; not so any more when it is gone.
@@ -249,8 +260,8 @@ TEST(WholeStep, FollowsTheTimeOfTheRun) {
     Training other(config, seven_images());
     if (fused) other.learner.use_fused_update();
     for (std::int64_t k = 0; k < 8; ++k) other.learner.step(other.inputs(k));
-    EXPECT_FALSE(at::equal(other.learner.state().model[0].second,
-                           whole.learner.state().model[0].second));
+    EXPECT_FALSE(
+        at::equal(other.learner.state().model[0].second, whole.learner.state().model[0].second));
   }
 }
 
@@ -307,8 +318,7 @@ TEST(WholeStep, IsRecordedAgainAfterItsMemoryWasNeeded) {
   test::expect_equal(whole.learner.state(), plain.learner.state());
 }
 
-TEST(WholeStep, LeavesOutStepsThatAreNotFinite) {
-  RunConfig config = eventful_config();
+void expect_bad_steps_left_out(RunConfig config) {
   config.data.dequantize = Dequantization::none;
   Dataset dataset = seven_images();
   dataset.images = dataset.images.to(at::kFloat).div(128.0).sub(1.0);
@@ -340,6 +350,11 @@ TEST(WholeStep, LeavesOutStepsThatAreNotFinite) {
     EXPECT_LE(whole.learner.steps_skipped(), 9);
     test::expect_equal(whole.learner.state(), plain.learner.state());
   }
+}
+
+TEST(WholeStep, LeavesOutStepsThatAreNotFinite) {
+  expect_bad_steps_left_out(eventful_config());
+  expect_bad_steps_left_out(eventful_configs().back());
 }
 
 TEST(WholeStep, BatchesInPartsAndDataElsewhereAreNotRecordedAsAWhole) {

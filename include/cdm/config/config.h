@@ -63,6 +63,9 @@ struct LossConfig {
   double label_dropout = 0.0;  // probability that a training label becomes the null class
 };
 
+/// The most moving averages of the weights that a run keeps.
+constexpr std::int64_t kMostAverages = 4;
+
 struct TrainConfig {
   std::int64_t iterations = 0;        // number of steps of the whole run
   std::int64_t batch_size = 0;        // images per step, over all processes
@@ -78,17 +81,17 @@ struct TrainConfig {
   double adam_beta1 = 0.0;
   double adam_beta2 = 0.0;
   double adam_eps = 0.0;
-  double muon_momentum = 0.0;   // muon: decay of the average of gradients
-  double weight_decay = 0.0;    // decoupled, of matrices and kernels; 0 = none
-  double clip_grad_norm = 0.0;  // largest norm of the whole gradient; 0 = no clipping
-  AverageKind ema_kind = {};    // of the weights' moving averages
-  double ema_decay = 0.0;       // exponential: decay per step of the first average
+  double muon_momentum = 0.0;           // muon: decay of the average of gradients
+  double weight_decay = 0.0;            // decoupled, of matrices and kernels; 0 = none
+  double clip_grad_norm = 0.0;          // largest norm of the whole gradient; 0 = no clipping
+  AverageKind ema_kind = {};            // of the weights' moving averages
+  double ema_decay = 0.0;               // exponential: decay per step of the first average
   std::vector<double> ema_more_decays;  // exponential: those of further averages
-  std::int64_t ema_start = 0;   // exponential: the averages equal the weights until this step
-  bool ema_warmup = false;      // exponential: smaller decays at first, see ema_decay_at()
+  std::int64_t ema_start = 0;         // exponential: the averages equal the weights until this step
+  bool ema_warmup = false;            // exponential: smaller decays at first, see ema_decay_at()
   std::vector<double> ema_sigma_rel;  // power: relative width of each average
   std::int64_t average_every = 0;     // power: steps between stored averages; 0 = never
-  std::int64_t log_every = 0;   // every *_every key counts steps; 0 = never
+  std::int64_t log_every = 0;         // every *_every key counts steps; 0 = never
   std::int64_t checkpoint_every = 0;
   double checkpoint_minutes = 0.0;    // also save after this long; 0 = only by checkpoint_every
   std::int64_t keep_checkpoints = 0;  // number of newest checkpoints kept; 0 = all

@@ -68,6 +68,7 @@ class Trainer {
   /// count for images_per_second.
   void pause(void (Trainer::*work)());
   void save();
+  void save_averages();
   void draw_samples();
   void score_test_images();
   double seconds() const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A model in training: its weights, their moving average, the optimizer, and the training step.
+// A model in training: its weights, their moving averages, the optimizer, and the training step.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cdm/config/config.h"
 #include "cdm/device/recorded.h"
@@ -65,7 +66,7 @@ class Learner {
   double time_used() const { return time_used_; }
 
   /// One step of gradient descent. When the loss or the gradient norm is NaN or infinite, the step
-  /// is skipped: it is counted, but weights, Adam's moments and the moving average do not change.
+  /// is skipped: it is counted, but weights, moments and moving averages do not change.
   /// The device decides this, so the host does not wait for a GPU.
   StepReport step(const StepInputs& inputs);
 
@@ -94,11 +95,11 @@ class Learner {
   /// steps are recorded again. Returns false when nothing is recorded.
   bool forget_recordings();
 
-  /// From now on, clipping, Adam, average and counts are one fused pass (src/train/fused_update.h).
-  /// The constructor calls this on a GPU with own_cuda_kernels.
+  /// From now on, clipping, Adam, averages and counts are one fused pass
+  /// (src/train/fused_update.h). The constructor calls this on a GPU with own_cuda_kernels.
   void use_fused_update();
 
-  /// The model in training, and a model whose weights are the moving average of its weights.
+  /// The model in training, and a model whose weights are the first moving average of its weights.
   const Model& model() const { return model_; }
   const Model& average() const { return average_; }
   const Objective& objective() const { return *objective_; }
@@ -116,13 +117,14 @@ class Learner {
   /// skipped, float64 [terms + 2].
   at::Tensor whole_step();
   bool records_whole_step() const;
-  /// Clipping, Adam and the average, and the counts on the device.
+  /// Clipping, optimizer and averages, and the counts on the device.
   StepReport update(const LossGradients& loss);
 
   RunConfig config_;
   Model model_, average_;
   std::unique_ptr<Objective> objective_;
-  Adam adam_;
+  Optimizer optimizer_;
+  std::vector<NamedTensors> more_averages_;  // those beyond the first
   const ProcessGroup& group_;
   BatchGradients gradients_;
   DrawInputs draw_;  // empty without take_inputs_from()
