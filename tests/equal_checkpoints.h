@@ -25,6 +25,8 @@ inline void expect_equal(const TrainingState& a, const TrainingState& b) {
   EXPECT_EQ(a.step, b.step);
   expect_equal(a.model, b.model);
   expect_equal(a.ema, b.ema);
+  ASSERT_EQ(a.more_emas.size(), b.more_emas.size());
+  for (std::size_t i = 0; i < a.more_emas.size(); ++i) expect_equal(a.more_emas[i], b.more_emas[i]);
   expect_equal(a.exp_avg, b.exp_avg);
   expect_equal(a.exp_avg_sq, b.exp_avg_sq);
 }

@@ -21,7 +21,7 @@ class RunFolder : public FilesTest {
  protected:
   void save(std::int64_t step, std::int64_t keep = 0) const {
     const NamedTensors tensors = {{"w", at::full({2}, static_cast<double>(step))}};
-    run_.save({step, 0, 1.0, tensors, tensors, tensors, tensors}, RunConfig(), keep);
+    run_.save({step, 0, 1.0, tensors, tensors, {}, tensors, tensors}, RunConfig(), keep);
   }
   std::set<std::string> saved() const {
     std::set<std::string> names;

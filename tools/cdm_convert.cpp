@@ -15,6 +15,7 @@
 #include "cdm/run/model_files.h"
 #include "cdm/run/run_dir.h"
 #include "cdm/run/run_lock.h"
+#include "cdm/run/stored_averages.h"
 #include "cdm/weights/import_weights.h"
 #include "cdm/weights/official_checkpoint.h"
 #include "output_files.h"
@@ -27,6 +28,7 @@ namespace fs = std::filesystem;
 struct Options {
   std::string input, config, out, weights;
   std::vector<std::string> set;
+  double sigma_rel = 0.0;  // 0 = not given
 };
 
 bool is_torch_file(const fs::path& path) {
@@ -35,6 +37,9 @@ bool is_torch_file(const fs::path& path) {
 
 /// Makes a run directory from a file of the authors' code.
 void import_run(const Options& options) {
+  if (options.sigma_rel > 0.0) {
+    throw cdm::UserError("--sigma-rel: can be given only with a run or a checkpoint of one");
+  }
   if (options.config.empty()) {
     throw cdm::UserError(cdm::concat(
         "--config: is needed with ", options.input,
@@ -73,11 +78,48 @@ void export_torch(const cdm::ModelFiles& files, const fs::path& out) {
   cdm::write_official_checkpoint(out, state, config.train);
 }
 
+/// Makes an average of the weights of another width, as a checkpoint or as a file of weights.
+void export_average(const Options& options) {
+  if (!options.weights.empty()) {
+    throw cdm::UserError("--weights and --sigma-rel: cannot be given together");
+  }
+  const fs::path out = options.out;
+  const bool is_file = out.extension() == ".safetensors";
+  if (is_torch_file(out)) {
+    throw cdm::UserError(cdm::concat("--out ", options.out,
+                                     ": must be a .safetensors file or the folder of a new "
+                                     "checkpoint with --sigma-rel"));
+  }
+  if (is_file) cdm::require_writable_file(options.out);
+  if (!is_file && fs::exists(fs::symlink_status(out))) {
+    throw cdm::UserError(
+        cdm::concat("--out ", options.out, ": is there already and is not overwritten"));
+  }
+  const cdm::MadeAverage made =
+      cdm::make_average(cdm::find_model(options.input), options.sigma_rel);
+  if (is_file) {
+    cdm::write_safetensors(out, made.state.ema, {{"format", "pt"}});
+  } else {
+    cdm::write_averages(fs::absolute(out / "").lexically_normal().parent_path(), made.state,
+                        made.config);
+  }
+  const std::string quality = cdm::concat("made of ", made.sources,
+                                          " averages; its profile differs from the wanted one by ",
+                                          cdm::fixed(100.0 * made.error, 2), " %");
+  constexpr double kTolerable = 0.02;
+  if (made.error > kTolerable) {
+    cdm::log_warning(cdm::concat(quality, "; more stored averages (train.average_every) help"));
+  } else {
+    cdm::log_info(quality);
+  }
+}
+
 void export_run(const Options& options) {
   if (!options.config.empty() || !options.set.empty()) {
     throw cdm::UserError(
         "--config and --set: can be given only with a .pth file; a run has its own configuration");
   }
+  if (options.sigma_rel > 0.0) return export_average(options);
   const fs::path out = options.out;
   const bool is_torch = is_torch_file(out);
   if (!is_torch && out.extension() != ".safetensors") {
@@ -98,8 +140,9 @@ void export_run(const Options& options) {
   if (is_torch) {
     export_torch(files, out);
   } else {
-    cdm::write_safetensors(out, cdm::read_weights(files.checkpoint, options.weights != "model"),
-                           {{"format", "pt"}});
+    cdm::write_safetensors(
+        out, cdm::read_weights(files.checkpoint, options.weights.empty() ? "ema" : options.weights),
+        {{"format", "pt"}});
   }
 }
 
@@ -145,9 +188,15 @@ int main(int argc, char** argv) {
            "for a .pth: section.key=value, overrides a key of the configuration; repeatable")
         ->allow_extra_args(false);
     app.add_option("--weights", options.weights,
-                   "with --out FILE.safetensors: ema (the moving average, default) or model (the "
-                   "weights of the last step)")
-        ->check(CLI::IsMember({"ema", "model"}));
+                   "with --out FILE.safetensors: ema (the first moving average, default), ema2, "
+                   "... (the others) or model (the weights of the last step)")
+        ->check(CLI::IsMember(cdm::weights_names()));
+    app.add_option(
+           "--sigma-rel", options.sigma_rel,
+           "for a run with train.ema_kind = power: makes the average of this width of those "
+           "that the run has stored; --out is then a FILE.safetensors or the folder of a "
+           "new checkpoint, which the other programs can read")
+        ->check(CLI::Range(0.001, 0.28));
   };
   program.body = [&] { convert(options); };
   return cdm::run_program(program, argc, argv);

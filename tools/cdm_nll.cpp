@@ -79,7 +79,7 @@ nlohmann::ordered_json settings_of(const Options& options, const cdm::LoadedMode
   const bool is_conditional = loaded.config.model.num_classes > 0;
   return {
       {"checkpoint", loaded.files.checkpoint.string()},
-      {"weights", cdm::weights_name(options.model)},
+      {"weights", options.model.weights},
       {"data", dataset.description},
       {"split", options.data.split},
       {"limit", options.data.limit},

@@ -251,7 +251,7 @@ void write_settings(const std::string& file, const Options& options, const cdm::
                     const cdm::SampleConfig& sampling) {
   nlohmann::ordered_json settings = {
       {"checkpoint", std::filesystem::weakly_canonical(loaded.files.checkpoint).string()},
-      {"weights", cdm::weights_name(options.model)},
+      {"weights", options.model.weights},
       {"sampler", cdm::name_of(sampling.sampler)},
       {"steps", sampling.steps},
       {"spacing", cdm::name_of(sampling.spacing)},

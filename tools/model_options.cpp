@@ -7,17 +7,10 @@
 #include "cdm/core/log.h"
 #include "cdm/core/text.h"
 #include "cdm/data/classes.h"
+#include "cdm/run/checkpoint.h"
 #include "program.h"
 
 namespace cdm {
-namespace {
-
-// Values of --weights.
-constexpr const char* kAverage = "ema";
-constexpr const char* kLast = "model";
-
-}  // namespace
-
 void add_model_options(CLI::App& app, LoadOptions& options) {
   app.add_option("RUN_OR_CHECKPOINT", options.path,
                  "run directory (its newest checkpoint is taken) or checkpoint folder")
@@ -29,16 +22,14 @@ void add_weights_options(CLI::App& app, LoadOptions& options) {
   app.add_option("--device", options.device,
                  "auto, cpu, cuda or cuda:N; default: the configuration's");
   add_kind_option(app, "--precision", options.precision, "default: the configuration's");
-  app.add_option_function<std::string>(
-         "--weights", [&options](const std::string& name) { options.average = name == kAverage; },
-         "weights to use: ema (the moving average, default) or model (those of the last step)")
-      ->check(CLI::IsMember({kAverage, kLast}));
+  app.add_option("--weights", options.weights,
+                 "weights to use: ema (the first moving average, default), ema2, ... (the others, "
+                 "if the run keeps several) or model (those of the last step)")
+      ->check(CLI::IsMember(weights_names()));
   app.add_option("--set", options.overrides,
                  "section.key=value: overrides a key of the run's configuration; repeatable")
       ->allow_extra_args(false);
 }
-
-std::string weights_name(const LoadOptions& options) { return options.average ? kAverage : kLast; }
 
 void add_class_option(CLI::App& app, std::string& classes) {
   app.add_option("--class", classes,

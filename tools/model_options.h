@@ -17,10 +17,6 @@ void add_model_options(CLI::App& app, LoadOptions& options);
 /// Adds --device, --precision, --weights and --set, which fill `options` in.
 void add_weights_options(CLI::App& app, LoadOptions& options);
 
-/// The value of --weights that `options` holds: "ema" for the average of the weights, or "model".
-/// Results name the weights so.
-std::string weights_name(const LoadOptions& options);
-
 /// Adds --class, which takes names or numbers of classes, separated by commas.
 void add_class_option(CLI::App& app, std::string& classes);
 

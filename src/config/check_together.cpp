@@ -143,6 +143,13 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
       fail(key, "must be 0 for loss.label_dropout = 0, with which the null class is not trained");
     }
   }
+  if (std::ssize(config.train.ema_more_decays) >= kMostAverages) {
+    fail("train.ema_more_decays", concat("must have at most ", kMostAverages - 1, " numbers"));
+  }
+  if (const std::int64_t widths = std::ssize(config.train.ema_sigma_rel);
+      widths < 1 || widths > kMostAverages) {
+    fail("train.ema_sigma_rel", concat("must have 1 to ", kMostAverages, " numbers"));
+  }
   if (config.data.channels == 2) fail("data.channels", "must be 0, 1 or 3");
   if (!is_device(config.device)) fail("device", "must be auto, cpu, cuda or cuda:N");
 }

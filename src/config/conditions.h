@@ -53,6 +53,17 @@ inline Condition for_sampler(std::vector<SamplerKind> kinds) {
   return kind_is<SamplerKind>("sample.sampler", std::move(kinds),
                               [](auto& c) { return c.sample.sampler; });
 }
+inline Condition for_learning_rate(std::vector<LearningRateSchedule> kinds) {
+  return kind_is<LearningRateSchedule>("train.learning_rate_schedule", std::move(kinds),
+                                       [](auto& c) { return c.train.learning_rate_schedule; });
+}
+inline Condition for_optimizer(OptimizerKind kind) {
+  return kind_is<OptimizerKind>("train.optimizer", {kind},
+                                [](auto& c) { return c.train.optimizer; });
+}
+inline Condition for_averages(AverageKind kind) {
+  return kind_is<AverageKind>("train.ema_kind", {kind}, [](auto& c) { return c.train.ema_kind; });
+}
 inline Condition for_classes() {
   return {"model.num_classes", "model.num_classes above 0",
           [](const RunConfig& c) { return c.model.num_classes > 0; }};

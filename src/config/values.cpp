@@ -105,6 +105,7 @@ std::string to_text(double value) {
 }
 
 std::string to_text(const std::vector<std::int64_t>& value) { return list_to_text(value); }
+std::string to_text(const std::vector<double>& value) { return list_to_text(value); }
 std::string to_text(const std::vector<std::string>& value) { return list_to_text(value); }
 
 bool read(const YAML::Node& node, std::string& field) {
@@ -124,6 +125,7 @@ bool read(const YAML::Node& node, double& field) { return read_plain(node, plain
 bool read(const YAML::Node& node, std::vector<std::int64_t>& field) {
   return read_list(node, field);
 }
+bool read(const YAML::Node& node, std::vector<double>& field) { return read_list(node, field); }
 bool read(const YAML::Node& node, std::vector<std::string>& field) {
   return read_list(node, field);
 }
@@ -147,6 +149,10 @@ bool is_legal(const std::vector<std::int64_t>& values, const Legal& legal) {
   return std::all_of(values.begin(), values.end(),
                      [&](std::int64_t value) { return is_legal(value, legal); });
 }
+bool is_legal(const std::vector<double>& values, const Legal& legal) {
+  return std::all_of(values.begin(), values.end(),
+                     [&](double value) { return is_legal(value, legal); });
+}
 
 bool is_legal(const std::vector<std::string>& values, const Legal& /*legal*/) {
   return std::none_of(values.begin(), values.end(), [](const auto& text) { return text.empty(); });
@@ -162,6 +168,9 @@ std::string describe(std::int64_t /*field*/, const Legal& legal) {
 std::string describe(double /*field*/, const Legal& legal) { return "a number" + interval(legal); }
 std::string describe(const std::vector<std::int64_t>& /*field*/, const Legal& legal) {
   return "a list of integers" + interval(legal);
+}
+std::string describe(const std::vector<double>& /*field*/, const Legal& legal) {
+  return "a list of numbers" + interval(legal);
 }
 std::string describe(const std::vector<std::string>& /*field*/, const Legal& /*legal*/) {
   return "a list of names, none of them empty";

@@ -21,6 +21,7 @@ std::string to_text(bool value);
 std::string to_text(std::int64_t value);
 std::string to_text(double value);
 std::string to_text(const std::vector<std::int64_t>& value);
+std::string to_text(const std::vector<double>& value);
 std::string to_text(const std::vector<std::string>& value);
 
 /// Reads `node` into `field`, plain scalars as scalars.h says. Returns false when `node` has
@@ -30,6 +31,7 @@ bool read(const YAML::Node& node, bool& field);
 bool read(const YAML::Node& node, std::int64_t& field);
 bool read(const YAML::Node& node, double& field);
 bool read(const YAML::Node& node, std::vector<std::int64_t>& field);
+bool read(const YAML::Node& node, std::vector<double>& field);
 bool read(const YAML::Node& node, std::vector<std::string>& field);
 
 bool is_legal(const std::string& value, const Legal& legal);
@@ -37,6 +39,7 @@ bool is_legal(bool value, const Legal& legal);
 bool is_legal(std::int64_t value, const Legal& legal);
 bool is_legal(double value, const Legal& legal);
 bool is_legal(const std::vector<std::int64_t>& values, const Legal& legal);
+bool is_legal(const std::vector<double>& values, const Legal& legal);
 bool is_legal(const std::vector<std::string>& values, const Legal& legal);
 
 /// What a value of the field's type must be: "an integer in 0..10", "one of a, b", ... The value of
@@ -46,6 +49,7 @@ std::string describe(bool field, const Legal& legal);
 std::string describe(std::int64_t field, const Legal& legal);
 std::string describe(double field, const Legal& legal);
 std::string describe(const std::vector<std::int64_t>& field, const Legal& legal);
+std::string describe(const std::vector<double>& field, const Legal& legal);
 std::string describe(const std::vector<std::string>& field, const Legal& legal);
 
 // Enum classes of kinds.h, by their names.

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <nlohmann/json.hpp>
 #include <ostream>
 #include <string>
@@ -27,8 +28,8 @@ namespace {
 
 constexpr int kFormat = 2;
 constexpr std::string_view kPrefix = "step-";
-constexpr const char* kModel = "model.safetensors";
-constexpr const char* kAverage = "ema.safetensors";
+constexpr const char* kModel = "model";
+constexpr const char* kAverage = "ema";
 constexpr const char* kOptimizer = "optimizer.safetensors";
 constexpr const char* kState = "state.json";
 constexpr const char* kStateCrc = "crc32";
@@ -40,6 +41,8 @@ std::uint32_t crc_of(std::string_view bytes) {
   return static_cast<std::uint32_t>(
       ::crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
+
+std::string file_of(const std::string& weights) { return weights + ".safetensors"; }
 
 NamedTensors with_prefix(std::string_view prefix, const NamedTensors& tensors) {
   NamedTensors out;
@@ -102,6 +105,10 @@ class State {
   T get(const char* name) const {
     return checked(name, [&] { return json_.at(name).get<T>(); });
   }
+  /// Whether the checkpoint has a file of that name.
+  bool has_file(const std::string& name) const {
+    return checked("files", [&] { return json_.at("files").contains(name); });
+  }
   /// The size and the CRC-32 of another file of the checkpoint.
   std::pair<std::uint64_t, std::uint32_t> size_and_crc(const std::string& name) const {
     return checked(name, [&] {
@@ -163,27 +170,35 @@ std::string checkpoint_name(std::int64_t step) {
   return concat(kPrefix, digits);
 }
 
-std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
-                                       const TrainingState& checkpoint, const RunConfig& config) {
-  const std::filesystem::path path = folder / checkpoint_name(checkpoint.step);
+namespace {
+
+/// The files of averages, with their names.
+std::vector<std::pair<std::string, NamedTensors>> files_of_averages(
+    const TrainingState& checkpoint) {
+  std::vector<std::pair<std::string, NamedTensors>> files;
+  files.emplace_back(file_of(average_name(0)), checkpoint.ema);
+  for (const NamedTensors& average : checkpoint.more_emas) {
+    files.emplace_back(file_of(average_name(std::ssize(files))), average);
+  }
+  return files;
+}
+
+void write_folder(const std::filesystem::path& path, const TrainingState& checkpoint,
+                  const RunConfig& config,
+                  const std::vector<std::pair<std::string, NamedTensors>>& files) {
+  const std::filesystem::path folder = path.parent_path();
   const std::filesystem::path temporary = concat(path.string(), ".tmp-", ::getpid());
   std::filesystem::create_directories(folder);
   try {
     std::filesystem::remove_all(temporary);
     std::filesystem::create_directory(temporary);
-    NamedTensors optimizer = with_prefix(kFirstMoment, checkpoint.exp_avg);
-    for (auto& entry : with_prefix(kSecondMoment, checkpoint.exp_avg_sq)) {
-      optimizer.push_back(std::move(entry));
-    }
     nlohmann::ordered_json state = {{"format", kFormat},
                                     {"step", checkpoint.step},
                                     {"skipped", checkpoint.skipped},
                                     {"seconds", checkpoint.seconds},
                                     {kConfig, to_yaml(config)}};
-    for (const auto& [file, tensors] :
-         {std::pair(kModel, &checkpoint.model), std::pair(kAverage, &checkpoint.ema),
-          std::pair(kOptimizer, static_cast<const NamedTensors*>(&optimizer))}) {
-      write_safetensors(temporary / file, *tensors, {{"format", "pt"}});
+    for (const auto& [file, tensors] : files) {
+      write_safetensors(temporary / file, tensors, {{"format", "pt"}});
       const std::string bytes = read_file(temporary / file);
       state["files"][file] = {{"bytes", bytes.size()}, {"crc32", crc_of(bytes)}};
     }
@@ -198,7 +213,37 @@ std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
     std::filesystem::remove_all(temporary, ignored);
     throw;
   }
+}
+
+}  // namespace
+
+std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
+                                       const TrainingState& checkpoint, const RunConfig& config) {
+  const std::filesystem::path path = folder / checkpoint_name(checkpoint.step);
+  NamedTensors optimizer = with_prefix(kFirstMoment, checkpoint.exp_avg);
+  for (auto& entry : with_prefix(kSecondMoment, checkpoint.exp_avg_sq)) {
+    optimizer.push_back(std::move(entry));
+  }
+  auto files = files_of_averages(checkpoint);
+  files.emplace(files.begin(), file_of(kModel), checkpoint.model);
+  files.emplace_back(kOptimizer, optimizer);
+  write_folder(path, checkpoint, config, files);
   return path;
+}
+
+void write_averages(const std::filesystem::path& path, const TrainingState& checkpoint,
+                    const RunConfig& config) {
+  write_folder(path, checkpoint, config, files_of_averages(checkpoint));
+}
+
+std::string average_name(std::int64_t average) {
+  return average == 0 ? kAverage : concat(kAverage, average + 1);
+}
+
+std::vector<std::string> weights_names() {
+  std::vector<std::string> names = {kModel};
+  for (std::int64_t i = 0; i < kMostAverages; ++i) names.push_back(average_name(i));
+  return names;
 }
 
 TrainingState read_checkpoint(const std::filesystem::path& path) {
@@ -207,12 +252,23 @@ TrainingState read_checkpoint(const std::filesystem::path& path) {
   checkpoint.step = state.get<std::int64_t>("step");
   checkpoint.skipped = state.get<std::int64_t>("skipped");
   checkpoint.seconds = state.get<double>("seconds");
-  checkpoint.model = read_checked(path / kModel, state);
-  checkpoint.ema = read_checked(path / kAverage, state);
+  if (!state.has_file(kOptimizer)) {
+    throw UserError(concat(path.string(),
+                           ": holds averages of weights alone, from which training cannot go on"));
+  }
+  checkpoint.model = read_checked(path / file_of(kModel), state);
+  checkpoint.ema = read_checked(path / file_of(kAverage), state);
+  for (std::int64_t i = 1; state.has_file(file_of(average_name(i))); ++i) {
+    checkpoint.more_emas.push_back(read_checked(path / file_of(average_name(i)), state));
+  }
   const NamedTensors optimizer = read_checked(path / kOptimizer, state);
   checkpoint.exp_avg = without_prefix(kFirstMoment, optimizer);
   checkpoint.exp_avg_sq = without_prefix(kSecondMoment, optimizer);
   return checkpoint;
+}
+
+std::int64_t read_checkpoint_step(const std::filesystem::path& path) {
+  return State(path).get<std::int64_t>("step");
 }
 
 RunConfig read_checkpoint_config(const std::filesystem::path& path,
@@ -222,8 +278,15 @@ RunConfig read_checkpoint_config(const std::filesystem::path& path,
                       concat(state.file().string(), ", its configuration"), overrides, stage);
 }
 
-NamedTensors read_weights(const std::filesystem::path& path, bool average) {
-  return read_checked(path / (average ? kAverage : kModel), State(path));
+NamedTensors read_weights(const std::filesystem::path& path, const std::string& name) {
+  const State state(path);
+  if (state.has_file(file_of(name))) return read_checked(path / file_of(name), state);
+  std::vector<std::string> found;
+  for (const std::string& other : weights_names()) {
+    if (state.has_file(file_of(other))) found.push_back(other);
+  }
+  throw UserError(
+      concat(path.string(), ": has no weights named ", name, ", only ", join(found, ", ")));
 }
 
 std::int64_t step_of(const std::filesystem::path& path) {

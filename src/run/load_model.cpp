@@ -32,7 +32,7 @@ LoadedModel load_model(const LoadOptions& options) {
   }
   const auto [device, arithmetic] = start_device(config, options.work, options.local_rank);
   Model model = make_model(config, network_shape(config), device, precision_of(arithmetic), 0);
-  model.network().load(read_weights(files.checkpoint, options.average), files.checkpoint.string());
+  model.network().load(read_weights(files.checkpoint, options.weights), files.checkpoint.string());
   return {config, files, std::move(model), arithmetic, changed};
 }
 

@@ -113,6 +113,10 @@ void replay_step(const RunConfig& config, const RunDir& run, at::Device device, 
   } else {
     learner.set_anchor(anchor_statistics(resolved, train));
   }
+  // The time at which each of these steps was taken is not known, only that of the checkpoint.
+  if (state && depends_on_time(resolved.train)) {
+    learner.set_time_used(time_used(resolved.train, state->seconds));
+  }
   const std::int64_t from = learner.steps_done();
   log_info(concat("replaying steps ", from + 1, " to ", number));
   BatchStream batches(train, resolved.train.batch_size, static_cast<std::uint64_t>(resolved.seed),
@@ -129,7 +133,7 @@ void replay_step(const RunConfig& config, const RunDir& run, at::Device device, 
   out << "step " << number << "\nseed " << resolved.seed << "\nfrom_step " << from << "\n";
   for (const auto& [name, term] : loss.terms) out << name << " " << term.item<double>() << "\n";
   out << "gradient_norm " << gradient_norm(loss.gradients).item<double>() << "\nlearning_rate "
-      << learning_rate_at(resolved.train, number - 1) << "\nlevels";
+      << learning_rate_at(resolved.train, number - 1, learner.time_used()) << "\nlevels";
   for (const auto& [level, count] : count_levels(levels_of(inputs.drawn)))
     out << " " << level << ":" << count;
   out << "\n";

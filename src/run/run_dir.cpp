@@ -56,6 +56,10 @@ void RunDir::save(const TrainingState& checkpoint, const RunConfig& config,
                 });
 }
 
+void RunDir::save_averages(const TrainingState& checkpoint, const RunConfig& config) const {
+  write_averages(averages() / checkpoint_name(checkpoint.step), checkpoint, config);
+}
+
 std::optional<TrainingState> RunDir::newest_checkpoint(std::int64_t before) const {
   const std::vector<std::filesystem::path> all = list_checkpoints(checkpoints());
   for (auto path = all.rbegin(); path != all.rend(); ++path) {
@@ -79,10 +83,15 @@ std::optional<TrainingState> RunDir::newest_checkpoint(std::int64_t before) cons
 
 void RunDir::clear_away(std::int64_t step) const {
   std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(checkpoints(), none)) {
-    if (entry.path().filename().string().find(".tmp-") != std::string::npos) {
-      std::filesystem::remove_all(entry.path());
+  for (const std::filesystem::path& folder : {checkpoints(), averages()}) {
+    for (const auto& entry : std::filesystem::directory_iterator(folder, none)) {
+      if (entry.path().filename().string().find(".tmp-") != std::string::npos) {
+        std::filesystem::remove_all(entry.path());
+      }
     }
+  }
+  for (const std::filesystem::path& later : list_checkpoints(averages())) {
+    if (step_of(later) > step) std::filesystem::remove_all(later);
   }
   for (const std::filesystem::path& damaged : list_checkpoints(checkpoints())) {
     if (step_of(damaged) <= step) continue;
@@ -96,11 +105,12 @@ void RunDir::clear_away(std::int64_t step) const {
 }
 
 void RunDir::require_writable() const {
-  for (const std::filesystem::path& path :
-       {config(), checkpoints(), metrics(), tensorboard(), samples(), skipped_steps(), log()}) {
+  for (const std::filesystem::path& path : {config(), checkpoints(), averages(), metrics(),
+                                            tensorboard(), samples(), skipped_steps(), log()}) {
     refuse_dead_link(path);
   }
-  for (const std::filesystem::path& folder : {root_, checkpoints(), tensorboard(), samples()}) {
+  for (const std::filesystem::path& folder :
+       {root_, checkpoints(), averages(), tensorboard(), samples()}) {
     // The destructor of the probe removes what it made.
     if (std::filesystem::exists(folder)) const AtomicFile probe(folder / "probe");
   }
@@ -120,8 +130,9 @@ std::filesystem::path RunDir::set_aside() const {
   }
   std::vector<std::filesystem::path> moved;
   // The checkpoints come first, because they matter most.
-  for (const std::filesystem::path& path : {checkpoints(), config(), metrics(), tensorboard(),
-                                            samples(), skipped_steps(), log(), root_ / "eval"}) {
+  for (const std::filesystem::path& path :
+       {checkpoints(), config(), averages(), metrics(), tensorboard(), samples(), skipped_steps(),
+        log(), root_ / "eval"}) {
     std::error_code error;
     const std::filesystem::file_status status = std::filesystem::symlink_status(path, error);
     if (!std::filesystem::exists(status)) continue;

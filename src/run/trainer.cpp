@@ -31,9 +31,12 @@ namespace {
 
 constexpr std::int64_t kScoreBatch = 128;
 
-// Bits of Trainer::requests.
+// Bits of Trainer::requests(). The bits from kTimeShift on are rank 0's share of the run's time, in
+// units of 1 / kTimeUnits.
 constexpr std::int64_t kStop = 1;
 constexpr std::int64_t kSave = 2;
+constexpr int kTimeShift = 2;
+constexpr double kTimeUnits = 1 << 30;
 
 std::string what_is_wrong(std::int64_t step) {
   return concat("step ", step + 1, ": the loss or the gradient is NaN or infinite");
@@ -157,9 +160,13 @@ void Trainer::run() {
     const std::int64_t asked = group_.any_of(requests());
     stopped = (asked & kStop) != 0;
     if (stopped) break;
+    if (depends_on_time(config_.train)) {
+      learner_.set_time_used(static_cast<double>(asked >> kTimeShift) / kTimeUnits);
+    }
     take_step();
     if (is_due(config_.train.log_every)) log(*progress_);
     if (is_due(config_.train.checkpoint_every) || (asked & kSave) != 0) pause(&Trainer::save);
+    if (is_due(config_.train.average_every)) pause(&Trainer::save_averages);
     if (is_due(config_.train.sample_every)) pause(&Trainer::draw_samples);
     if (test_ && is_due(config_.train.nll_every)) pause(&Trainer::score_test_images);
     progress_->update(learner_.steps_done());
@@ -184,6 +191,10 @@ std::int64_t Trainer::requests() const {
   const bool is_time = minutes > 0.0 && group_.is_first() &&
                        progress_->elapsed_seconds() - saved_seconds_ >= 60.0 * minutes;
   if (StopSignal::take_save_request() || is_time) bits |= kSave;
+  if (depends_on_time(config_.train) && group_.is_first()) {
+    bits |= static_cast<std::int64_t>(time_used(config_.train, seconds()) * kTimeUnits)
+            << kTimeShift;
+  }
   return bits;
 }
 
@@ -259,7 +270,8 @@ void Trainer::log(const Progress& progress) {
   if (config_.train.skip_bad_steps > 0) {
     metrics.emplace_back("skipped_steps", static_cast<double>(steps_skipped_));
   }
-  metrics.emplace_back("learning_rate", learning_rate_at(config_.train, step - 1));
+  metrics.emplace_back("learning_rate",
+                       learning_rate_at(config_.train, step - 1, learner_.time_used()));
   const double steps = static_cast<double>(step - logged_step_);
   metrics.emplace_back("images_per_second", steps * static_cast<double>(config_.train.batch_size) /
                                                 (progress.elapsed_seconds() - logged_seconds_));
@@ -294,6 +306,11 @@ void Trainer::save() {
   lock_->note_checkpoint(checkpoint_name(checkpoint.step));
   saved_step_ = checkpoint.step;
   saved_seconds_ = progress_->elapsed_seconds();
+}
+
+void Trainer::save_averages() {
+  report_skipped_steps();
+  if (group_.is_first()) run_.save_averages(learner_.state(), config_);
 }
 
 void Trainer::draw_samples() {

@@ -7,9 +7,12 @@
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <utility>
 
+#include "cdm/core/error.h"
 #include "cdm/core/log.h"
+#include "cdm/core/text.h"
 #include "cdm/device/cuda_graphs.h"
 #include "cdm/device/cuda_kernels.h"
 #include "cdm/device/random_rows.h"
@@ -25,6 +28,28 @@ Model with_gradients(Model model) {
   return model;
 }
 
+NamedTensors copies_of(const NamedTensors& tensors) {
+  NamedTensors copies;
+  for (const auto& [name, tensor] : tensors) copies.emplace_back(name, tensor.detach().clone());
+  return copies;
+}
+
+void copy_into(const NamedTensors& tensors, const NamedTensors& from, const std::string& source) {
+  const auto fits = [](const auto& a, const auto& b) {
+    return a.first == b.first && a.second.sizes() == b.second.sizes();
+  };
+  const auto is_statistic = [](const auto& entry) {
+    return entry.first.starts_with(Anchor::kPrefix);  // the network has it already
+  };
+  if (from.size() < tensors.size() ||
+      !std::equal(tensors.begin(), tensors.end(), from.begin(), fits) ||
+      !std::all_of(from.begin() + static_cast<std::ptrdiff_t>(tensors.size()), from.end(),
+                   is_statistic)) {
+    throw UserError(concat(source, ": one of its averages is not of this network"));
+  }
+  for (std::size_t i = 0; i < tensors.size(); ++i) tensors[i].second.copy_(from[i].second);
+}
+
 }  // namespace
 
 Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device device,
@@ -33,10 +58,14 @@ Learner::Learner(const RunConfig& config, const NetworkShape& shape, at::Device 
       model_(with_gradients(make_training_model(config, shape, device, type))),
       average_(make_training_model(config, shape, device, type)),
       objective_(make_objective(config.loss, model_.schedule())),
-      adam_(model_.network().parameters(), config.train),
+      optimizer_(model_.network().parameters(), config.train),
       group_(group),
       gradients_(model_, *objective_, config.train.micro_batch_size, group),
-      counts_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device))) {
+      counts_(at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device))),
+      time_used_there_(at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(device))) {
+  for (std::int64_t i = 1; i < average_count(config.train); ++i) {
+    more_averages_.push_back(copies_of(average_.network().parameters()));
+  }
   model_.network().cast_together(group.is_alone());  // else gradients would be summed at the end
   if (device.is_cuda() && own_cuda_kernels() && fused_update_works(device)) use_fused_update();
   if (use_cuda_graphs(config.cuda_graphs, device)) {
@@ -68,9 +97,14 @@ LossGradients Learner::loss_gradients(const StepInputs& inputs) {
   return gradients_(inputs, dropout_seed());
 }
 
+void Learner::set_time_used(double share) {
+  time_used_ = share;
+  time_used_there_.fill_(share);
+}
+
 StepReport Learner::step(const StepInputs& inputs) {
   StepReport report = update(loss_gradients(inputs));
-  report.learning_rate = learning_rate_at(config_.train, step_);
+  report.learning_rate = learning_rate_at(config_.train, step_, time_used_);
   ++step_;
   return report;
 }
@@ -108,7 +142,7 @@ StepReport Learner::step() {
   for (const std::string& name : objective_->terms()) report.terms.emplace_back(name, values[i++]);
   report.gradient_norm = values[i++];
   report.skipped = values[i++];
-  report.learning_rate = learning_rate_at(config_.train, step_);
+  report.learning_rate = learning_rate_at(config_.train, step_, time_used_);
   ++step_;
   return report;
 }
@@ -141,20 +175,38 @@ StepReport Learner::update(const LossGradients& loss) {
   if (config_.train.clip_grad_norm > 0.0) {
     clip_gradients(loss.gradients, report.gradient_norm, config_.train.clip_grad_norm);
   }
-  adam_.step(loss.gradients, learning_rate_at(config_.train, step_), report.skipped);
-  update_average(average_.network().parameters(), model_.network().parameters(),
-                 ema_decay_at(config_.train, step_), report.skipped);
+  optimizer_.step(loss.gradients, learning_rate_at(config_.train, step_, time_used_),
+                  report.skipped);
+  const NamedTensors& weights = model_.network().parameters();
+  update_average(average_.network().parameters(), weights, ema_decay_at(config_.train, step_),
+                 report.skipped);
+  for (std::size_t i = 0; i < more_averages_.size(); ++i) {
+    const auto number = static_cast<std::int64_t>(i) + 1;
+    update_average(more_averages_[i], weights, ema_decay_at(config_.train, step_, number),
+                   report.skipped);
+  }
   counts_.select(0, 0).add_(1);
   counts_.select(0, 1).add_(report.skipped.to(at::kLong));
   return report;
 }
 
 void Learner::use_fused_update() {
-  fused_ = std::make_unique<FusedUpdate>(
-      FusedUpdate::State{values_of(model_.network().parameters()), values_of(adam_.first_moments()),
-                         values_of(adam_.second_moments()),
-                         values_of(average_.network().parameters()), counts_},
-      config_.train);
+  FusedUpdate::State state;
+  const NamedTensors& weights = model_.network().parameters();
+  const NamedTensors second_moments = optimizer_.second_moments();
+  state.weights = values_of(weights);
+  state.averages = {values_of(average_.network().parameters())};
+  for (const NamedTensors& average : more_averages_) state.averages.push_back(values_of(average));
+  state.counts = counts_;
+  state.time_used = time_used_there_;
+  state.muon = optimizer_.muon();
+  for (const auto& [name, first_moment] : optimizer_.first_moments()) {
+    const at::Tensor second_moment = find_tensor(second_moments, name);
+    state.first_moments.push_back(second_moment.defined() ? first_moment : at::Tensor());
+    state.second_moments.push_back(second_moment);
+  }
+  for (const auto& [name, value] : weights) state.decays.push_back(weight_decays(name, value));
+  fused_ = std::make_unique<FusedUpdate>(std::move(state), config_.train);
 }
 
 TrainingState Learner::state() const {
@@ -163,15 +215,29 @@ TrainingState Learner::state() const {
   state.skipped = steps_skipped();
   state.model = model_.network().state();
   state.ema = average_.network().state();
-  state.exp_avg = adam_.first_moments();
-  state.exp_avg_sq = adam_.second_moments();
+  state.more_emas = more_averages_;
+  if (const Anchor* const anchor = model_.network().anchor()) {
+    for (NamedTensors& average : state.more_emas) {
+      average.insert(average.end(), anchor->statistics().begin(), anchor->statistics().end());
+    }
+  }
+  state.exp_avg = optimizer_.first_moments();
+  state.exp_avg_sq = optimizer_.second_moments();
   return state;
 }
 
 void Learner::restore(const TrainingState& state, const std::string& source) {
   model_.network().load(state.model, source);
   average_.network().load(state.ema, source);
-  adam_.load(state.exp_avg, state.exp_avg_sq, state.step - state.skipped);
+  if (state.more_emas.size() != more_averages_.size()) {
+    throw UserError(concat(source, ": has ", 1 + state.more_emas.size(),
+                           " moving averages of the weights, and the configuration ",
+                           1 + more_averages_.size()));
+  }
+  for (std::size_t i = 0; i < more_averages_.size(); ++i) {
+    copy_into(more_averages_[i], state.more_emas[i], source);
+  }
+  optimizer_.load(state.exp_avg, state.exp_avg_sq, state.step - state.skipped);
   step_ = state.step;
   counts_.copy_(at::tensor({state.step, state.skipped}, at::kLong));
 }
@@ -181,8 +247,10 @@ void Learner::share_state() {
   TrainingState shared = state();
   const at::Tensor counts = at::tensor({shared.step, shared.skipped}, at::kLong);
   group_.broadcast(counts);
-  for (const NamedTensors* tensors :
-       {&shared.model, &shared.ema, &shared.exp_avg, &shared.exp_avg_sq}) {
+  std::vector<const NamedTensors*> all = {&shared.model, &shared.ema, &shared.exp_avg,
+                                          &shared.exp_avg_sq};
+  for (const NamedTensors& average : shared.more_emas) all.push_back(&average);
+  for (const NamedTensors* tensors : all) {
     for (const auto& [name, tensor] : *tensors) group_.broadcast(tensor.detach());
   }
   shared.step = counts[0].item<std::int64_t>();

@@ -8,77 +8,78 @@
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/_foreach_norm.h>
 #include <ATen/ops/_foreach_sub.h>
-#include <ATen/ops/_fused_adam.h>
-#include <ATen/ops/empty_like.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
-#include <ATen/ops/zeros.h>
-#include <ATen/ops/zeros_like.h>
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
-#include <optional>
+#include <algorithm>
 
 #include "train/fused_update.h"
 
 namespace cdm {
 
-double learning_rate_at(const TrainConfig& config, std::int64_t step) {
-  return learning_rate_of(update_rules(config), step);
+double learning_rate_at(const TrainConfig& config, std::int64_t step, double time_used) {
+  return learning_rate_of(update_rules(config), step, time_used);
 }
 
-Adam::Adam(const NamedTensors& parameters, const TrainConfig& config)
-    : parameters_(parameters),
-      values_(values_of(parameters)),
-      beta1_(config.adam_beta1),
-      beta2_(config.adam_beta2),
-      eps_(config.adam_eps) {
-  for (const at::Tensor& value : values_) {
-    first_.push_back(at::zeros_like(value));
-    second_.push_back(at::zeros_like(value));
+bool depends_on_time(const TrainConfig& config) {
+  return config.max_minutes > 0.0 && config.learning_rate_schedule != LearningRateSchedule::steps;
+}
+
+double time_used(const TrainConfig& config, double seconds) {
+  if (config.max_minutes <= 0.0) return 0.0;
+  return std::min(seconds / (60.0 * config.max_minutes), 1.0);
+}
+
+Optimizer::Optimizer(const NamedTensors& parameters, const TrainConfig& config)
+    : parameters_(parameters), muon_(parameters, config) {
+  NamedTensors others;
+  for (const auto& [name, value] : parameters) {
+    is_for_muon_.push_back(is_for_muon(config, name, value));
+    if (!is_for_muon_.back()) others.emplace_back(name, value);
   }
-  updates_ = at::zeros({}, values_.front().options().dtype(at::kFloat).requires_grad(false));
+  adam_.emplace(others, config);
 }
 
-void Adam::step(const std::vector<at::Tensor>& gradients, double learning_rate,
-                const at::Tensor& skipped) {
-  const c10::NoGradGuard no_grad;
-  // The kernel reads memory in order and ignores strides, so all tensors need the same layout.
-  std::vector<at::Tensor> laid_out = gradients;
-  for (std::size_t i = 0; i < laid_out.size(); ++i) {
-    if (laid_out[i].strides() != values_[i].strides()) {
-      laid_out[i] = at::empty_like(values_[i]).copy_(gradients[i]);
+void Optimizer::step(const std::vector<at::Tensor>& gradients, double learning_rate,
+                     const at::Tensor& skipped) {
+  std::vector<at::Tensor> others;
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    if (!is_for_muon_[i]) others.push_back(gradients[i]);
+  }
+  adam_->step(others, learning_rate, skipped);
+  if (muon_.is_empty()) return;
+  muon_.step(gradients, at::full({}, learning_rate, skipped.options().dtype(at::kDouble)), skipped);
+}
+
+NamedTensors Optimizer::first_moments() const {
+  const NamedTensors adams = adam_->first_moments();
+  const NamedTensors muons = muon_.momenta();
+  NamedTensors all;
+  auto adam = adams.begin();
+  auto muon = muons.begin();
+  for (const bool is_muons : is_for_muon_) all.push_back(is_muons ? *muon++ : *adam++);
+  return all;
+}
+
+void Optimizer::load(const NamedTensors& first, const NamedTensors& second, std::int64_t updates) {
+  TORCH_CHECK(first.size() == parameters_.size(), "optimizer: ", first.size(), " moments for ",
+              parameters_.size(), " parameters");
+  const NamedTensors momenta = muon_.momenta();
+  auto momentum = momenta.begin();
+  NamedTensors adams;
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    if (!is_for_muon_[i]) {
+      adams.push_back(first[i]);
+      continue;
     }
+    TORCH_CHECK(first[i].first == momentum->first, "Muon: momentum of ", first[i].first, " where ",
+                momentum->first, " is due");
+    momentum++->second.copy_(first[i].second);
   }
-  updates_.add_(1);
-  if (skipped.defined()) updates_.sub_(skipped);
-  // The kernel takes one count of updates per parameter; here they are all the same tensor.
-  const std::vector<at::Tensor> updates(values_.size(), updates_);
-  at::_fused_adam_(values_, laid_out, first_, second_, /*max_exp_avg_sqs=*/{}, updates,
-                   learning_rate, beta1_, beta2_, /*weight_decay=*/0.0, eps_, /*amsgrad=*/false,
-                   /*maximize=*/false, /*grad_scale=*/{},
-                   skipped.defined() ? std::optional(skipped) : std::nullopt);
-}
-
-NamedTensors Adam::with_names(const std::vector<at::Tensor>& tensors) const {
-  NamedTensors named;
-  for (std::size_t i = 0; i < tensors.size(); ++i) {
-    named.emplace_back(parameters_[i].first, tensors[i]);
-  }
-  return named;
-}
-
-void Adam::load(const NamedTensors& first, const NamedTensors& second, std::int64_t updates) {
-  TORCH_CHECK(first.size() == first_.size() && second.size() == second_.size(),
-              "Adam: ", first.size(), " and ", second.size(), " moments for ", first_.size(),
-              " parameters");
-  for (std::size_t i = 0; i < first_.size(); ++i) {
-    TORCH_CHECK(first[i].first == parameters_[i].first && second[i].first == parameters_[i].first,
-                "Adam: moments of ", first[i].first, " where ", parameters_[i].first, " is due");
-    first_[i].copy_(first[i].second);
-    second_[i].copy_(second[i].second);
-  }
-  updates_.fill_(updates);
+  adam_->load(adams, second, updates);
 }
 
 at::Tensor is_not_finite(const at::Tensor& value) {
@@ -95,9 +96,11 @@ void clip_gradients(const std::vector<at::Tensor>& gradients, const at::Tensor& 
   at::_foreach_mul_(gradients, norm.add(1e-6).reciprocal().mul(limit).clamp_max(1.0));
 }
 
-double ema_decay_at(const TrainConfig& config, std::int64_t step) {
-  return ema_decay_of(update_rules(config), step);
+double ema_decay_at(const TrainConfig& config, std::int64_t step, std::int64_t average) {
+  return ema_decay_of(update_rules(config), average, step);
 }
+
+std::int64_t average_count(const TrainConfig& config) { return update_rules(config).averages; }
 
 void move_towards(const std::vector<at::Tensor>& values, const std::vector<at::Tensor>& targets,
                   const at::Tensor& share) {

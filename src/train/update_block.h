@@ -5,7 +5,7 @@
 //
 //   sum_squares()  a block per chunk of a parameter: the sum of the squares of its gradients
 //   decide()       one block: the norm, whether the step is skipped, factors and counts
-//   update()       a block per chunk: weights, moments and average
+//   update()       a block per chunk: weights, moments and averages
 //
 // All sums have a fixed order, so that a step gives the same bits each time.
 #pragma once
@@ -20,9 +20,12 @@ namespace cdm::cuda {
 template <class T>
 struct UpdateTensor {
   const T* gradient;
-  T *weight, *first, *second, *average;
+  T* weight;
+  T *first, *second;           // Adam's moments; null where Muon has updated the weight
+  T* averages[kMostAverages];  // as many as the rules say
   std::int64_t size;
-  std::int64_t first_chunk;  // the number of its first chunk in the table
+  bool decays;      // whether weight decay applies to it
+  int first_chunk;  // the number of its first chunk in the table
 };
 
 constexpr std::int64_t kChunk = 8192;  // values of a parameter that a block takes
@@ -31,15 +34,15 @@ constexpr std::int64_t kChunk = 8192;  // values of a parameter that a block tak
 /// keeps; kernels may have 4 KiB of arguments.
 template <class T>
 struct UpdateTable {
-  static constexpr int kMost = 56;
-  std::int64_t chunks = 0;
+  static constexpr int kMost = 46;
+  int chunks = 0;
   int count = 0;
   UpdateTensor<T> tensors[kMost] = {};
 
   /// Adds a parameter, whose first_chunk is set.
   void add(UpdateTensor<T> tensor) {
     tensor.first_chunk = chunks;
-    chunks += (tensor.size + kChunk - 1) / kChunk;
+    chunks += static_cast<int>((tensor.size + kChunk - 1) / kChunk);
     tensors[count++] = tensor;
   }
 
@@ -59,14 +62,17 @@ struct UpdateTable {
   }
 };
 
+static_assert(sizeof(UpdateTable<float>) + sizeof(UpdateRules) + sizeof(void*) <= 4096);
+
 /// What decide() reads and writes.
 template <class T>
 struct Decision {
   const double* partial;  // the sums of squares of all chunks of all tables
   std::int64_t chunks;    // their number
   const T* loss;
-  std::int64_t* counts;    // {steps taken, steps skipped}
-  UpdateFactors* factors;  // of this step
+  const double* time_used;  // share of the run's time
+  std::int64_t* counts;     // {steps taken, steps skipped}
+  UpdateFactors* factors;   // of this step
   T* norm;
   float* skipped;
 };
@@ -101,7 +107,7 @@ class UpdateBlock {
     std::int64_t& steps = decision.counts[0];
     std::int64_t& skipped = decision.counts[1];
     const UpdateFactors factors =
-        update_factors(rules, steps, steps - skipped, norm, *decision.loss);
+        update_factors(rules, steps, steps - skipped, *decision.time_used, norm, *decision.loss);
     *decision.factors = factors;
     *decision.norm = norm;
     *decision.skipped = static_cast<float>(factors.skipped);
@@ -112,31 +118,37 @@ class UpdateBlock {
   CDM_HOST_DEVICE void update(const UpdateTable<T>& table, const UpdateRules& rules,
                               const UpdateFactors& factors) const {
     if (factors.skipped != 0.0) return;
-    const UpdateOf<T> update(rules, factors);
+    const UpdateOf<T> adam(rules, factors);
     const UpdateTensor<T>& tensor = table.of_chunk(block_.index());
     for_each_four(tensor, [&](std::int64_t first, int count) {
-      T g[kFour];
       T weight[kFour];
-      T moment1[kFour];
-      T moment2[kFour];
-      T average[kFour];
-      load(tensor.gradient + first, count, g);
       load(tensor.weight + first, count, weight);
-      load(tensor.first + first, count, moment1);
-      load(tensor.second + first, count, moment2);
-      load(tensor.average + first, count, average);
-      for (int k = 0; k < kFour; ++k) {
-        WeightState<T> state = {weight[k], moment1[k], moment2[k], average[k]};
-        update(state, g[k]);
-        weight[k] = state.weight;
-        moment1[k] = state.first;
-        moment2[k] = state.second;
-        average[k] = state.average;
+      if (tensor.first != nullptr) {
+        T g[kFour];
+        T moment1[kFour];
+        T moment2[kFour];
+        load(tensor.gradient + first, count, g);
+        load(tensor.first + first, count, moment1);
+        load(tensor.second + first, count, moment2);
+        for (int k = 0; k < kFour; ++k) {
+          WeightState<T> state = {weight[k], moment1[k], moment2[k]};
+          adam(state, g[k], tensor.decays);
+          weight[k] = state.weight;
+          moment1[k] = state.first;
+          moment2[k] = state.second;
+        }
+        store(weight, count, tensor.weight + first);
+        store(moment1, count, tensor.first + first);
+        store(moment2, count, tensor.second + first);
       }
-      store(weight, count, tensor.weight + first);
-      store(moment1, count, tensor.first + first);
-      store(moment2, count, tensor.second + first);
-      store(average, count, tensor.average + first);
+      for (std::int64_t i = 0; i < rules.averages; ++i) {
+        T average[kFour];
+        load(tensor.averages[i] + first, count, average);
+        for (int k = 0; k < kFour; ++k) {
+          average[k] = moved(average[k], weight[k], T(factors.share[i]));
+        }
+        store(average, count, tensor.averages[i] + first);
+      }
     });
   }
 

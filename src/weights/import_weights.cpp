@@ -9,6 +9,7 @@
 #include "cdm/core/tensors.h"
 #include "cdm/core/text.h"
 #include "cdm/train/make_model.h"
+#include "cdm/train/optimizer.h"
 
 namespace cdm {
 namespace {
@@ -90,6 +91,11 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
 
 TrainingState fit_to_network(const RunConfig& config, const TrainingState& checkpoint,
                              const std::string& source) {
+  if (config.train.optimizer == OptimizerKind::muon) {
+    throw UserError(concat(source,
+                           ": train.optimizer = muon: the authors' format holds the state "
+                           "of Adam for all weights"));
+  }
   const Model model = make_model(config, network_shape(config), at::kCPU,
                                  {at::kFloat, at::kFloat, false}, /*seed=*/0);
   // Moments belong to parameters alone: this network has no anchor.
@@ -101,6 +107,10 @@ TrainingState fit_to_network(const RunConfig& config, const TrainingState& check
   for (NamedTensors* const tensors : {&fitted.exp_avg, &fitted.exp_avg_sq}) {
     *tensors = fit(*moments, *tensors, source);
   }
+  // A checkpoint that comes from elsewhere has one average, with which the others begin.
+  const auto others = static_cast<std::size_t>(average_count(config.train) - 1);
+  fitted.more_emas.resize(others, fitted.ema);
+  for (NamedTensors& average : fitted.more_emas) average = fit(model.network(), average, source);
   return fitted;
 }
 

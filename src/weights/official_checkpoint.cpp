@@ -286,14 +286,14 @@ TorchDict adam_state(const TrainingState& checkpoint, const TrainConfig& config)
   TorchDict group{{{"lr", config.learning_rate},
                    {"betas", TorchList{{config.adam_beta1, config.adam_beta2}, true}},
                    {"eps", config.adam_eps},
-                   {"weight_decay", 0},
+                   {"weight_decay", config.weight_decay},
                    {"amsgrad", false},
                    {"maximize", false},
                    {"foreach", TorchValue()},
                    {"capturable", false},
                    {"differentiable", false},
                    {"fused", TorchValue()},
-                   {"decoupled_weight_decay", false},
+                   {"decoupled_weight_decay", config.weight_decay > 0.0},
                    {"params", std::move(numbers)}}};
   return {{{"state", std::move(moments)}, {"param_groups", TorchList{{std::move(group)}}}}};
 }

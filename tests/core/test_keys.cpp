@@ -71,6 +71,15 @@ std::vector<Written> every_kind() {
   for (const std::string& name : names_of<MseWeighting>()) {
     all.push_back({{"loss.mse_weighting", name}});
   }
+  for (const std::string& name : names_of<LearningRateSchedule>()) {
+    all.push_back({{"train.learning_rate_schedule", name}});
+  }
+  for (const std::string& name : names_of<OptimizerKind>()) {
+    all.push_back({{"train.optimizer", name}});
+  }
+  for (const std::string& name : names_of<AverageKind>()) {
+    all.push_back({{"train.ema_kind", name}});
+  }
   for (const std::string& name : names_of<SamplerKind>()) {
     all.push_back({{"sample.sampler", name}});
   }
@@ -82,8 +91,8 @@ std::vector<Written> every_kind() {
 std::string another_value(const Key& key, const RunConfig& config) {
   if (key.full_name() == "model.channels") return "16";  // a multiple of the groups
   for (const char* text :
-       {"0.05", "0.5", "3", "2", "5", "true", "false", "[1]", "[8]", "uniform", "gaussian", "peaks",
-        "none", "trailing", "stratified", "log_snr", "likelihood", "kl"}) {
+       {"0.05", "0.5", "3", "2", "5", "true", "false", "[1]", "[8]", "[0.25]", "uniform",
+        "gaussian", "peaks", "none", "trailing", "stratified", "log_snr", "likelihood", "kl"}) {
     RunConfig changed = config;
     if (key.read(YAML::Load(text), changed) && key.text(changed) != key.text(config)) return text;
   }
@@ -215,9 +224,17 @@ TEST_F(Keys, AFixedKeyIsForKindsThatAreFixed) {
 std::string outcome(const RunConfig& config, const std::filesystem::path& folder) {
   std::filesystem::remove_all(folder);
   Trainer(config, RunDir(folder), at::kCPU).run();
-  const std::filesystem::path last = list_checkpoints(folder / "checkpoints").back();
-  std::string all = read_file(last / "ema.safetensors");
+  std::string all;
   std::error_code none;
+  for (const char* const kept : {"checkpoints", "averages"}) {
+    for (const std::filesystem::path& checkpoint : list_checkpoints(folder / kept)) {
+      all += kept + checkpoint.filename().string();
+      for (const std::string& weights : weights_names()) {
+        const std::filesystem::path file = checkpoint / (weights + ".safetensors");
+        if (std::filesystem::exists(file)) all += weights + read_file(file);
+      }
+    }
+  }
   for (const auto& picture : std::filesystem::directory_iterator(folder / "samples", none)) {
     all += picture.path().filename().string() + read_file(picture.path());
   }
@@ -257,6 +274,14 @@ class IgnoredKeys : public Keys {
       keys["diffusion.steps"] = "0";
       keys["train.sample_every"] = "0";
     }
+    // The second of two steps is one with a lower learning rate.
+    const std::string schedule = keys["train.learning_rate_schedule"];
+    if (schedule.empty() || schedule == "steps") keys["train.decay_every"] = "1";
+    if (schedule == "warmdown") keys["train.warmdown"] = "0.9";
+    if (keys["train.ema_kind"] == "power") {
+      keys["train.ema_start"] = "";  // it is for the others
+      keys["train.average_every"] = "1";
+    }
     if (keys["data.kind"] == "toy") keys["data.toy_images"] = "20";
     if (keys["data.kind"] != "toy" && keys["data.kind"] != "npz") return std::nullopt;
     if (kind.contains("model.num_classes")) return std::nullopt;  // the images have no labels
@@ -289,9 +314,15 @@ bool depends_on(const Key& key, const Written& kind) {
 
 /// Keys that all kinds read, but that do not change this small run, or not by themselves.
 bool is_left_out(const Key& key, const RunConfig& config) {
-  static const std::set<std::string> kinds = {"data.kind",  "diffusion.schedule",
-                                              "model.kind", "model.predicts",
-                                              "loss.kind",  "sample.sampler"};
+  static const std::set<std::string> kinds = {"data.kind",
+                                              "diffusion.schedule",
+                                              "model.kind",
+                                              "model.predicts",
+                                              "loss.kind",
+                                              "sample.sampler",
+                                              "train.learning_rate_schedule",
+                                              "train.optimizer",
+                                              "train.ema_kind"};
   static const std::set<std::string> of_classes = {"model.num_classes", "loss.label_dropout",
                                                    "sample.guidance"};
   static const std::set<std::string> of_images = {"data.image_size", "data.channels",

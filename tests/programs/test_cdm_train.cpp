@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "cdm/config/config.h"
 #include "cdm/io/image.h"
@@ -366,6 +368,24 @@ TEST(CdmTrain, StopsInTime) {
   EXPECT_EQ(done.exit_code, 0) << done.err;
   EXPECT_THAT(done.err, HasSubstr("train.max_minutes"));
   EXPECT_NE(newest_checkpoint(tiny / "run"), "");
+}
+
+TEST(CdmTrain, LetsTheLearningRateFallWithinItsTime) {
+  const test::TinyRun tiny;
+  const test::Finished done =
+      tiny.train("tiny", "run",
+                 {kEndless, "train.max_minutes=0.04", "train.nll_every=0", "train.sample_every=0",
+                  "train.checkpoint_every=0", "train.log_every=1",
+                  "train.learning_rate_schedule=warmdown", "train.warmdown=1"});
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  std::vector<double> rates;
+  for (const nlohmann::json& line : test::read_metrics(tiny / "run")) {
+    rates.push_back(line.at("learning_rate"));
+  }
+  ASSERT_GE(rates.size(), 3U);
+  EXPECT_TRUE(std::is_sorted(rates.rbegin(), rates.rend()));
+  EXPECT_GT(rates.front(), 0.7e-3);
+  EXPECT_LT(rates.back(), 0.3e-3);
 }
 
 TEST(CdmTrain, HelpConfigNamesEveryKey) {

@@ -126,6 +126,7 @@ TEST(AnchorStatistics, AreKeptInCheckpointsAndResumeToTheBit) {
   RunConfig config = config_of(Dequantization::uniform);
   config.model.head = HeadKind::pooled_inner;
   config.model.inner_features = 3;
+  config.train.ema_more_decays = {0.5};
   const at::Tensor images = to_unit_range(train.images.narrow(0, 0, 4), at::kFloat);
   const auto inputs = [&](std::int64_t step) { return test::step_inputs(config, step, images); };
   Learner whole(config, network_shape(config), at::kCPU);
@@ -142,11 +143,11 @@ TEST(AnchorStatistics, AreKeptInCheckpointsAndResumeToTheBit) {
   for (int k = 2; k < 4; ++k) second.step(inputs(k));
   test::expect_equal(second.state(), whole.state());
 
-  // Both kinds of weights can be evaluated without the training images.
-  for (const bool average : {true, false}) {
+  // All kinds of weights can be evaluated without the training images.
+  for (const std::string weights : {"ema", "ema2", "model"}) {
     const Model model =
         make_model(config, network_shape(config), at::kCPU, {at::kFloat, at::kFloat, false}, 0);
-    model.network().load(read_weights(written, average), "test");
+    model.network().load(read_weights(written, weights), "test");
     EXPECT_TRUE(model.density().log_prob_all_levels(images).isfinite().all().item<bool>());
   }
 }

@@ -44,6 +44,7 @@ TrainingState some_checkpoint(std::int64_t step = 1000) {
           .seconds = 12.25,
           .model = tensors(10),
           .ema = tensors(20),
+          .more_emas = {},
           .exp_avg = tensors(30),
           .exp_avg_sq = tensors(40)};
 }
@@ -83,8 +84,38 @@ TEST_F(CheckpointTest, ComesBackAsItWas) {
   expect_equal(read.ema, written.ema);
   expect_equal(read.exp_avg, written.exp_avg);
   expect_equal(read.exp_avg_sq, written.exp_avg_sq);
-  expect_equal(read_weights(path, true), written.ema);
-  expect_equal(read_weights(path, false), written.model);
+  expect_equal(read_weights(path, "ema"), written.ema);
+  expect_equal(read_weights(path, "model"), written.model);
+  EXPECT_EQ(user_error([&] { read_weights(path, "ema2"); }),
+            path.string() + ": has no weights named ema2, only model, ema");
+}
+
+TEST_F(CheckpointTest, HoldsSeveralAverages) {
+  TrainingState written = some_checkpoint();
+  written.more_emas = {tensors(50), tensors(60)};
+  const fs::path path = save(folder_, written);
+  expect_equal(read_checkpoint(path), written);
+  expect_equal(read_weights(path, "ema"), written.ema);
+  expect_equal(read_weights(path, "ema2"), written.more_emas[0]);
+  expect_equal(read_weights(path, "ema3"), written.more_emas[1]);
+  overwrite(path / "ema3.safetensors", read_file(path / "ema2.safetensors"));
+  EXPECT_THAT(user_error([&] { read_checkpoint(path); }), HasSubstr("ema3.safetensors: damaged"));
+}
+
+TEST_F(CheckpointTest, MayHoldAveragesAlone) {
+  TrainingState written = some_checkpoint();
+  written.more_emas = {tensors(50)};
+  const fs::path path = folder_ / "averages" / "any name";
+  write_averages(path, written, some_config());
+  EXPECT_THAT(names_in(path),
+              testing::ElementsAre("ema.safetensors", "ema2.safetensors", "state.json"));
+  expect_equal(read_weights(path, "ema2"), written.more_emas[0]);
+  EXPECT_EQ(read_checkpoint_step(path), 1000);
+  EXPECT_EQ(read_checkpoint_config(path).model.channels, 24);
+  EXPECT_EQ(user_error([&] { read_checkpoint(path); }),
+            path.string() + ": holds averages of weights alone, from which training cannot go on");
+  EXPECT_EQ(user_error([&] { read_weights(path, "model"); }),
+            path.string() + ": has no weights named model, only ema, ema2");
 }
 
 TEST_F(CheckpointTest, ListsOldestFirstAndOnlyWholeOnes) {

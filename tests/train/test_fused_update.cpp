@@ -38,8 +38,10 @@ TrainConfig eventful_config() {
   config.adam_beta1 = 0.8;
   config.adam_beta2 = 0.95;
   config.adam_eps = 1e-3;
+  config.weight_decay = 0.2;
   config.clip_grad_norm = 2.0;
   config.ema_decay = 0.7;
+  config.ema_more_decays = {0.4, 0.9};
   config.ema_start = 3;
   config.ema_warmup = true;
   return config;
@@ -86,23 +88,29 @@ struct Both {
       return all;
     };
     weights = copies(1);
-    average = copies(1);
     state.weights = copies(1);
-    state.average = copies(1);
+    for (std::int64_t i = 0; i < average_count(config); ++i) {
+      averages.push_back(copies(1));
+      state.averages.push_back(copies(1));
+    }
     for (const at::Tensor& weight : weights) {
       state.first_moments.push_back(at::zeros_like(weight));
       state.second_moments.push_back(at::zeros_like(weight));
+      state.decays.push_back(weight_decays("p", weight));
     }
+    state.time_used = at::zeros({}, at::TensorOptions().dtype(at::kDouble).device(device));
     state.counts = at::zeros({2}, at::TensorOptions().dtype(at::kLong).device(device));
   }
 
   TrainConfig config;
-  std::vector<at::Tensor> weights, average;
+  std::vector<at::Tensor> weights;
+  std::vector<std::vector<at::Tensor>> averages;
   FusedUpdate::State state;
 };
 
-void expect_the_steps_of_aten(at::ScalarType type, at::Device device, double tolerance) {
-  Both both(eventful_config(), type, device);
+void expect_the_steps_of_aten(at::ScalarType type, at::Device device, double tolerance,
+                              const TrainConfig& config = eventful_config()) {
+  Both both(config, type, device);
   Adam adam(named(both.weights), both.config);
   FusedUpdate fused(both.state, both.config);
   constexpr std::int64_t kBadStep = 5;
@@ -117,21 +125,27 @@ void expect_the_steps_of_aten(at::ScalarType type, at::Device device, double tol
     gradients.back() = gradients.back().contiguous();
     if (step == kBadStep) gradients[3][1][1].fill_(std::numeric_limits<double>::quiet_NaN());
     const at::Tensor loss = at::full({}, 1.5, gradients[0].options());
+    const double time_used = step < 6 ? 0.0 : 0.1 * static_cast<double>(step) + 0.05;
+    both.state.time_used.fill_(time_used);
     const FusedUpdate::Result result = fused(gradients, loss);
 
     const at::Tensor norm = gradient_norm(gradients);
     const at::Tensor skipped = is_not_finite(loss + norm);
     clip_gradients(gradients, norm, both.config.clip_grad_norm);
-    adam.step(gradients, learning_rate_at(both.config, step), skipped);
-    update_average(named(both.average), named(both.weights), ema_decay_at(both.config, step),
-                   skipped);
+    adam.step(gradients, learning_rate_at(both.config, step, time_used), skipped);
+    for (std::size_t i = 0; i < both.averages.size(); ++i) {
+      update_average(named(both.averages[i]), named(both.weights),
+                     ema_decay_at(both.config, step, static_cast<std::int64_t>(i)), skipped);
+    }
 
     EXPECT_EQ(result.skipped.item<float>(), skipped.item<float>());
     if (step != kBadStep) {
       test::expect_close(result.gradient_norm, norm, tolerance, "norm");
     }
     expect_all_close(both.state.weights, both.weights, tolerance, "weights");
-    expect_all_close(both.state.average, both.average, tolerance, "average");
+    for (std::size_t i = 0; i < both.averages.size(); ++i) {
+      expect_all_close(both.state.averages[i], both.averages[i], tolerance, concat("average ", i));
+    }
     expect_all_close(both.state.first_moments, values_of(adam.first_moments()), tolerance,
                      "first moments");
     expect_all_close(both.state.second_moments, values_of(adam.second_moments()), tolerance,
@@ -144,6 +158,16 @@ void expect_the_steps_of_aten(at::ScalarType type, at::Device device, double tol
 TEST(FusedUpdate, TakesTheStepsOfAten) {
   expect_the_steps_of_aten(at::kDouble, at::kCPU, 1e-12);
   expect_the_steps_of_aten(at::kFloat, at::kCPU, 2e-6);
+  TrainConfig config = eventful_config();
+  config.iterations = 10;
+  config.final_learning_rate_factor = 0.2;
+  config.warmdown = 0.5;
+  for (const auto schedule : test::all_kinds<LearningRateSchedule>()) {
+    config.learning_rate_schedule = schedule;
+    expect_the_steps_of_aten(at::kDouble, at::kCPU, 1e-12, config);
+  }
+  config.ema_kind = AverageKind::power;
+  expect_the_steps_of_aten(at::kDouble, at::kCPU, 1e-12, config);
 }
 
 TEST(FusedUpdate, TakesTheStepsOfAtenOnAGpu) {
@@ -164,7 +188,7 @@ TEST(FusedUpdate, ABadLossSkipsTheStepToo) {
   }
   for (std::size_t i = 0; i < both.weights.size(); ++i) {
     EXPECT_TRUE(at::equal(both.state.weights[i], both.weights[i]));
-    EXPECT_TRUE(at::equal(both.state.average[i], both.average[i]));
+    EXPECT_TRUE(at::equal(both.state.averages[0][i], both.averages[0][i]));
     EXPECT_EQ(both.state.first_moments[i].count_nonzero().item<std::int64_t>(), 0);
   }
   EXPECT_EQ(both.state.counts[1].item<std::int64_t>(), 2);
@@ -219,8 +243,10 @@ void launch(std::int64_t blocks, const Body& body) {
 TEST(FusedUpdate, BlocksOfThreadsDoWhatOneThreadDoes) {
   Both both(eventful_config(), at::kFloat);
   FusedUpdate::State by_blocks = both.state;
-  for (auto* const tensors : {&by_blocks.weights, &by_blocks.first_moments,
-                              &by_blocks.second_moments, &by_blocks.average}) {
+  std::vector<std::vector<at::Tensor>*> all = {&by_blocks.weights, &by_blocks.first_moments,
+                                               &by_blocks.second_moments};
+  for (auto& average : by_blocks.averages) all.push_back(&average);
+  for (auto* const tensors : all) {
     for (at::Tensor& tensor : *tensors) tensor = tensor.clone();
   }
   const std::vector<at::Tensor> gradients = values(2, at::kFloat);
@@ -234,9 +260,18 @@ TEST(FusedUpdate, BlocksOfThreadsDoWhatOneThreadDoes) {
     const auto memory = [i](const std::vector<at::Tensor>& tensors) {
       return tensors[i].mutable_data_ptr<float>();
     };
-    table.add({gradients[i].const_data_ptr<float>(), memory(by_blocks.weights),
-               memory(by_blocks.first_moments), memory(by_blocks.second_moments),
-               memory(by_blocks.average), gradients[i].numel(), 0});
+    cuda::UpdateTensor<float> tensor = {.gradient = gradients[i].const_data_ptr<float>(),
+                                        .weight = memory(by_blocks.weights),
+                                        .first = memory(by_blocks.first_moments),
+                                        .second = memory(by_blocks.second_moments),
+                                        .averages = {},
+                                        .size = gradients[i].numel(),
+                                        .decays = by_blocks.decays[i],
+                                        .first_chunk = 0};
+    for (std::size_t k = 0; k < by_blocks.averages.size(); ++k) {
+      tensor.averages[k] = memory(by_blocks.averages[k]);
+    }
+    table.add(tensor);
   }
   EXPECT_EQ(table.chunks, 5);
   std::vector<double> partial(static_cast<std::size_t>(table.chunks));
@@ -261,6 +296,7 @@ TEST(FusedUpdate, BlocksOfThreadsDoWhatOneThreadDoes) {
   const cuda::Decision<float> decision = {partial.data(),
                                           static_cast<std::int64_t>(partial.size()),
                                           loss.const_data_ptr<float>(),
+                                          both.state.time_used.const_data_ptr<double>(),
                                           counts,
                                           &factors,
                                           &norm,
@@ -272,13 +308,14 @@ TEST(FusedUpdate, BlocksOfThreadsDoWhatOneThreadDoes) {
   launch(table.chunks, [&](const auto& block) { block.update(table, rules, factors); });
   for (std::size_t i = gradients.size() - 3; i < gradients.size(); ++i) {
     test::expect_close(by_blocks.weights[i], both.state.weights[i], 1e-6, "weights");
-    test::expect_close(by_blocks.average[i], both.state.average[i], 1e-6, "average");
+    for (std::size_t k = 0; k < by_blocks.averages.size(); ++k) {
+      test::expect_close(by_blocks.averages[k][i], both.state.averages[k][i], 1e-6, "average");
+    }
     test::expect_close(by_blocks.second_moments[i], both.state.second_moments[i], 1e-6, "moments");
   }
 }
 
-TEST(FusedUpdate, LearnersLearnTheSameWithIt) {
-  RunConfig config = test::small_config();
+void expect_learners_learn_the_same(RunConfig config) {
   const NoiseSchedule schedule(config.diffusion);
   config.train.clip_grad_norm = 0.5;
   config.train.warmup = 2;
@@ -300,7 +337,22 @@ TEST(FusedUpdate, LearnersLearnTheSameWithIt) {
   for (std::int64_t k = 3; k < 6; ++k) step(k);
   EXPECT_EQ(fused.steps_done(), 6);
   EXPECT_EQ(fused.steps_skipped(), 0);
+  expect_all_close(values_of(fused.state().model), values_of(plain.state().model), 1e-11,
+                   "weights");
   expect_all_close(values_of(fused.state().ema), values_of(plain.state().ema), 1e-11, "average");
+  for (std::size_t i = 0; i < plain.state().more_emas.size(); ++i) {
+    expect_all_close(values_of(fused.state().more_emas[i]), values_of(plain.state().more_emas[i]),
+                     1e-11, concat("average ", i + 2));
+  }
+}
+
+TEST(FusedUpdate, LearnersLearnTheSameWithIt) {
+  RunConfig config = test::small_config();
+  expect_learners_learn_the_same(config);
+  config.train.optimizer = OptimizerKind::muon;
+  config.train.weight_decay = 0.1;
+  config.train.ema_kind = AverageKind::power;
+  expect_learners_learn_the_same(config);
 }
 
 }  // namespace

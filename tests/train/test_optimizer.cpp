@@ -3,11 +3,13 @@
 // tested in test_training.cpp.)
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/equal.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros_like.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
 #include <vector>
 
 #include "cdm/train/optimizer.h"
@@ -38,6 +40,12 @@ std::vector<at::Tensor> gradients(std::uint64_t step) {
 
 double rate(std::uint64_t step) { return 0.1 / static_cast<double>(step); }
 
+NamedTensors copies(const NamedTensors& tensors) {
+  NamedTensors copied;
+  for (const auto& [name, tensor] : tensors) copied.emplace_back(name, tensor.clone());
+  return copied;
+}
+
 TEST(AdamTest, FollowsTheFormulas) {
   const TrainConfig config = unusual_config();
   const NamedTensors weights = parameters();
@@ -65,10 +73,39 @@ TEST(AdamTest, FollowsTheFormulas) {
   EXPECT_EQ(adam.second_moments()[1].first, "b");
 }
 
-NamedTensors copies(const NamedTensors& tensors) {
-  NamedTensors copied;
-  for (const auto& [name, tensor] : tensors) copied.emplace_back(name, tensor.clone());
-  return copied;
+// Of the two parameters, only the matrix decays. The class embedding is a matrix, too, but none
+// that images are multiplied by.
+TEST(AdamTest, DecaysMatricesAndKernelsAsAdamWDoes) {
+  TrainConfig config = unusual_config();
+  const auto trained = [&](const std::string& matrix, double weight_decay) {
+    config.weight_decay = weight_decay;
+    NamedTensors weights = parameters();
+    weights[0].first = matrix;
+    Adam adam(weights, config);
+    std::vector<NamedTensors> all = {copies(weights)};
+    for (std::uint64_t step = 1; step <= 6; ++step) {
+      adam.step(gradients(step), rate(step));
+      all.push_back(copies(weights));
+    }
+    return all;
+  };
+  const std::vector<NamedTensors> plain = trained("conv_in.weight", 0.0);
+  const std::vector<NamedTensors> decayed = trained("conv_in.weight", 0.3);
+  at::Tensor expected = plain[0][0].second;
+  for (std::size_t step = 1; step <= 6; ++step) {
+    // Adam's moments do not depend on the weights here, so its changes of them are the same.
+    const at::Tensor change = plain[step][0].second - plain[step - 1][0].second;
+    expected = expected * (1.0 - 0.3 * rate(step)) + change;
+    expect_close(decayed[step][0].second, expected, 1e-12, "matrix");
+    EXPECT_TRUE(at::equal(decayed[step][1].second, plain[step][1].second)) << "vector";
+  }
+  EXPECT_TRUE(at::equal(trained("label_emb.weight", 0.3).back()[0].second, plain.back()[0].second));
+
+  config.weight_decay = 0.3;
+  const NamedTensors weights = parameters();
+  Adam adam(weights, config);
+  adam.step(gradients(1), rate(1), at::ones({}, at::kFloat));
+  EXPECT_TRUE(at::equal(weights[0].second, parameters()[0].second)) << "in a skipped step";
 }
 
 TEST(AdamTest, GoesOnFromItsMoments) {

@@ -17,12 +17,14 @@
 #include <fstream>
 #include <limits>
 #include <numbers>
+#include <tuple>
 #include <vector>
 
 #include "cdm/core/text.h"
 #include "cdm/run/checkpoint.h"
 #include "cdm/train/learner.h"
 #include "equal_checkpoints.h"
+#include "files.h"
 #include "support.h"
 
 namespace cdm {
@@ -129,6 +131,67 @@ TEST(Training, FollowsTheLearningRateSchedule) {
   config.decay_every = 0;
   EXPECT_EQ(learning_rate_at(config, 0), 0.5);
   EXPECT_EQ(learning_rate_at(config, 1000000), 0.5);
+}
+
+TEST(Training, LetsTheLearningRateFallTowardsTheEndOfTheRun) {
+  TrainConfig config = RunConfig().train;
+  config.learning_rate = 0.5;
+  config.warmup = 4;
+  config.iterations = 100;
+  config.final_learning_rate_factor = 0.1;
+  const auto expect_rates = [&](const std::vector<std::tuple<std::int64_t, double, double>>& all) {
+    for (const auto& [step, time_used, factor] : all) {
+      EXPECT_NEAR(learning_rate_at(config, step, time_used), 0.5 * factor, 1e-12)
+          << name_of(config.learning_rate_schedule) << ", step " << step << ", time " << time_used;
+    }
+  };
+  config.learning_rate_schedule = LearningRateSchedule::cosine;
+  const auto cosine = [](double p) {
+    return 0.1 + 0.9 * 0.5 * (1.0 + std::cos(p * std::numbers::pi));
+  };
+  expect_rates({{0, 0.0, 0.25 * cosine(0.0)},
+                {1, 0.0, 0.5 * cosine(0.01)},
+                {50, 0.0, 0.55},
+                {75, 0.0, cosine(0.75)},
+                {50, 0.4, 0.55},
+                {50, 0.75, cosine(0.75)},
+                {0, 1.0, 0.25 * 0.1},
+                {99, 0.0, cosine(0.99)},
+                {100, 0.0, 0.1},
+                {1000, 2.0, 0.1}});
+  config.learning_rate_schedule = LearningRateSchedule::warmdown;
+  config.warmdown = 0.25;
+  expect_rates({{0, 0.0, 0.25},
+                {10, 0.0, 1.0},
+                {75, 0.0, 1.0},
+                {80, 0.0, 0.1 + 0.9 * 0.8},
+                {10, 0.9, 0.1 + 0.9 * 0.4},
+                {99, 0.0, 0.1 + 0.9 * 0.04},
+                {100, 0.0, 0.1},
+                {10, 1.5, 0.1}});
+  config.warmdown = 0.0;
+  expect_rates({{99, 0.0, 1.0}});
+  // Time changes nothing where the rate falls by steps.
+  config.learning_rate_schedule = LearningRateSchedule::steps;
+  config.decay_every = 10;
+  config.decay_factor = 0.5;
+  expect_rates({{19, 0.9, 0.5}});
+}
+
+TEST(Training, KnowsWhatShareOfItsTimeHasPassed) {
+  TrainConfig config = RunConfig().train;
+  config.max_minutes = 0.5;
+  EXPECT_DOUBLE_EQ(time_used(config, 6.0), 0.2);
+  EXPECT_DOUBLE_EQ(time_used(config, 60.0), 1.0);
+  EXPECT_FALSE(depends_on_time(config)) << "of itself, the learning rate falls by steps";
+  for (const auto kind : {LearningRateSchedule::cosine, LearningRateSchedule::warmdown}) {
+    config.learning_rate_schedule = kind;
+    config.max_minutes = 0.5;
+    EXPECT_TRUE(depends_on_time(config));
+    config.max_minutes = 0.0;
+    EXPECT_FALSE(depends_on_time(config));
+    EXPECT_EQ(time_used(config, 60.0), 0.0);
+  }
 }
 
 TEST(Training, FollowsTheScheduleOfTheAverage) {
@@ -238,8 +301,9 @@ TEST(Training, HoldsNoMemory) {
   EXPECT_LT(resident_bytes() - early, kAllowance);
 }
 
-TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
+void expect_resumes_to_the_bit(const TrainConfig& train) {
   SmallUNet small;
+  small.config.train = train;
   small.config.model.dropout = 0.3;
   small.config.train.warmup = 4;
   small.config.train.ema_decay = 0.9;
@@ -269,16 +333,33 @@ TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
     const double loss = second.step(small.inputs(k))["loss"].item<double>();
     EXPECT_EQ(loss, losses[static_cast<std::size_t>(k)]) << "step " << k;
   }
-  const TrainingState end = whole.state();
-  const TrainingState resumed = second.state();
-  for (std::size_t i = 0; i < end.model.size(); ++i) {
-    EXPECT_TRUE(at::equal(resumed.model[i].second, end.model[i].second)) << end.model[i].first;
-    EXPECT_TRUE(at::equal(resumed.ema[i].second, end.ema[i].second)) << end.ema[i].first;
-  }
+  test::expect_equal(second.state(), whole.state());
 
   small.config.model.dropout = 0.0;
   EXPECT_NE(small.learner().step(small.inputs(0))["loss"].item<double>(), losses[0]);
   std::filesystem::remove_all(folder);
+}
+
+TEST(Training, ResumesWithTheVeryNumbersOfAnUninterruptedRun) {
+  TrainConfig train = test::small_config().train;
+  expect_resumes_to_the_bit(train);
+  train.learning_rate_schedule = LearningRateSchedule::cosine;
+  train.iterations = 9;
+  train.weight_decay = 0.1;
+  train.ema_more_decays = {0.5, 0.99};
+  expect_resumes_to_the_bit(train);
+  train.optimizer = OptimizerKind::muon;
+  train.ema_kind = AverageKind::power;
+  expect_resumes_to_the_bit(train);
+}
+
+TEST(Training, DoesNotGoOnWithAnotherNumberOfAverages) {
+  SmallUNet small;
+  const TrainingState one = small.learner().state();
+  small.config.train.ema_more_decays = {0.5};
+  Learner learner = small.learner();
+  EXPECT_EQ(test::user_error([&] { learner.restore(one, "a checkpoint"); }),
+            "a checkpoint: has 1 moving averages of the weights, and the configuration 2");
 }
 
 /// The state of a learner, apart from it.

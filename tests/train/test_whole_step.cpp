@@ -51,29 +51,38 @@ RunConfig eventful_config() {
   return config;
 }
 
-/// The same for every objective, and for a network that is no UNet.
+/// The same for every objective, for a network that is no UNet, and with other rules of a step.
 std::vector<RunConfig> eventful_configs() {
-  std::vector<RunConfig> configs(9, eventful_config());
+  std::vector<RunConfig> configs(11, eventful_config());
   configs[1].loss.kind = ObjectiveKind::nce;
   configs[2].loss.kind = ObjectiveKind::tre;
   configs[3].loss.kind = ObjectiveKind::denoising;
   configs[3].model.predicts = Prediction::noise;
   configs[4].model.kind = NetworkKind::mlp;
-  configs[5].loss.kind = ObjectiveKind::subset;
-  configs[6].loss.kind = ObjectiveKind::pairs;
-  configs[7].loss.kind = ObjectiveKind::time_score;
-  for (std::size_t i = 5; i < configs.size(); ++i) {
+  for (std::size_t i = 5; i < 8; ++i) {
     configs[i].loss.level_sampling = LevelSampling::stratified;
     configs[i].loss.level_density = LevelDensity::log_snr;
     configs[i].loss.mse_weighting = MseWeighting::likelihood;
     configs[i].loss.mse_share = 0.5;
     configs[i].loss.draws_per_image = 2;
   }
+  configs[5].loss.kind = ObjectiveKind::subset;
+  configs[6].loss.kind = ObjectiveKind::pairs;
+  configs[7].loss.kind = ObjectiveKind::time_score;
+  configs[8].train.learning_rate_schedule = LearningRateSchedule::cosine;
+  configs[8].train.iterations = 12;
+  configs[8].train.weight_decay = 0.5;
+  configs[8].train.ema_more_decays = {0.5};
+  configs[9].train.optimizer = OptimizerKind::muon;
+  configs[9].train.weight_decay = 0.5;
+  configs[9].train.ema_kind = AverageKind::power;
+  configs[10].model.head = HeadKind::pooled_inner;
   return configs;
 }
 
 std::string name_of_case(const RunConfig& config) {
-  return std::string(name_of(config.loss.kind)) + ", " + std::string(name_of(config.model.kind));
+  return name_of(config.loss.kind) + ", " + name_of(config.model.kind) + ", " +
+         name_of(config.train.learning_rate_schedule) + ", " + name_of(config.train.optimizer);
 }
 
 Dataset seven_images() {
@@ -109,7 +118,9 @@ struct Training {
 
 TrainingState copy_of(const TrainingState& state) {
   TrainingState copy = state;
-  for (NamedTensors* const tensors : {&copy.model, &copy.ema, &copy.exp_avg, &copy.exp_avg_sq}) {
+  std::vector<NamedTensors*> all = {&copy.model, &copy.ema, &copy.exp_avg, &copy.exp_avg_sq};
+  for (NamedTensors& average : copy.more_emas) all.push_back(&average);
+  for (NamedTensors* const tensors : all) {
     for (auto& [name, tensor] : *tensors) tensor = tensor.detach().clone();
   }
   return copy;
@@ -146,11 +157,11 @@ void expect_same_steps(Training& whole, Training& plain) {
   test::expect_equal(whole.learner.state(), plain.learner.state());
 }
 
-TEST(WholeStep, LearnsToTheBitAsStepsOneByOne) {
+void expect_learns_to_the_bit(const RunConfig& config) {
   for (const bool fused : {false, true}) {
     SCOPED_TRACE(fused);
-    Training plain(eventful_config(), seven_images());
-    Training whole(eventful_config(), seven_images());
+    Training plain(config, seven_images());
+    Training whole(config, seven_images());
     Recordings recordings;
     whole.learner.record_with(lazily(recordings));
     if (fused) {
@@ -161,6 +172,11 @@ TEST(WholeStep, LearnsToTheBitAsStepsOneByOne) {
     EXPECT_EQ(recordings.made, 1);
     EXPECT_EQ(recordings.replays, 11);
   }
+}
+
+TEST(WholeStep, LearnsToTheBitAsStepsOneByOne) {
+  expect_learns_to_the_bit(eventful_config());
+  expect_learns_to_the_bit(eventful_configs().back());
 }
 
 /// Makes a GPU compute as in training, as start_device() does; not so any more when it is gone.
@@ -221,6 +237,45 @@ TEST(WholeStep, TakesNoNumberOfAStepFromTheHost) {
   }
 }
 
+TEST(WholeStep, FollowsTheTimeOfTheRun) {
+  RunConfig config = eventful_config();
+  config.train.learning_rate_schedule = LearningRateSchedule::warmdown;
+  config.train.warmdown = 1.0;
+  config.train.max_minutes = 1.0;
+  for (const bool fused : {false, true}) {
+    SCOPED_TRACE(fused);
+    Training plain(config, seven_images());
+    Training whole(config, seven_images());
+    Recordings recordings;
+    whole.learner.record_with(lazily(recordings));
+    if (fused) {
+      plain.learner.use_fused_update();
+      whole.learner.use_fused_update();
+    }
+    double before = 1.0;
+    for (std::int64_t k = 0; k < 8; ++k) {
+      const double time_used = 0.125 * static_cast<double>(k);
+      plain.learner.set_time_used(time_used);
+      whole.learner.set_time_used(time_used);
+      const StepReport expected = plain.learner.step(plain.inputs(k));
+      const StepReport report = whole.step();
+      expect_same_reports(report, expected);
+      if (k > 3) {
+        EXPECT_LT(report.learning_rate, before);
+      }
+      before = report.learning_rate;
+    }
+    EXPECT_EQ(recordings.replays, 7);
+    test::expect_equal(whole.learner.state(), plain.learner.state());
+    // Without the time, other weights would have been learned.
+    Training other(config, seven_images());
+    if (fused) other.learner.use_fused_update();
+    for (std::int64_t k = 0; k < 8; ++k) other.learner.step(other.inputs(k));
+    EXPECT_FALSE(
+        at::equal(other.learner.state().model[0].second, whole.learner.state().model[0].second));
+  }
+}
+
 std::set<std::string> names_of_calls;
 
 std::unique_ptr<at::ObserverContext> note_call(const at::RecordFunction& function) {
@@ -274,8 +329,7 @@ TEST(WholeStep, IsRecordedAgainAfterItsMemoryWasNeeded) {
   test::expect_equal(whole.learner.state(), plain.learner.state());
 }
 
-TEST(WholeStep, LeavesOutStepsThatAreNotFinite) {
-  RunConfig config = eventful_config();
+void expect_bad_steps_left_out(RunConfig config) {
   config.data.dequantize = Dequantization::none;
   Dataset dataset = seven_images();
   dataset.images = dataset.images.to(at::kFloat).div(128.0).sub(1.0);
@@ -307,6 +361,11 @@ TEST(WholeStep, LeavesOutStepsThatAreNotFinite) {
     EXPECT_LE(whole.learner.steps_skipped(), 9);
     test::expect_equal(whole.learner.state(), plain.learner.state());
   }
+}
+
+TEST(WholeStep, LeavesOutStepsThatAreNotFinite) {
+  expect_bad_steps_left_out(eventful_config());
+  expect_bad_steps_left_out(eventful_configs().back());
 }
 
 TEST(WholeStep, BatchesInPartsAndDataElsewhereAreNotRecordedAsAWhole) {

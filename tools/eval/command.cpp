@@ -118,7 +118,7 @@ std::filesystem::path folder_for(const RunsOptions& options,
 void add_model(nlohmann::ordered_json& settings, const LoadedModel& loaded,
                const LoadOptions& options) {
   settings["checkpoint"] = std::filesystem::weakly_canonical(loaded.files.checkpoint).string();
-  settings["weights"] = weights_name(options);
+  settings["weights"] = options.weights;
   settings["precision"] = name_of(loaded.arithmetic);
 }
 
@@ -142,7 +142,7 @@ std::vector<std::string> source_columns() { return {"checkpoint", "weights", "da
 
 std::vector<Cell> source_cells(const NamedModel& model, const RunsOptions& options,
                                const std::string& data) {
-  return {model.loaded.files.checkpoint.string(), weights_name(options.model), data};
+  return {model.loaded.files.checkpoint.string(), options.model.weights, data};
 }
 
 std::string NamedModel::title() const {

@@ -242,7 +242,7 @@ std::vector<Cell> sources_of(const Options& options, const std::optional<LoadedM
             : "";
   return {options.samples,
           model ? model->files.checkpoint.string() : checkpoint_of_samples(options.samples),
-          model ? weights_name(options.model) : "",
+          model ? options.model.weights : "",
           drawn,
           static_cast<std::int64_t>(options.generate.seed),
           reference,

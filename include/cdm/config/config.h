@@ -53,7 +53,7 @@ struct ModelConfig {
   double dropout = 0.0;            // unet: probability that an element is set to zero
   std::int64_t head_channels = 0;  // unet: features pooled for the head; 0 = 2 x the finest width
   HeadKind head = {};
-  std::int64_t inner_features = 0;       // head pooled_inner: number of inner products
+  std::int64_t inner_features = 0;  // head pooled_inner: number of inner products
   AnchorKind anchor = {};
   std::int64_t fourier_features = 0;     // mlp: frequencies of Fourier features per pixel; 0 = none
   std::int64_t num_classes = 0;          // classes in the data; 0 = unconditional
@@ -80,22 +80,35 @@ struct LossConfig {
   double label_dropout = 0.0;        // probability that a training label becomes the null class
 };
 
+/// The most moving averages of the weights that a run keeps.
+constexpr std::int64_t kMostAverages = 4;
+
 struct TrainConfig {
   std::int64_t iterations = 0;        // number of steps of the whole run
   std::int64_t batch_size = 0;        // images per step, over all processes
   std::int64_t micro_batch_size = 0;  // images computed at a time within a step; 0 = all
-  double learning_rate = 0.0;         // after warm-up, before decay
-  std::int64_t warmup = 0;            // steps of linear warm-up
-  std::int64_t decay_every = 0;       // steps between decays of the learning rate; 0 = never
-  double decay_factor = 0.0;          // the learning rate is multiplied by it at each decay
+  OptimizerKind optimizer = {};
+  double learning_rate = 0.0;  // after warm-up, before decay
+  std::int64_t warmup = 0;     // steps of linear warm-up
+  LearningRateSchedule learning_rate_schedule = {};
+  std::int64_t decay_every = 0;             // steps: between decays of the learning rate; 0 = never
+  double decay_factor = 0.0;                // steps: each decay multiplies the learning rate by it
+  double final_learning_rate_factor = 0.0;  // cosine, warmdown: factor at the end of the run
+  double warmdown = 0.0;                    // warmdown: share of the run in which the rate falls
   double adam_beta1 = 0.0;
   double adam_beta2 = 0.0;
   double adam_eps = 0.0;
-  double clip_grad_norm = 0.0;  // largest norm of the whole gradient; 0 = no clipping
-  double ema_decay = 0.0;       // of the weights' exponential moving average (EMA), per step
-  std::int64_t ema_start = 0;   // the EMA equals the weights until this step
-  bool ema_warmup = false;      // decay min(ema_decay, (1 + n) / (10 + n)), n steps after the start
-  std::int64_t log_every = 0;   // every *_every key counts steps; 0 = never
+  double muon_momentum = 0.0;           // muon: decay of the average of gradients
+  double weight_decay = 0.0;            // decoupled, of matrices and kernels; 0 = none
+  double clip_grad_norm = 0.0;          // largest norm of the whole gradient; 0 = no clipping
+  AverageKind ema_kind = {};            // of the weights' moving averages
+  double ema_decay = 0.0;               // exponential: decay per step of the first average
+  std::vector<double> ema_more_decays;  // exponential: those of further averages
+  std::int64_t ema_start = 0;         // exponential: the averages equal the weights until this step
+  bool ema_warmup = false;            // exponential: smaller decays at first, see ema_decay_at()
+  std::vector<double> ema_sigma_rel;  // power: relative width of each average
+  std::int64_t average_every = 0;     // power: steps between stored averages; 0 = never
+  std::int64_t log_every = 0;         // every *_every key counts steps; 0 = never
   std::int64_t checkpoint_every = 0;
   double checkpoint_minutes = 0.0;    // also save after this long; 0 = only by checkpoint_every
   std::int64_t keep_checkpoints = 0;  // number of newest checkpoints kept; 0 = all

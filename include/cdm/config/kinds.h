@@ -202,6 +202,34 @@ struct KindNames<MseWeighting> {
                                                       {MseWeighting::min_snr, "min_snr"}}};
 };
 
+/// How the learning rate changes in the course of a run; see learning_rate_at() in
+/// cdm/train/optimizer.h.
+enum class LearningRateSchedule { steps, cosine, warmdown };
+template <>
+struct KindNames<LearningRateSchedule> {
+  static constexpr KindTable<LearningRateSchedule, 3> all = {
+      {{LearningRateSchedule::steps, "steps"},
+       {LearningRateSchedule::cosine, "cosine"},
+       {LearningRateSchedule::warmdown, "warmdown"}}};
+};
+
+/// What turns gradients into changes of the weights; see cdm/train/optimizer.h.
+enum class OptimizerKind { adam, muon };
+template <>
+struct KindNames<OptimizerKind> {
+  static constexpr KindTable<OptimizerKind, 2> all = {
+      {{OptimizerKind::adam, "adam"}, {OptimizerKind::muon, "muon"}}};
+};
+
+/// How the moving averages of the weights weigh the steps; see ema_decay_at() in
+/// cdm/train/optimizer.h.
+enum class AverageKind { exponential, power };
+template <>
+struct KindNames<AverageKind> {
+  static constexpr KindTable<AverageKind, 2> all = {
+      {{AverageKind::exponential, "exponential"}, {AverageKind::power, "power"}}};
+};
+
 /// How images are drawn from a model; see cdm/sample/sampler.h.
 enum class SamplerKind { ddpm, ddim, dpm_solver_2, dpm_solver_pp_2m, heun, euler };
 template <>

@@ -2,10 +2,12 @@
 // Checkpoints: a training state on disk.
 //
 // A checkpoint is a folder step-00001000/ with model.safetensors (weights), ema.safetensors (their
-// moving average), optimizer.safetensors (Adam's moments) and state.json, which holds the counters,
-// the configuration of the run, the version of the format, the size and CRC-32 of the other files,
-// and its own CRC-32. The folder is written under a temporary name and then renamed, so that a
-// folder with the final name is complete.
+// moving average), ema2.safetensors, ... (further averages, if the run keeps any),
+// optimizer.safetensors (the moments) and state.json, which holds the counters, the configuration
+// of the run, the version of the format, the size and CRC-32 of the other files, and its own
+// CRC-32. The folder is written under a temporary name and then renamed, so that a folder with the
+// final name is complete. A checkpoint of averages alone has neither model nor optimizer: it can be
+// sampled and scored, but training cannot go on from it.
 #pragma once
 
 #include <cstdint>
@@ -37,10 +39,17 @@ std::string checkpoint_name(std::int64_t step);
 std::filesystem::path write_checkpoint(const std::filesystem::path& folder,
                                        const TrainingState& checkpoint, const RunConfig& config);
 
+/// Writes the averages alone of `checkpoint` as the checkpoint folder `path`, in the same way.
+void write_averages(const std::filesystem::path& path, const TrainingState& checkpoint,
+                    const RunConfig& config);
+
 /// Reads the checkpoint folder `path`, on the CPU. Throws, naming the file, DamagedCheckpoint when
 /// a file is missing or its size or CRC-32 is wrong, and UserError when a file cannot be read or
-/// has another format.
+/// has another format, or when the checkpoint holds averages alone.
 TrainingState read_checkpoint(const std::filesystem::path& path);
+
+/// Reads only the number of steps of a checkpoint. Throws as read_checkpoint() does.
+std::int64_t read_checkpoint_step(const std::filesystem::path& path);
 
 /// Reads only the configuration of a checkpoint, and applies `overrides` as load_config() does.
 /// Throws as read_checkpoint() and load_config() do.
@@ -48,9 +57,15 @@ RunConfig read_checkpoint_config(const std::filesystem::path& path,
                                  const std::vector<std::string>& overrides = {},
                                  Stage stage = Stage::training);
 
-/// Reads only the weights of a checkpoint: their moving average if `average`, else the weights of
-/// the last step. Throws as read_checkpoint() does.
-NamedTensors read_weights(const std::filesystem::path& path, bool average);
+/// The names of weights: "model" for those of the last step, "ema" for their first moving average,
+/// "ema2", "ema3", ... for the others.
+std::vector<std::string> weights_names();
+/// The name of average number `average` = 0, 1, ....
+std::string average_name(std::int64_t average);
+
+/// Reads only the weights with that name of a checkpoint. Throws as read_checkpoint() does, and
+/// UserError when the checkpoint has no such weights.
+NamedTensors read_weights(const std::filesystem::path& path, const std::string& name);
 
 /// The step in the name of a checkpoint that list_checkpoints() returned.
 std::int64_t step_of(const std::filesystem::path& path);

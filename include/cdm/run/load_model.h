@@ -21,7 +21,7 @@ struct LoadOptions {
   std::optional<Arithmetic> precision;  // empty = as in the configuration
   Work work = Work::scoring;            // what the model is loaded for
   int local_rank = 0;                   // number of the GPU that "auto" and "cuda" stand for
-  bool average = true;                  // load the weights' moving average, not the last weights
+  std::string weights = "ema";          // which of weights_names() to load; see checkpoint.h
 };
 
 struct LoadedModel {

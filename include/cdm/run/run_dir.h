@@ -23,6 +23,7 @@ class RunDir {
   std::filesystem::path config() const { return root_ / "config.yaml"; }
   std::filesystem::path lock() const { return root_ / ".lock"; }
   std::filesystem::path checkpoints() const { return root_ / "checkpoints"; }
+  std::filesystem::path averages() const { return root_ / "averages"; }
   std::filesystem::path metrics() const { return root_ / "metrics.jsonl"; }
   std::filesystem::path tensorboard() const { return root_ / "tensorboard"; }
   std::filesystem::path samples() const { return root_ / "samples"; }
@@ -46,6 +47,9 @@ class RunDir {
   /// (0 = removes none). One that cannot be removed, such as another user's, gets a warning.
   void save(const TrainingState& checkpoint, const RunConfig& config, std::int64_t keep) const;
 
+  /// Writes the averages of the weights alone, as averages()/step-N. They are kept.
+  void save_averages(const TrainingState& checkpoint, const RunConfig& config) const;
+
   static constexpr std::int64_t kAnyStep = std::numeric_limits<std::int64_t>::max();
 
   /// Reads the newest undamaged checkpoint of a step before `before`. Logs a warning for each
@@ -56,7 +60,7 @@ class RunDir {
 
   /// Call it before a run is resumed from `step`, that of its newest undamaged checkpoint. Renames
   /// checkpoints of later steps, which are damaged, to step-N.damaged, with a warning, and removes
-  /// incomplete checkpoints that a killed process left.
+  /// incomplete checkpoints that a killed process left, and stored averages of later steps.
   void clear_away(std::int64_t step) const;
 
   /// Checks that everything that training writes can be written, in a folder that exists. Nothing

@@ -51,7 +51,8 @@ class Trainer {
   /// Creates the run directory, locks it, restores the newest checkpoint of the run in it, and
   /// opens its log. Changes no file of the run before everything is checked. Called by rank 0 only.
   void open_run(Begin begin);
-  /// What this process requests of all processes: bits that say stop and save.
+  /// What this process tells all processes: bits that say stop and save and, in rank 0, the share
+  /// of the run's time that has passed, if the learning rate depends on it.
   std::int64_t requests() const;
   /// The inputs of this process in a step.
   StepInputs inputs_at(const StreamIndex& step);
@@ -67,6 +68,7 @@ class Trainer {
   /// count for images_per_second.
   void pause(void (Trainer::*work)());
   void save();
+  void save_averages();
   void draw_samples();
   void score_test_images();
   double seconds() const;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// A model in training: its weights, their moving average, the optimizer, and the training step.
+// A model in training: its weights, their moving averages, the optimizer, and the training step.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "cdm/config/config.h"
 #include "cdm/device/recorded.h"
@@ -59,8 +60,13 @@ class Learner {
   /// The number of skipped steps among them. Waits for the device.
   std::int64_t steps_skipped() const { return counts_[1].item<std::int64_t>(); }
 
+  /// Says that the share `share` (0 .. 1) of the run's time, train.max_minutes, has passed. Steps
+  /// use it from now on (learning_rate_at()). 0 until the first call. Does not wait for the device.
+  void set_time_used(double share);
+  double time_used() const { return time_used_; }
+
   /// One step of gradient descent. When the loss or the gradient norm is NaN or infinite, the step
-  /// is skipped: it is counted, but weights, Adam's moments and the moving average do not change.
+  /// is skipped: it is counted, but weights, moments and moving averages do not change.
   /// The device decides this, so the host does not wait for a GPU.
   StepReport step(const StepInputs& inputs);
 
@@ -93,11 +99,11 @@ class Learner {
   /// steps are recorded again. Returns false when nothing is recorded.
   bool forget_recordings();
 
-  /// From now on, clipping, Adam, average and counts are one fused pass (src/train/fused_update.h).
-  /// The constructor calls this on a GPU with own_cuda_kernels.
+  /// From now on, clipping, Adam, averages and counts are one fused pass
+  /// (src/train/fused_update.h). The constructor calls this on a GPU with own_cuda_kernels.
   void use_fused_update();
 
-  /// The model in training, and a model whose weights are the moving average of its weights.
+  /// The model in training, and a model whose weights are the first moving average of its weights.
   const Model& model() const { return model_; }
   const Model& average() const { return average_; }
   const Objective& objective() const { return *objective_; }
@@ -115,13 +121,14 @@ class Learner {
   /// skipped, float64 [terms + 2].
   at::Tensor whole_step();
   bool records_whole_step() const;
-  /// Clipping, Adam and the average, and the counts on the device.
+  /// Clipping, optimizer and averages, and the counts on the device.
   StepReport update(const LossGradients& loss);
 
   RunConfig config_;
   Model model_, average_;
   std::unique_ptr<Objective> objective_;
-  Adam adam_;
+  Optimizer optimizer_;
+  std::vector<NamedTensors> more_averages_;  // those beyond the first
   const ProcessGroup& group_;
   BatchGradients gradients_;
   DrawInputs draw_;  // empty without take_inputs_from()
@@ -132,6 +139,9 @@ class Learner {
   std::int64_t step_ = 0;
   // int64 [2] on the device: steps taken, which the host knows as step_, and steps skipped.
   at::Tensor counts_;
+  // The share of the run's time that has passed, and the same on the device: a float64 scalar.
+  double time_used_ = 0.0;
+  at::Tensor time_used_there_;
 };
 
 }  // namespace cdm

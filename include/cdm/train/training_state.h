@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "cdm/core/tensors.h"
 
@@ -13,9 +14,10 @@ struct TrainingState {
   std::int64_t skipped = 0;  // steps skipped because their loss or gradient was NaN or infinite
   double seconds = 0.0;      // wall-clock training time so far, over all restarts of the run
   NamedTensors model;        // weights, under the authors' names
-  NamedTensors ema;          // exponential moving average of the weights, same names
-  NamedTensors exp_avg;      // Adam's first moments, same names
-  NamedTensors exp_avg_sq;   // Adam's second moments, same names
+  NamedTensors ema;          // first moving average of the weights, same names
+  std::vector<NamedTensors> more_emas;  // the other averages, in the order of the configuration
+  NamedTensors exp_avg;                 // first moments, same names: Adam's, or Muon's momenta
+  NamedTensors exp_avg_sq;  // Adam's second moments, same names but those that Muon updates
 };
 
 }  // namespace cdm

@@ -20,8 +20,9 @@ namespace cdm {
 RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
                          const std::string& source);
 
-/// The state with its tensors in float32 and in the order of the configured network's parameters.
-/// Throws UserError, naming `source`, unless names and shapes are those of the network.
+/// The state with its tensors in float32 and in the order of the configured network's parameters,
+/// and with as many averages as are configured. Throws UserError, naming `source`, unless names and
+/// shapes are those of the network, and for train.optimizer = muon.
 TrainingState fit_to_network(const RunConfig& config, const TrainingState& checkpoint,
                              const std::string& source);
 
