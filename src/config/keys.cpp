@@ -166,9 +166,9 @@ void declare_diffusion(std::vector<Key>& table) {
       .key("beta_end", &DiffusionConfig::beta_end, 0.02, range(0, 1), "beta of level T, below 1")
       .only(for_schedule({ScheduleKind::linear}));
   diffusion
-      .key("log_snr_max", &DiffusionConfig::log_snr_max, 13.0, range(-20, 30),
-           "log(signal^2 / sigma^2) of level 1; at 13, its noise is a little finer than the grain "
-           "of 8-bit pixels")
+      .key("log_snr_max", &DiffusionConfig::log_snr_max, 16.0, range(-20, 30),
+           "log(signal^2 / sigma^2) of level 1; at 16, its noise is seven times finer than the "
+           "grain of 8-bit pixels")
       .only(for_schedule({ScheduleKind::log_snr}));
   diffusion
       .key("log_snr_min", &DiffusionConfig::log_snr_min, -8.0, range(-20, 30),
