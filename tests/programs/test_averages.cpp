@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cdm/core/text.h"
 #include "cdm/run/checkpoint.h"
 #include "equal_checkpoints.h"
 #include "messages.h"
