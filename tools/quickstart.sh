@@ -27,7 +27,7 @@ build() {
 choose() {
   name=quickstart
   minutes=6.5
-  more="--set train.iterations=10000"  # to go on with
+  more="--set train.iterations=100000"  # to go on with
   options=()
   # Without root, tools/setup.sh --data downloads the images.
   if [[ ! -d /usr/share/datasets/fashion-mnist ]]; then options=(--set data.path=data/fashion_mnist); fi
@@ -41,7 +41,6 @@ choose() {
   if problem=$("$bin/cdm-train" configs/quickstart_gpu.yaml --set device=cuda "${options[@]}" --dry-run 2>&1 >/dev/null); then
     name=quickstart_gpu
     minutes=3
-    more="--set train.iterations=100000 --set train.decay_every=80000"
   else
     say "$gpu_text, but the programs cannot use it, so the CPU is used: $(tail -n 1 <<<"$problem")"
   fi
