@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-# cdm-eval fid: distances, precision and recall of samples, as points with their values.
+# cdm-eval fid: distances, precision, recall and share of broken samples, as points with their values.
 #   gnuplot -c fid.gp STEM TITLE
-# Draws STEM.svg and STEM.png from STEM.csv (measure, value, ...), which has four rows. The axis is
+# Draws STEM.svg and STEM.png from STEM.csv (measure, value, ...), which has five rows. The axis is
 # logarithmic, because the values differ by orders of magnitude; values below 0.001 are drawn at
 # 0.001.
 STEM = ARG1
@@ -17,7 +17,7 @@ set output STEM.'.svg'
 set title title noenhanced
 set ylabel 'value (logarithmic)'
 set xtics noenhanced
-set xrange [-0.7:3.7]
+set xrange [-0.7:4.7]
 set logscale y
 set yrange [0.001:1000 < *]
 at(y) = y > 0.001 ? y : 0.001

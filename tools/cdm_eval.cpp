@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
     cdm::eval::add_toy(app, chosen);
     cdm::eval::add_fid(app, chosen);
     cdm::eval::add_agreement(app, chosen);
+    cdm::eval::add_training(app, chosen);
   };
   program.body = [&] {
     cdm::require_single_process("cdm-eval");

@@ -275,10 +275,11 @@ void Trainer::log(const Progress& progress) {
   const double steps = static_cast<double>(step - logged_step_);
   metrics.emplace_back("images_per_second", steps * static_cast<double>(config_.train.batch_size) /
                                                 (progress.elapsed_seconds() - logged_seconds_));
+  metrics.emplace_back("seconds", seconds());
   metrics.emplace_back("seconds_left", progress.seconds_left());
   metrics.emplace_back("memory_bytes", static_cast<double>(peak_memory_bytes(device_)));
   metrics_->write(step, metrics);
-  log_info(concat("step ", step, ": ", metrics_line({metrics.begin(), metrics.end() - 2}),
+  log_info(concat("step ", step, ": ", metrics_line({metrics.begin(), metrics.end() - 3}),
                   ", peak memory ", format_bytes(peak_memory_bytes(device_)), ", ",
                   format_duration(progress.seconds_left()), " left"));
   logged_step_ = step;
@@ -367,14 +368,22 @@ void Trainer::score_test_images() {
     metrics.emplace_back(name + "_standard_error", mean.standard_error);
     return concat(fixed(mean.mean, 4), " +- ", fixed(mean.standard_error, 4));
   };
+  const at::Tensor claimed = in_units(log_prob);
   const std::string score =
-      told(in_bits ? "test_bits_per_dim" : "test_log_prob_nats", estimate_mean(in_units(log_prob)));
+      told(in_bits ? "test_bits_per_dim" : "test_log_prob_nats", estimate_mean(claimed));
   std::string proven;
   if (is_bounded) {
+    const at::Tensor bounds = in_units(bound.log_prob);
+    // Below zero in both units where the model claims a higher density than its denoiser proves.
+    const at::Tensor gaps = in_bits ? claimed - bounds : bounds - claimed;
     proven = concat("; bound by the denoiser ",
                     told(in_bits ? "test_denoiser_bound_bits_per_dim" : "test_denoiser_bound_nats",
-                         estimate_mean_by_place(in_units(bound.log_prob), bound.place)));
+                         estimate_mean_by_place(bounds, bound.place)),
+                    ", gap ",
+                    told(in_bits ? "test_gap_bits_per_dim" : "test_gap_nats",
+                         estimate_mean_by_place(gaps, bound.place)));
   }
+  metrics.emplace_back("seconds", seconds());
   metrics_->write(step, metrics);
   log_info(concat("step ", step, ": ", score, in_bits ? " bits/dim on " : " nats of log p on ",
                   test_->size(), " test images", proven));

@@ -77,7 +77,15 @@ TEST_F(Plot, DrawsEveryKind) {
        "0.2\n",
        {"1"},
        usual,
-       {">a_b<"}}};
+       {">a_b<"}},
+      {"training",
+       "run,step,seconds,unit,one_forward,standard_error,denoiser_bound,standard_error,gap,"
+       "standard_error,run_directory\na_b,2,1.5,bits/dim,9.8,0.1,4.9,0.1,4.9,0.1,runs/a_b\n"
+       "a_b,4,3,bits/dim,4.8,0.1,4.7,,0.1,,runs/a_b\nc,2,1,bits/dim,5,0.1,6,0.1,-1,0.1,runs/c\n",
+       {"bits/dim"},
+       {640, 960},
+       {">a_b: one forward pass<", ">c: denoiser bound<", ">gap, bits/dim<",
+        ">minutes of training<"}}};
   for (const Kind& kind : kinds) {
     const std::string name = kind.name;
     test::overwrite(folder_ / (name + ".csv"), kind.csv);

@@ -214,6 +214,11 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   EXPECT_TRUE(same[0].at("subset_size").is_null());
   EXPECT_EQ(same[2].at("value"), 1.0);
   EXPECT_EQ(same[3].at("value"), 1.0);
+  // Of 32 images, the 99.9 % range leaves out the smallest and the largest total variation.
+  EXPECT_EQ(same[4].at("measure"), "broken");
+  EXPECT_EQ(same[4].at("value"), 2.0 / test::kImages);
+  EXPECT_LT(same[4].at("range_low").get<double>(), same[4].at("range_high").get<double>());
+  EXPECT_TRUE(same[0].at("range_low").is_null());
   for (const char* extension : {".svg", ".png", ".gp", ".csv"}) {
     EXPECT_TRUE(exists(concat("same/fid", extension)));
   }
@@ -230,6 +235,7 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   EXPECT_NEAR(again[0].at("value").get<double>(), drawn[0].at("value").get<double>(),
               1e-6 * drawn[0].at("value").get<double>());
   EXPECT_TRUE(again[1].at("value").is_null());
+  EXPECT_TRUE(again[4].at("value").is_null());
   EXPECT_TRUE(again[0].at("sampler").is_null());
   EXPECT_EQ(again[0].at("samples"), "drawn.npz");
   EXPECT_EQ(again[0].at("checkpoint"), tiny_ / "first/checkpoints/step-00000002");
@@ -256,6 +262,17 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
   write_pictures("pictures");
   ASSERT_EQ(run({"first", "-n", "24", "--reference", "pictures", "--out", "p"}).exit_code, 0);
   EXPECT_EQ(json("p/fid.json")[0].at("reference_images"), 15);
+
+  // Noise, of which flat images are no sort, and which two of its own images leave just so.
+  NpzWriter flat(tiny_ / "flat.npz");
+  flat.write("arr_0", at::full({24, 8, 8, 1}, 128, at::kByte));
+  flat.close();
+  const std::string out =
+      run({"--samples", "flat.npz", "--reference", "train.npz", "--out", "f"}).out;
+  EXPECT_THAT(out, AllOf(HasSubstr("broken"), HasSubstr("range_low")));
+  EXPECT_EQ(json("f/fid.json")[4].at("value"), 1.0);
+  const std::string of_images = test::read_text(tiny_ / "f/fid-images.csv");
+  EXPECT_THAT(of_images, HasSubstr("image,total_variation,broken\n0,0,1\n1,0,1\n"));
 
   test::write_images(tiny_ / "large.npz", 4, false, 1, 16);
   test::write_images(tiny_ / "one.npz", 1, false);
@@ -294,6 +311,49 @@ TEST_F(CdmEval, FidComparesInAGivenNetwork) {
                                                      "train.npz", "--features", "junk.pt"});
   EXPECT_EQ(junk.exit_code, 2);
   EXPECT_THAT(junk.err, HasSubstr("junk.pt"));
+}
+
+TEST_F(CdmEval, TrainingDrawsTheScoresThatRunsHaveLogged) {
+  const std::vector<std::string> twice = {"train.iterations=4", "train.nll_every=2"};
+  train("first", twice);
+  train("second", twice);
+  const std::string out = tiny_.run_well("cdm-eval", {"training", "first", "second"});
+  EXPECT_THAT(out, AllOf(HasSubstr("denoiser_bound"), HasSubstr("second"), HasSubstr("gap")));
+  const std::string stem = "first/eval/step-00000004/training";
+  for (const char* extension : {".csv", ".gp", ".svg", ".png"})
+    EXPECT_TRUE(exists(stem + extension));
+  const auto rows = json(stem + ".json");
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(rows[3].at("run"), "second");
+  EXPECT_EQ(rows[3].at("step"), 4);
+  EXPECT_EQ(rows[3].at("unit"), "bits/dim");
+  const auto logged = test::read_metrics(tiny_ / "second").back();
+  EXPECT_EQ(rows[3].at("one_forward"), logged.at("test_bits_per_dim"));
+  EXPECT_EQ(rows[3].at("denoiser_bound"), logged.at("test_denoiser_bound_bits_per_dim"));
+  EXPECT_EQ(rows[3].at("gap"), logged.at("test_gap_bits_per_dim"));
+  EXPECT_EQ(rows[3].at("gap_standard_error"), logged.at("test_gap_bits_per_dim_standard_error"));
+  EXPECT_EQ(rows[3].at("seconds"), logged.at("seconds"));
+  EXPECT_GT(rows[3].at("seconds").get<double>(), rows[2].at("seconds").get<double>());
+
+  train("silent", {"train.nll_every=0"});
+  train("cube", {"data.kind=toy", "data.toy_images=50", "data.image_size=8", "data.channels=1",
+                 "train.nll_every=2"});
+  struct Wrong {
+    std::vector<std::string> arguments;
+    const char* named;
+  };
+  for (const Wrong& call : std::vector<Wrong>{{{"silent"}, "silent/metrics.jsonl: has no scores"},
+                                              {{"first", "none"}, "none: is no run directory"},
+                                              {{"first", "./first"}, "twice"},
+                                              {{"first", "cube"}, "cube: is scored in nats"}}) {
+    std::vector<std::string> words = call.arguments;
+    words.insert(words.begin(), "training");
+    const test::Finished done = tiny_.run("cdm-eval", words);
+    EXPECT_EQ(done.exit_code, 2) << done.err;
+    EXPECT_THAT(done.err, HasSubstr(call.named));
+  }
+  tiny_.run_well("cdm-eval", {"training", "cube"});
+  EXPECT_EQ(json("cube/eval/step-00000002/training.json")[0].at("unit"), "nats");
 }
 
 TEST_F(CdmEval, RefusesWhatItCannotMeasure) {

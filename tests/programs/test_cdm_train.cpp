@@ -81,7 +81,8 @@ TEST(CdmTrain, WritesTheWholeRun) {
               ElementsAre(testing::StartsWith("events.out.tfevents.")));
   const std::string events =
       test::read_text(run + "/tensorboard/" + test::names_in(run + "/tensorboard")[0]);
-  for (const char* tag : {"loss", "test_bits_per_dim", "samples", "\x89PNG"}) {
+  for (const char* tag :
+       {"loss", "test_bits_per_dim", "test_gap_bits_per_dim", "samples", "\x89PNG"}) {
     EXPECT_THAT(events, HasSubstr(tag));
   }
   EXPECT_THAT(test::read_text(run + "/log.txt"), HasSubstr(" done: 20 steps in "));
@@ -97,9 +98,12 @@ TEST(CdmTrain, WritesMetricsOfEveryLogStep) {
     const bool is_score = line.contains("test_bits_per_dim");
     (is_score ? scored : logged).push_back(line.at("step"));
     const std::vector<const char*> names =
-        is_score ? std::vector{"test_bits_per_dim", "test_bits_per_dim_standard_error",
+        is_score ? std::vector{"test_bits_per_dim",
+                               "test_bits_per_dim_standard_error",
                                "test_denoiser_bound_bits_per_dim",
-                               "test_denoiser_bound_bits_per_dim_standard_error"}
+                               "test_denoiser_bound_bits_per_dim_standard_error",
+                               "test_gap_bits_per_dim_standard_error",
+                               "seconds"}
                  : std::vector{"loss",
                                "ce",
                                "mse",
@@ -107,12 +111,19 @@ TEST(CdmTrain, WritesMetricsOfEveryLogStep) {
                                "gradient_norm",
                                "learning_rate",
                                "images_per_second",
+                               "seconds",
                                "memory_bytes"};
     for (const char* name : names) {
       EXPECT_TRUE(std::isfinite(line.at(name).get<double>())) << name;
       EXPECT_GT(line.at(name).get<double>(), name == std::string("accuracy") ? -1.0 : 0.0) << name;
     }
-    if (is_score) continue;
+    if (is_score) {  // all test images have been seen, and the gap is that of the two means
+      EXPECT_NEAR(line.at("test_gap_bits_per_dim").get<double>(),
+                  line.at("test_bits_per_dim").get<double>() -
+                      line.at("test_denoiser_bound_bits_per_dim").get<double>(),
+                  1e-9);
+      continue;
+    }
     EXPECT_EQ(line.at("learning_rate").get<double>(), 1e-3);
     EXPECT_NEAR(line.at("loss").get<double>(),
                 0.001 * line.at("ce").get<double>() + line.at("mse").get<double>(), 1e-5);

@@ -44,13 +44,11 @@ void add_level_options(CLI::App& app, LevelOptions& options) {
       ->check(CLI::Range(1, 1000000));
 }
 
-std::vector<NamedModel> load_runs(const RunsOptions& options) {
-  std::vector<NamedModel> models;
+std::vector<std::string> names_of_runs(const std::vector<std::string>& given) {
+  std::vector<std::string> all;
   std::set<std::filesystem::path> paths;
   std::set<std::string> names;
-  for (const std::string& path : options.runs) {
-    LoadOptions load = options.model;
-    load.path = path;
+  for (const std::string& path : given) {
     const std::filesystem::path whole = std::filesystem::absolute(path / std::filesystem::path());
     if (!paths.insert(std::filesystem::weakly_canonical(whole)).second) {
       throw UserError(concat(path, ": is given twice"));
@@ -64,7 +62,18 @@ std::vector<NamedModel> load_runs(const RunsOptions& options) {
       name.resize(std::min(name.size(), kLongestName));
     }
     while (!names.insert(name).second) name += '_';  // a/b and a_b would have the same name
-    models.push_back({.name = name, .loaded = load_model(load)});
+    all.push_back(name);
+  }
+  return all;
+}
+
+std::vector<NamedModel> load_runs(const RunsOptions& options) {
+  std::vector<NamedModel> models;
+  const std::vector<std::string> names = names_of_runs(options.runs);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    LoadOptions load = options.model;
+    load.path = options.runs[i];
+    models.push_back({.name = names[i], .loaded = load_model(load)});
   }
   return models;
 }

@@ -58,6 +58,7 @@ void add_curves(CLI::App& app, Chosen& chosen);
 void add_toy(CLI::App& app, Chosen& chosen);
 void add_fid(CLI::App& app, Chosen& chosen);
 void add_agreement(CLI::App& app, Chosen& chosen);
+void add_training(CLI::App& app, Chosen& chosen);
 
 /// The models to compare, and the folder for results.
 struct RunsOptions {
@@ -82,6 +83,10 @@ struct NamedModel {
   /// Name and checkpoint, for titles of pictures: "first, step-00001000".
   std::string title() const;
 };
+/// The names of the runs or checkpoints at these paths, as NamedModel has them. Throws UserError
+/// when one is given twice.
+std::vector<std::string> names_of_runs(const std::vector<std::string>& paths);
+
 /// Loads all models. Throws UserError when one is given twice, and as load_model() does.
 std::vector<NamedModel> load_runs(const RunsOptions& options);
 

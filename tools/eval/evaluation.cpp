@@ -26,11 +26,11 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<std::string_view, 17> kNotSettings = {
+constexpr std::array<std::string_view, 18> kNotSettings = {
     "--help", "--version", "--out", "--device", "--batch", "--save-reference",
     // Of these, subcommands add what was found or what follows.
-    "RUN_OR_CHECKPOINT", "SAMPLES", "--samples", "--data", "--reference", "--features", "--set",
-    "--precision", "--resize", "--class", "--weights"};
+    "RUN", "RUN_OR_CHECKPOINT", "SAMPLES", "--samples", "--data", "--reference", "--features",
+    "--set", "--precision", "--resize", "--class", "--weights"};
 
 std::vector<fs::path> made_folders;  // a folder comes before its parent
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // cdm-eval fid: Frechet distance, kernel distance, precision and recall between generated images
-// and real ones, in the features of a network that the user gives.
+// and real ones, in the features of a network that the user gives, and the share of broken images.
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 
@@ -20,6 +20,7 @@
 #include "cdm/data/subset.h"
 #include "cdm/device/device.h"
 #include "cdm/device/random.h"
+#include "cdm/eval/broken.h"
 #include "cdm/eval/feature_network.h"
 #include "cdm/eval/frechet.h"
 #include "cdm/eval/plot.h"
@@ -50,8 +51,8 @@ at::Tensor random_numbers(std::uint64_t seed, std::int64_t total, std::int64_t c
   return std::get<0>(order.narrow(0, 0, std::min(count, total)).sort());
 }
 
-/// Computes the features of images, batch by batch. It keeps the moments of all features, and the
-/// features of the images with the numbers `chosen` (ascending).
+/// Computes the features of images, batch by batch. It keeps the moments of all features, the
+/// features of the images with the numbers `chosen` (ascending), and all total variations.
 class Features {
  public:
   Features(const FeatureNetwork& network, at::Tensor chosen)
@@ -62,6 +63,7 @@ class Features {
     const at::Tensor features = network_.features(images).to(at::kCPU);
     const std::int64_t first = statistics_.count();
     statistics_.add(features);
+    variations_.push_back(cdm::total_variation(images));
     const at::Tensor here = chosen_.ge(first).logical_and(chosen_.lt(statistics_.count()));
     kept_.push_back(features.index_select(0, chosen_.masked_select(here) - first));
   }
@@ -75,12 +77,14 @@ class Features {
 
   FeatureMoments moments(const std::string& source) const { return statistics_.moments(source); }
   at::Tensor kept() const { return at::cat(kept_); }
+  /// float64 [N], in the order in which the images were added.
+  at::Tensor total_variation() const { return at::cat(variations_); }
 
  private:
   const FeatureNetwork& network_;
   FeatureStatistics statistics_;
   at::Tensor chosen_;
-  std::vector<at::Tensor> kept_;
+  std::vector<at::Tensor> kept_, variations_;
 };
 
 Dataset load_pixels(const DataConfig& config, Split split) {
@@ -251,10 +255,12 @@ std::vector<Cell> sources_of(const Options& options, const std::optional<LoadedM
           network.resize_text()};
 }
 
-/// Kernel distance, precision and recall; NaN where the reference has no images.
+/// What is measured against images of the reference; NaN where it has none.
 struct ImageMeasures {
   KernelDistance kernel = {kNone, kNone, 0, 0};
   PrecisionRecall manifold = {kNone, kNone};
+  UsualRange usual = {kNone, kNone};  // of the total variation of the reference's images
+  double broken = kNone;              // share of the judged images
 };
 
 ImageMeasures compare_images(const Options& options, const Features& truth, const Features& fake) {
@@ -263,8 +269,21 @@ ImageMeasures compare_images(const Options& options, const Features& truth, cons
   const auto some = [&](const at::Tensor& all) {
     return all.index_select(0, spread_indices(all.size(0), options.manifold));
   };
+  const UsualRange usual = usual_range(truth.total_variation());
   return {kid(x, y, options.subsets, options.subset_size, options.generate.seed),
-          precision_recall(some(x), some(y), options.neighbours)};
+          precision_recall(some(x), some(y), options.neighbours), usual,
+          is_broken(fake.total_variation(), usual).to(at::kDouble).mean().item<double>()};
+}
+
+/// Writes a row per judged image, so that broken ones can be found.
+void write_images(const at::Tensor& variation, const UsualRange& usual,
+                  const std::filesystem::path& stem) {
+  const at::Tensor broken = is_broken(variation, usual);
+  Table table({"image", "total_variation", "broken"});
+  for (std::int64_t i = 0; i < variation.size(0); ++i) {
+    table.add({i, variation[i].item<double>(), broken[i].item<std::int64_t>()});
+  }
+  table.write_csv(stem.string() + "-images.csv");
 }
 
 void check_options(const Options& options) {
@@ -315,24 +334,28 @@ void run(const Options& options, Evaluation& evaluation) {
   const ImageMeasures measures = real ? compare_images(options, truth, fake) : ImageMeasures();
   const std::vector<Cell> sources =
       sources_of(options, model, network, real ? real->description : options.reference);
-  Table table(
-      {"measure", "value", "deviation", "images", "reference_images", "subsets", "subset_size"},
-      {"samples", "checkpoint", "weights", "sampler", "seed", "reference", "features",
-       "network_sha256", "resize"});
-  const auto add = [&](const std::string& measure, double value, double deviation,
-                       const Cell& subsets = kNone, const Cell& subset_size = kNone) {
-    table.add({measure, value, deviation, of_fake.count, of_real.count, subsets, subset_size},
-              sources);
+  Table table({"measure", "value", "deviation", "images", "reference_images", "subsets",
+               "subset_size", "range_low", "range_high"},
+              {"samples", "checkpoint", "weights", "sampler", "seed", "reference", "features",
+               "network_sha256", "resize"});
+  const auto add = [&](const std::string& measure, double value, double deviation = kNone,
+                       const std::vector<Cell>& rest = {kNone, kNone, kNone, kNone}) {
+    std::vector<Cell> row = {measure, value, deviation, of_fake.count, of_real.count};
+    row.insert(row.end(), rest.begin(), rest.end());
+    table.add(row, sources);
   };
-  add(network.frechet_name(), frechet_distance(of_real, of_fake), kNone);
+  add(network.frechet_name(), frechet_distance(of_real, of_fake));
   const KernelDistance& kernel = measures.kernel;
   if (real) {
-    add(network.kernel_name(), kernel.mean, kernel.deviation, kernel.subsets, kernel.size);
+    add(network.kernel_name(), kernel.mean, kernel.deviation,
+        {kernel.subsets, kernel.size, kNone, kNone});
   } else {
-    add(network.kernel_name(), kNone, kNone);
+    add(network.kernel_name(), kNone);
   }
-  add("precision", measures.manifold.precision, kNone);
-  add("recall", measures.manifold.recall, kNone);
+  add("precision", measures.manifold.precision);
+  add("recall", measures.manifold.recall);
+  add("broken", measures.broken, kNone, {kNone, kNone, measures.usual.low, measures.usual.high});
+  if (real) write_images(fake.total_variation(), measures.usual, evaluation.stem());
   report(table, evaluation.stem());
   plot(evaluation.stem(), "fid",
        {concat("Samples beside the reference: ",
@@ -409,8 +432,8 @@ void add_fid(CLI::App& app, Chosen& chosen) {
       app, chosen,
       {"fid",
        "Frechet distance, kernel distance, precision and recall between drawn and real images, in "
-       "the features of a TorchScript network. Only with the Inception network of 2015 are they "
-       "called FID and KID.",
+       "the features of a TorchScript network, and the share of broken images. Only with the "
+       "Inception network of 2015 are the distances called FID and KID.",
        "runs/first -n 10000 --features inception-2015-12-05.pt"},
       declare, run);
 }
