@@ -77,7 +77,7 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
       test_(start.test),
       learner_(config_, network_shape(config_), device, at::kFloat, group),
       batches_(start.train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
-               config_.data.horizontal_flip, device),
+               config_.data, device),
       run_(run) {
   learner_.take_inputs_from([this](const StreamIndex& step) { return inputs_at(step); },
                             batches_.is_on_device());

@@ -49,9 +49,15 @@ std::vector<std::int64_t> sequence(BatchStream stream, std::int64_t steps) {
   return all;
 }
 
+DataConfig flips(bool flip) {
+  DataConfig config;
+  config.horizontal_flip = flip;
+  return config;
+}
+
 BatchStream stream_of(std::int64_t images, std::int64_t batch_size, std::uint64_t seed = 3,
                       bool flip = false) {
-  return {numbered(images), batch_size, seed, flip, at::kCPU};
+  return {numbered(images), batch_size, seed, flips(flip), at::kCPU};
 }
 
 TEST(Batches, AStepInMemoryGathersTheBatchOfThatStep) {
@@ -139,7 +145,7 @@ TEST(Batches, MirrorsAboutHalfAndOnlyWhereAskedTo) {
 TEST(Batches, DataWithoutLabelsHasNone) {
   Dataset dataset = numbered(5);
   dataset.labels = at::Tensor();
-  EXPECT_FALSE(BatchStream(dataset, 2, 0, true, at::kCPU).at_step(0).labels.defined());
+  EXPECT_FALSE(BatchStream(dataset, 2, 0, flips(true), at::kCPU).at_step(0).labels.defined());
 }
 
 TEST(Pixels, FillTheRangeFromMinusOneToOne) {

@@ -40,6 +40,7 @@ RunConfig eventful_config() {
   config.model.dropout = 0.3;
   config.loss.label_dropout = 0.5;
   config.data.horizontal_flip = true;
+  config.data.shift = 1;
   config.data.dequantize = Dequantization::uniform;
   config.train.learning_rate = 1e-2;
   config.train.warmup = 3;
@@ -51,19 +52,23 @@ RunConfig eventful_config() {
   return config;
 }
 
-/// The same for every objective, and for a network that is no UNet.
+/// The same for every objective, for a network that is no UNet, and for one that is told how images
+/// were augmented.
 std::vector<RunConfig> eventful_configs() {
-  std::vector<RunConfig> configs(5, eventful_config());
+  std::vector<RunConfig> configs(6, eventful_config());
   configs[1].loss.kind = ObjectiveKind::nce;
   configs[2].loss.kind = ObjectiveKind::tre;
   configs[3].loss.kind = ObjectiveKind::denoising;
   configs[3].model.predicts = Prediction::noise;
   configs[4].model.kind = NetworkKind::mlp;
+  configs[5].data.horizontal_flip = false;
+  configs[5].data.augment = 0.5;
   return configs;
 }
 
 std::string name_of_case(const RunConfig& config) {
-  return std::string(name_of(config.loss.kind)) + ", " + std::string(name_of(config.model.kind));
+  return std::string(name_of(config.loss.kind)) + ", " + std::string(name_of(config.model.kind)) +
+         (config.data.augment > 0.0 ? ", told" : "");
 }
 
 Dataset seven_images() {
@@ -77,9 +82,11 @@ Dataset seven_images() {
 struct Training {
   Training(const RunConfig& config, const Dataset& dataset, at::Device device = at::kCPU)
       : config(config),
-        learner(config, {1, 8, NoiseSchedule(config.diffusion).levels()}, device),
+        learner(config,
+                {1, 8, NoiseSchedule(config.diffusion).levels(), augmentation_numbers(config.data)},
+                device),
         batches(dataset, config.train.batch_size, static_cast<std::uint64_t>(config.seed),
-                config.data.horizontal_flip, device) {
+                config.data, device) {
     learner.take_inputs_from([this](const StreamIndex& step) { return inputs(step); });
   }
 

@@ -34,7 +34,7 @@ class CdmObjective final : public Objective {
   Loss loss(const Model& model, const TrainingRows& rows, DropoutMasks* masks) const override {
     const at::Tensor& t = rows["t"];
     const at::Tensor x_t = noisy_images(model, rows).requires_grad_(denoises());
-    const at::Tensor f = model.network()(x_t, t, rows.labels, masks);
+    const at::Tensor f = model.network()(x_t, t, rows.condition(), masks);
     const at::Tensor ce = at::cross_entropy_loss(f, t);
     const at::Tensor accuracy = accuracy_of(f.detach().argmax(1).eq(t));
     if (!denoises()) {

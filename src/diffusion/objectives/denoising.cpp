@@ -24,7 +24,7 @@ class DenoisingObjective final : public Objective {
 
   Loss loss(const Model& model, const TrainingRows& rows, DropoutMasks* masks) const override {
     const at::Tensor eps =
-        model.network()(noisy_images(model, rows), rows["t"], rows.labels, masks);
+        model.network()(noisy_images(model, rows), rows["t"], rows.condition(), masks);
     const at::Tensor mse = at::mse_loss(eps, rows["noise"]);
     return {weight_ * mse, {{"mse", mse.detach()}}};
   }
