@@ -151,6 +151,8 @@ def unet(net, x, labels, t=None):
     """The UNet of Ho et al. (2020). A classifier has no time embedding and averages its features
     over the pixels: -> [B, K], before the cumulative sum. A noise predictor is given t: -> eps."""
     embedding = 0.0 if t is None else time_embedding(t, net.conv_in.out_channels, x)
+    if "augment_emb" in net and t is None and labels is None:  # of an image that was not augmented
+        embedding = x.new_zeros(len(x), net.conv_in.out_channels)
     if labels is not None:
         embedding = embedding + net.label_emb(labels)
     if "temb" in net:
@@ -231,7 +233,7 @@ def layer_of(name, shape):
     if name == "label_emb.weight":
         return nn.Embedding(*shape)
     if len(shape) == 2:
-        return nn.Linear(shape[1], shape[0])
+        return nn.Linear(shape[1], shape[0], bias=name != "augment_emb.weight")
     (channels,) = shape  # 32 groups, or where 32 does not divide them, fewer, of about 4 or more
     groups = 32 if channels % 32 == 0 else math.gcd(32, channels, max(channels // 4, 1))
     return nn.GroupNorm(groups, channels, eps=1e-6)

@@ -51,8 +51,9 @@ class GaussianNetwork final : public Network {
   at::Tensor variance(const at::Tensor& t) const { return variance_.index_select(0, t); }
 
  protected:
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                      DropoutMasks* /*masks*/) const override {
+    const at::Tensor& labels = given.labels;
     if (predicts() == Prediction::logits) return logits(x, labels);
     const auto per_image = [](const at::Tensor& a) { return a.reshape({-1, 1, 1, 1}); };
     return per_image(sigma_.index_select(0, t) / variance(t)) * (x - per_image(mean(t, labels)));

@@ -15,6 +15,7 @@
 
 #include "cdm/config/config.h"
 #include "cdm/core/tensors.h"
+#include "cdm/data/augment.h"
 #include "cdm/device/random.h"
 #include "cdm/diffusion/model.h"
 #include "cdm/diffusion/objective.h"
@@ -94,8 +95,8 @@ inline RunConfig small_config(std::int64_t T = 20, std::int64_t num_classes = 0)
 inline Model small_model(const RunConfig& config, std::int64_t channels = 1, std::int64_t size = 8,
                          at::ScalarType type = at::kDouble) {
   const NoiseSchedule schedule(config.diffusion);
-  std::shared_ptr<Network> network =
-      make_network(config.model, {channels, size, schedule.levels()}, 7);
+  std::shared_ptr<Network> network = make_network(
+      config.model, {channels, size, schedule.levels(), augmentation_numbers(config.data)}, 7);
   network->to(at::kCPU, type);
   return {std::move(network), schedule};
 }

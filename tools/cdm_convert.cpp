@@ -73,6 +73,12 @@ void import_run(const Options& options) {
 /// Writes a run's checkpoint in the authors' format.
 void export_torch(const cdm::ModelFiles& files, const fs::path& out) {
   const cdm::RunConfig config = cdm::load_config(files);
+  if (config.data.augment > 0.0) {
+    throw cdm::UserError(cdm::concat(files.checkpoint.string(),
+                                     ": data.augment = ", config.data.augment,
+                                     ": the authors' format has no place for a "
+                                     "network that is told how images were augmented"));
+  }
   const cdm::TrainingState state = cdm::fit_to_network(
       config, cdm::read_checkpoint(files.checkpoint), files.checkpoint.string());
   cdm::write_official_checkpoint(out, state, config.train);

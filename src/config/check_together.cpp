@@ -150,6 +150,10 @@ void check_together(const RunConfig& config, const std::string& file, const Writ
       widths < 1 || widths > kMostAverages) {
     fail("train.ema_sigma_rel", concat("must have 1 to ", kMostAverages, " numbers"));
   }
+  if (config.data.augment > 0.0 && config.data.horizontal_flip) {
+    fail("data.horizontal_flip",
+         "must be false for data.augment above 0, which mirrors images and tells the network");
+  }
   if (config.data.channels == 2) fail("data.channels", "must be 0, 1 or 3");
   if (!is_device(config.device)) fail("device", "must be auto, cpu, cuda or cuda:N");
 }

@@ -125,11 +125,22 @@ void declare_data(std::vector<Key>& table) {
       .only(for_data_of_pictures())
       .may_change()
       .may_set_afterwards();
+  data.key("augment", &DataConfig::augment, 0.0, range(0, 0.5),
+           "p: mirror, turn by quarters and move (see data.shift) training images, each with "
+           "probability p, and tell the network how; samples and scores are those of images that "
+           "were not changed; 0 = not")
+      .only(for_stored_data());
+  data.key("shift", &DataConfig::shift, 0, range(0, 4096),
+           "move training images by up to so many pixels in each direction, and repeat the border; "
+           "with data.augment, only with its probability, and the network is told")
+      .only(for_stored_data());
   data.key("horizontal_flip", &DataConfig::horizontal_flip, true, anything(),
            "mirror each training image left to right with probability 1/2")
-      .default_from("false for mnist, emnist and toy, else true", [](RunConfig& config) {
-        config.data.horizontal_flip = may_be_mirrored(config.data.kind);
-      });
+      .default_from("false for mnist, emnist and toy, and with data.augment, else true",
+                    [](RunConfig& config) {
+                      config.data.horizontal_flip =
+                          may_be_mirrored(config.data.kind) && config.data.augment == 0.0;
+                    });
   data.key("dequantize", &DataConfig::dequantize, Dequantization::none, anything(),
            "how 8-bit values u are scaled for training: none = u / 127.5 - 1 | uniform = "
            "(u + U[0, 1)) / 128 - 1, so that the density is learned between the 8-bit values too")

@@ -4,11 +4,11 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/arange.h>
 #include <ATen/ops/full.h>
-#include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <c10/util/Exception.h>
 
 #include "cdm/core/log.h"
+#include "cdm/data/augment.h"
 
 namespace cdm {
 
@@ -33,13 +33,13 @@ at::Tensor to_pixels(const at::Tensor& images) {
 }
 
 BatchStream::BatchStream(const Dataset& dataset, std::int64_t batch_size, std::uint64_t seed,
-                         bool horizontal_flip, at::Device device, std::int64_t rows_per_image)
+                         const DataConfig& config, at::Device device, std::int64_t rows_per_image)
     : images_(dataset.images),
       labels_(dataset.labels),
       batch_size_(batch_size),
       rows_per_image_(rows_per_image),
       seed_(seed),
-      horizontal_flip_(horizontal_flip),
+      config_(config),
       device_(device) {
   if (!device.is_cpu()) {
     try {
@@ -86,12 +86,9 @@ Batch BatchStream::at_step(const StreamIndex& step, std::int64_t first, std::int
   Batch batch;
   batch.images = images_.index_select(0, indices).to(device_);
   if (labels_.defined()) batch.labels = labels_.index_select(0, indices).to(device_);
-  if (horizontal_flip_) {
-    const RandomStream stream = {seed_, Purpose::flip, step};
-    const at::Tensor mirrored =
-        uniform(stream, {count, 1, 1, 1}, batch.images.options().dtype(at::kFloat), first).lt(0.5);
-    batch.images = at::where(mirrored, batch.images.flip({3}), batch.images);
-  }
+  const AugmentedImages augmented = augment(batch.images, config_, seed_, step, first);
+  batch.images = augmented.images;
+  batch.told = augmented.told;
   return batch;
 }
 

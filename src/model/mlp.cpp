@@ -5,6 +5,7 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/linear.h>
 #include <ATen/ops/silu.h>
 
 #include <numbers>
@@ -34,6 +35,10 @@ Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t see
   if (is_conditional()) {
     label_embedding_ = make.normal("label_emb.weight", {num_classes() + 1, config.channels});
   }
+  if (shape.augmentations > 0) {
+    augment_embedding_ = make.uniform("augment_emb.weight", {config.channels, shape.augmentations},
+                                      shape.augmentations);
+  }
 }
 
 at::Tensor Mlp::features(const at::Tensor& x) const {
@@ -46,7 +51,7 @@ at::Tensor Mlp::features(const at::Tensor& x) const {
   return at::cat({pixels, angles.sin(), angles.cos()}, 1);
 }
 
-at::Tensor Mlp::forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+at::Tensor Mlp::forward(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                         DropoutMasks* /*masks*/) const {
   at::Tensor h = features(x);
   for (std::size_t i = 0; i < hidden_.size(); ++i) {
@@ -54,7 +59,10 @@ at::Tensor Mlp::forward(const at::Tensor& x, const at::Tensor& t, const at::Tens
     if (i == 0 && predicts() == Prediction::noise) {
       h = h + time_(time_embedding(t, time_.weight.size(1), h.options()));
     }
-    if (i == 0 && is_conditional()) h = h + at::embedding(label_embedding_, labels);
+    if (i == 0 && is_conditional()) h = h + at::embedding(label_embedding_, given.labels);
+    if (i == 0 && augment_embedding_.defined()) {
+      h = h + at::linear(given.told, augment_embedding_);
+    }
     h = at::silu(h);
   }
   switch (predicts()) {

@@ -2,6 +2,7 @@
 #include "cdm/model/network.h"
 
 #include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 #include <c10/util/Exception.h>
 
@@ -17,18 +18,22 @@
 
 namespace cdm {
 
-at::Tensor Network::operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+at::Tensor Network::operator()(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                                DropoutMasks* masks) const {
   std::optional<CastParameters> cast;
   if (casts_together_ && body_type_ != at::ScalarType::Undefined &&
       body_type_ != options().dtype()) {
     cast.emplace(parameters_, body_type_);
   }
-  const at::Tensor classes =
-      labels.defined() || !is_conditional()
-          ? labels
-          : at::full({x.size(0)}, null_class(), x.options().dtype(at::kLong));
-  const at::Tensor prediction = forward(x, t, classes, masks);
+  Condition all = given;
+  if (is_conditional() && !given.labels.defined()) {
+    all.labels = at::full({x.size(0)}, null_class(), x.options().dtype(at::kLong));
+  }
+  if (shape_.augmentations > 0) {
+    all.told = given.told.defined() ? given.told.to(x.scalar_type())
+                                    : at::zeros({x.size(0), shape_.augmentations}, x.options());
+  }
+  const at::Tensor prediction = forward(x, t, all, masks);
   return anchor_ ? prediction + (*anchor_)(x).to(prediction.scalar_type()) : prediction;
 }
 

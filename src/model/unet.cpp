@@ -4,6 +4,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/linear.h>
 
 #include "cdm/ops/ops.h"
 
@@ -14,7 +15,8 @@ UNet::UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t s
   // Parameters are registered in the same order as in the authors' code, because Adam's state in a
   // .pth file identifies parameters by their position only.
   ParameterMaker make(parameters_, seed);
-  const bool has_embedding = is_conditional() || predicts() == Prediction::noise;
+  const bool has_embedding =
+      is_conditional() || predicts() == Prediction::noise || shape.augmentations > 0;
   const std::int64_t width = has_embedding ? 4 * config.channels : 0;
   if (has_embedding) embedding_ = Embedding(make, config.channels, width);
   body_ = UNetBody(make, config, shape, width);
@@ -39,24 +41,32 @@ UNet::UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t s
   if (is_conditional()) {
     label_embedding_ = make.normal("label_emb.weight", {num_classes() + 1, config.channels});
   }
+  if (shape.augmentations > 0) {
+    augment_embedding_ = make.uniform("augment_emb.weight", {config.channels, shape.augmentations},
+                                      shape.augmentations);
+  }
 }
 
-at::Tensor UNet::embed(const at::Tensor& t, const at::Tensor& labels) const {
+at::Tensor UNet::embed(const at::Tensor& t, const Condition& given) const {
   at::Tensor values;
   if (predicts() == Prediction::noise) {
     const at::Tensor& weight = embedding_.dense0.weight;
     values = time_embedding(t, weight.size(1), weight.options().requires_grad(false));
   }
   if (is_conditional()) {
-    const at::Tensor classes = at::embedding(label_embedding_, labels);
+    const at::Tensor classes = at::embedding(label_embedding_, given.labels);
     values = values.defined() ? values + classes : classes;
+  }
+  if (augment_embedding_.defined()) {
+    const at::Tensor told = at::linear(given.told, augment_embedding_);
+    values = values.defined() ? values + told : told;
   }
   return values.defined() ? embedding_(values) : values;
 }
 
-at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+at::Tensor UNet::forward(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                          DropoutMasks* masks) const {
-  const at::Tensor h = body_(x, embed(t, labels), masks, body_type());
+  const at::Tensor h = body_(x, embed(t, given), masks, body_type());
   switch (predicts()) {
     case Prediction::logits: {
       const at::Tensor pooled = ops::mean_of_conv2d(h, conv_out_.weight, conv_out_.bias);

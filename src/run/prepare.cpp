@@ -109,6 +109,10 @@ RunConfig resolve(const RunConfig& config, const Dataset& train) {
   if (config.train.sample_every > 0) {
     check_sampling(NoiseSchedule(config.diffusion), config.model.predicts, config.sample);
   }
+  if (config.data.shift >= train.image_size()) {
+    throw UserError(concat("data.shift = ", config.data.shift, ": must be below ",
+                           train.image_size(), ", the width of the images in ", train.description));
+  }
   check_labels_suit(config, train);
   check_named_classes(config, train);
   if (config.model.num_classes > 0) {

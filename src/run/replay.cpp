@@ -120,7 +120,7 @@ void replay_step(const RunConfig& config, const RunDir& run, at::Device device, 
   const std::int64_t from = learner.steps_done();
   log_info(concat("replaying steps ", from + 1, " to ", number));
   BatchStream batches(train, resolved.train.batch_size, static_cast<std::uint64_t>(resolved.seed),
-                      resolved.data.horizontal_flip, device, resolved.loss.draws_per_image);
+                      resolved.data, device, resolved.loss.draws_per_image);
   const auto inputs_at = [&](std::int64_t step) {
     return inputs_of_step(resolved, learner.objective(), learner.model().schedule(), batches, step,
                           {0, resolved.train.batch_size});

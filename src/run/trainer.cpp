@@ -81,7 +81,7 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
       test_(start.test),
       learner_(config_, network_shape(config_), device, at::kFloat, group),
       batches_(start.train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
-               config_.data.horizontal_flip, device, config_.loss.draws_per_image),
+               config_.data, device, config_.loss.draws_per_image),
       run_(run) {
   // A checkpoint has the statistics, but what it holds is not known yet. Every process computes
   // them; share_state() then makes them the same.

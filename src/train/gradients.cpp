@@ -102,14 +102,15 @@ Recorded* BatchGradients::recording_of(std::int64_t rows) {
   // cut_batch() makes parts of at most two sizes. A third one is that of an odd batch.
   constexpr std::size_t kMostRecordings = 2;
   if (recorded_.size() >= kMostRecordings) return nullptr;
-  // Inputs: x0, labels, weight, what identifies the dropout masks, then what the objective drew.
+  // Inputs: x0, labels, how images were augmented, weight, what identifies the dropout masks, then
+  // what the objective drew.
   // Results: the terms, then the gradients.
   const auto function = [this](const Tensors& in) -> Tensors {
-    TrainingRows rows = {in[0], in[1], {}};
-    DropoutMasks masks(in[3]);
-    auto next = in.begin() + 4;
+    TrainingRows rows = {in[0], in[1], {}, in[2]};
+    DropoutMasks masks(in[4]);
+    auto next = in.begin() + 5;
     for (const std::string& name : drawn_names_) rows.drawn.emplace_back(name, *next++);
-    const LossGradients loss = loss_gradients(model_, objective_, rows, in[2], &masks);
+    const LossGradients loss = loss_gradients(model_, objective_, rows, in[3], &masks);
     Tensors out = values_of(loss.terms);
     out.insert(out.end(), loss.gradients.begin(), loss.gradients.end());
     return out;
@@ -119,7 +120,7 @@ Recorded* BatchGradients::recording_of(std::int64_t rows) {
 
 LossGradients BatchGradients::replayed(Recorded& recorded, const StepInputs& rows,
                                        std::uint64_t dropout_seed) {
-  Tensors in = {rows.x0, rows.labels, share_in_batch(rows),
+  Tensors in = {rows.x0, rows.labels, rows.told, share_in_batch(rows),
                 DropoutMasks::rows_of(dropout_seed, rows.first_row, rows.x0.device())};
   drawn_names_.clear();
   for (const auto& [name, drawn] : rows.drawn) {

@@ -6,12 +6,14 @@
 
 #include "cdm/core/error.h"
 #include "cdm/core/text.h"
+#include "cdm/data/augment.h"
 #include "cdm/inference/evaluators.h"
 
 namespace cdm {
 
 NetworkShape network_shape(const RunConfig& config) {
-  return {config.data.channels, config.data.image_size, NoiseSchedule(config.diffusion).levels()};
+  return {config.data.channels, config.data.image_size, NoiseSchedule(config.diffusion).levels(),
+          augmentation_numbers(config.data)};
 }
 
 Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device device,

@@ -12,6 +12,7 @@ StepInputs rows_of(const StepInputs& inputs, const RowRange& range) {
   StepInputs part;
   part.x0 = rows(inputs.x0);
   part.labels = rows(inputs.labels);
+  part.told = rows(inputs.told);
   for (const auto& [name, drawn] : inputs.drawn) part.drawn.emplace_back(name, rows(drawn));
   part.first_row = inputs.first_row + range.first;
   part.all_rows = inputs.all_rows == 0 ? inputs.x0.size(0) : inputs.all_rows;
@@ -41,8 +42,10 @@ StepInputs inputs_of_step(const RunConfig& config, const Objective& objective,
   const RandomStream stream = {static_cast<std::uint64_t>(config.seed), Purpose::dequantize, step};
   const at::Tensor x0 =
       to_model_scale(batch.images, at::kFloat, config.data.dequantize, stream, range.first);
-  return draw_inputs(config, objective, schedule, step, x0, batch.labels, range.first,
-                     config.train.batch_size);
+  StepInputs inputs = draw_inputs(config, objective, schedule, step, x0, batch.labels, range.first,
+                                  config.train.batch_size);
+  inputs.told = batch.told;
+  return inputs;
 }
 
 }  // namespace cdm

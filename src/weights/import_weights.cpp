@@ -52,6 +52,12 @@ NamedTensors fit(Network& network, const NamedTensors& tensors, const std::strin
 RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
                          const std::string& source) {
   RunConfig fitted = config;
+  if (config.data.augment > 0.0 && !find(weights, "augment_emb.weight", 2).defined()) {
+    throw UserError(concat(source,
+                           ": its network is not told how images were augmented: "
+                           "data.augment must be 0, not ",
+                           config.data.augment));
+  }
   if (config.data.image_size == 0) {
     fitted.data.image_size = only_image_size(config.data.kind);
   }

@@ -215,6 +215,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "train.batch_size = 128"},
         Refused{"diffusion: {schedule: flow_matching, steps: 0}", 1,
                 "diffusion.steps = 0: must be at least 1 for diffusion.schedule = flow_matching"},
+        Refused{
+            "data:\n  augment: 0.1\n  horizontal_flip: true", 3,
+            "data.horizontal_flip = true: must be false for data.augment above 0, which mirrors "
+            "images and tells the network"},
         Refused{"model: {predicts: noise}\nloss: {kind: denoising, mse_weight: 0}", 2,
                 "loss.mse_weight = 0: must be above 0 for loss.kind = denoising, which has no "
                 "other term"},
@@ -256,6 +260,7 @@ TEST_F(Config, FlipsSuitTheDataUnlessTheyAreGiven) {
         flips);
   }
   EXPECT_THAT(to_yaml(load("data: {kind: mnist}")), HasSubstr("  horizontal_flip: false\n"));
+  EXPECT_FALSE(load("data: {augment: 0.1}").data.horizontal_flip);
 }
 
 TEST_F(Config, OverridesAreCheckedLikeTheFile) {

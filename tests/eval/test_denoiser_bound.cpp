@@ -90,9 +90,9 @@ class Boastful final : public Network {
   at::TensorOptions options() const override { return honest_.options(); }
 
  protected:
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                      DropoutMasks* masks) const override {
-    const at::Tensor f = honest_(x, t, labels, masks);
+    const at::Tensor f = honest_(x, t, given, masks);
     at::Tensor constant = at::zeros({f.size(1)}, f.options());
     constant[0] = 5.0;
     return f + constant;

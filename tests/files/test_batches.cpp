@@ -49,9 +49,15 @@ std::vector<std::int64_t> sequence(BatchStream stream, std::int64_t steps) {
   return all;
 }
 
+DataConfig flips(bool flip) {
+  DataConfig config;
+  config.horizontal_flip = flip;
+  return config;
+}
+
 BatchStream stream_of(std::int64_t images, std::int64_t batch_size, std::uint64_t seed = 3,
                       bool flip = false) {
-  return {numbered(images), batch_size, seed, flip, at::kCPU};
+  return {numbered(images), batch_size, seed, flips(flip), at::kCPU};
 }
 
 TEST(Batches, RowsMayShareImages) {
@@ -64,7 +70,7 @@ TEST(Batches, RowsMayShareImages) {
     for (const std::int64_t number : numbers_at(stream_of(10, 4), step)) {
       twice.insert(twice.end(), 2, number);
     }
-    BatchStream shared(numbered(10), 8, 3, false, at::kCPU, /*rows_per_image=*/2);
+    BatchStream shared(numbered(10), 8, 3, flips(false), at::kCPU, /*rows_per_image=*/2);
     EXPECT_EQ(numbers_of(shared.at_step(step)), twice);
     const std::vector<std::int64_t> part(twice.begin() + 3, twice.begin() + 6);
     EXPECT_EQ(numbers_of(shared.at_step(StreamIndex(step), 3, 3)), part);
@@ -156,7 +162,7 @@ TEST(Batches, MirrorsAboutHalfAndOnlyWhereAskedTo) {
 TEST(Batches, DataWithoutLabelsHasNone) {
   Dataset dataset = numbered(5);
   dataset.labels = at::Tensor();
-  EXPECT_FALSE(BatchStream(dataset, 2, 0, true, at::kCPU).at_step(0).labels.defined());
+  EXPECT_FALSE(BatchStream(dataset, 2, 0, flips(true), at::kCPU).at_step(0).labels.defined());
 }
 
 TEST(Pixels, FillTheRangeFromMinusOneToOne) {

@@ -134,7 +134,9 @@ TEST_F(Toy, IsADataSetOfValues) {
   EXPECT_FALSE(train.has_pixels());
   EXPECT_EQ(load_dataset(config(ToyKind::uniform), Split::test).size(), 20);
   EXPECT_TRUE(at::equal(to_unit_range(train.images, at::kFloat), train.images));
-  Batch batch = BatchStream(train, 8, 1, true, at::kCPU).at_step(0);
+  DataConfig flipped;
+  flipped.horizontal_flip = true;
+  Batch batch = BatchStream(train, 8, 1, flipped, at::kCPU).at_step(0);
   EXPECT_EQ(batch.images.scalar_type(), at::kFloat);
 }
 

@@ -48,11 +48,12 @@ class GaussianNetwork final : public Network {
   }
 
  private:
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& /*t*/, const at::Tensor& labels,
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& /*t*/, const Condition& given,
                      DropoutMasks* /*masks*/) const override {
     std::vector<at::Tensor> rows;
     for (std::int64_t row = 0; row < x.size(0); ++row) {
-      const std::int64_t label = labels.defined() ? labels[row].item<std::int64_t>() : 0;
+      const std::int64_t label =
+          given.labels.defined() ? given.labels[row].item<std::int64_t>() : 0;
       std::vector<at::Tensor> levels;
       for (std::int64_t t = 0; t < schedule_.levels(); ++t) {
         levels.push_back(exact(x.narrow(0, row, 1), t, label)[0]);

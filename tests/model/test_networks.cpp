@@ -82,6 +82,30 @@ TEST_P(AnyNetwork, DropoutOfARowDependsOnItsNumberInTheBatch) {
   EXPECT_GT(test::relative_error(moved, last), 1e-4) << "the row's number had no effect";
 }
 
+TEST_P(AnyNetwork, ThatIsToldOfAugmentationsKnowsThemAndTakesNoneForZeros) {
+  const Model untold = test::small_model(config_);
+  config_.data.augment = 0.1;
+  const Model model = test::small_model(config_);
+  const at::Tensor x = numbers(1, {2, 1, 8, 8});
+  const auto out = [&](const at::Tensor& told) {
+    return model.network()(x, levels_of({1, 5}), {{}, told});
+  };
+  const at::Tensor none = at::zeros({2, kAugmentationNumbers});  // float32, as they are drawn
+  EXPECT_TRUE(at::equal(out({}), out(none)));
+  at::Tensor some = none.clone();
+  some[0][3] = 1.0;
+  const at::Tensor changed = out(some);
+  EXPECT_GT(test::relative_error(changed[0], out(none)[0]), 1e-4);
+  test::expect_close(changed[1], out(none)[1], 1e-12, "the row that was not augmented");
+  // It has one parameter more, the last, and where it has an embedding anyway, only this.
+  const NamedTensors& parameters = model.network().parameters();
+  EXPECT_EQ(parameters.back().first, "augment_emb.weight");
+  for (const auto& [name, value] : untold.network().parameters()) {
+    EXPECT_TRUE(find_tensor(parameters, name).defined()) << name;
+    EXPECT_NE(name, "augment_emb.weight");
+  }
+}
+
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   const auto& [kind, predicts, classes] = info.param;
   return name_of(kind) + "_" + name_of(predicts) + (classes > 0 ? "_conditional" : "");

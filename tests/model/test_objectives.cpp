@@ -121,6 +121,19 @@ TEST_P(AnyObjective, ReportsTheTermsThatItNames) {
   EXPECT_EQ(loss.total.dim(), 0);
 }
 
+TEST_P(AnyObjective, TellsTheNetworkHowImagesWereAugmented) {
+  config_.data.augment = 0.1;
+  const Model told = test::small_model(config_);
+  StepInputs inputs = rows(0, 6);
+  const auto loss = [&] { return objective_->loss(told, inputs, nullptr).total.item<double>(); };
+  const double before = loss();
+  inputs.told = at::zeros({6, kAugmentationNumbers});
+  EXPECT_EQ(loss(), before);
+  inputs.told[2][0] = 1.0;
+  EXPECT_GT(std::abs(loss() - before), 1e-9 * std::abs(before));
+  EXPECT_TRUE(at::equal(rows_of(inputs, {2, 3}).told, inputs.told.narrow(0, 2, 3)));
+}
+
 /// Every kind, as it is by default and with other levels, weights and shares.
 std::vector<ObjectiveCase> all_objectives() {
   std::vector<ObjectiveCase> cases;
@@ -436,18 +449,22 @@ TEST(Denoising, MinimisesTheErrorOfTheNoise) {
 // compared with differences of the loss, whose value holds first derivatives only; these in turn
 // Density.ScoreIsTheGradientOfTheLogDensity has compared with differences of the logits.
 using GradientCase = std::tuple<ObjectiveKind, NetworkKind, std::int64_t, double>;
+constexpr std::int64_t kTold = -1;  // in place of the number of classes: told of augmentations
 class LossGradient : public testing::TestWithParam<GradientCase> {};
 
 TEST_P(LossGradient, AgreesWithFiniteDifferences) {
-  const auto& [kind, network, classes, mse_share] = GetParam();
+  const auto& [kind, network, given, mse_share] = GetParam();
+  const std::int64_t classes = std::max<std::int64_t>(given, 0);
   RunConfig config = config_of(kind, 20, classes);
   config.model.kind = network;
   config.loss.ce_weight = 0.1;
   config.loss.time_score_weight = 0.1;
   config.loss.mse_share = mse_share;
+  config.data.augment = given == kTold ? 0.1 : 0.0;
   const Model model = test::small_model(config);
   const at::Tensor labels = classes > 0 ? levels_of({0, 1, 2}) : at::Tensor();
-  const StepInputs rows = test::step_inputs(config, 0, numbers(6, {3, 1, 8, 8}), labels);
+  StepInputs rows = test::step_inputs(config, 0, numbers(6, {3, 1, 8, 8}), labels);
+  if (given == kTold) rows.told = numbers(9, {3, kAugmentationNumbers});
   const auto loss = [&] { return loss_of(config, model, rows).total; };
 
   const NamedTensors& parameters = model.network().parameters();
@@ -477,7 +494,9 @@ INSTANTIATE_TEST_SUITE_P(
     Networks, LossGradient,
     testing::Values(GradientCase{ObjectiveKind::cdm, NetworkKind::unet, 0, 1.0},
                     GradientCase{ObjectiveKind::cdm, NetworkKind::unet, 3, 1.0},
+                    GradientCase{ObjectiveKind::cdm, NetworkKind::unet, kTold, 1.0 / 3.0},
                     GradientCase{ObjectiveKind::cdm, NetworkKind::mlp, 3, 1.0},
+                    GradientCase{ObjectiveKind::cdm, NetworkKind::mlp, kTold, 1.0},
                     GradientCase{ObjectiveKind::cdm, NetworkKind::unet, 0, 1.0 / 3.0},
                     GradientCase{ObjectiveKind::tre, NetworkKind::unet, 0, 1.0},
                     GradientCase{ObjectiveKind::subset, NetworkKind::mlp, 0, 1.0},

@@ -41,10 +41,10 @@ class AroundTheTruth final : public Network {
   }
 
  protected:
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                      DropoutMasks* /*masks*/) const override {
     const at::Tensor rows = x.flatten(1);
-    return exact_(x, t, labels) + error_ + parameters_[0].second +
+    return exact_(x, t, given) + error_ + parameters_[0].second +
            parameters_[1].second * rows.sum(1, true) +
            parameters_[2].second * rows.square().sum(1, true);
   }

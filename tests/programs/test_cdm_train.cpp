@@ -134,6 +134,26 @@ TEST(CdmTrain, WritesMetricsOfEveryLogStep) {
   EXPECT_THAT(scored, ElementsAre(10, 20));
 }
 
+TEST(CdmTrain, TellsTheNetworkOfAugmentationsAndScoresImagesThatHaveNone) {
+  const test::TinyRun tiny;
+  const std::vector<std::string> told = {"data.augment=0.3", "data.shift=2"};
+  std::vector<std::string> half = told;
+  half.emplace_back("train.iterations=10");
+  ASSERT_EQ(tiny.train("unet", "whole", told).exit_code, 0);
+  ASSERT_EQ(tiny.train("unet", "parts", half).exit_code, 0);
+  ASSERT_EQ(tiny.train("unet", "parts", told).exit_code, 0);
+  test::expect_same_state(tiny / "whole", tiny / "parts", 20);
+  EXPECT_THAT(tiny.run_well("cdm-nll", {"whole"}), HasSubstr("bits_per_dim "));
+  tiny.run_well("cdm-convert", {"whole", "--out", "weights.safetensors"});
+  const test::Finished refused = tiny.run("cdm-convert", {"whole", "--out", "weights.pth"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("data.augment = 0.3: the authors' format has no place"));
+  // Another probability is another run.
+  const test::Finished changed = tiny.train("unet", "whole", {"data.augment=0.2", "data.shift=2"});
+  EXPECT_EQ(changed.exit_code, 2);
+  EXPECT_THAT(changed.err, HasSubstr("data.augment: 0.3 -> 0.2"));
+}
+
 TEST(CdmTrain, GoesOnWithTheVeryNumbersOfAnUninterruptedRun) {
   const test::TinyRun tiny;
   for (const char* config : {"unet", "tiny"}) {

@@ -197,6 +197,9 @@ TEST_F(Convert, RefusesWhatDoesNotFit) {
   expect_refusal(with("model.head_channels=5"), "linear_layer.weight", "[22, 16]", "[22, 5");
   expect_refusal(with("model.res_blocks=2"), "down.0.block.1.norm1.weight", "missing");
   expect_refusal(with("data.channels=3"), "conv_in.weight", "[8, 1, 3, 3]", "[8, 3, 3, 3]");
+  expect_refusal(
+      import_as(out, {"--set", "data.augment=0.1", "--set", "data.horizontal_flip=false"}),
+      "data.augment must be 0, not 0.1");
   expect_refusal(convert(work_ / "official.pth", out), "--config");
   expect_refusal(convert(work_ / "none.pth", out, {"--config", work_ / "config.yaml"}), "none.pth");
   test::write_text(work_ / "pointer.pth", "version https://git-lfs.github.com/spec/v1\n");

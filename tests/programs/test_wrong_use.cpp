@@ -117,6 +117,8 @@ TEST_F(WrongUse, OfCdmTrain) {
        {{"tiny.yaml", "--set", "seed=1.5"}, {"seed", "1.5", "integer"}},
        {{"unet.yaml", "--set", "model.channel_mult=[0]"}, {"model.channel_mult", "[0]", "1..1024"}},
        {{"tiny.yaml", "--set", "data.horizontal_flip=often"}, {"data.horizontal_flip", "often"}},
+       {{"tiny.yaml", "--set", "data.shift=8"}, {"data.shift = 8", "below 8"}},
+       {{"tiny.yaml", "--set", "data.augment=0.6"}, {"data.augment", "0.6", "0..0.5"}},
        {{"tiny.yaml", "--set", "sample.steps=21"}, {"steps", "21", "1..20"}},
        {{"tiny.yaml", "--set", "data.kind=toy", "--set", "data.dequantize=uniform"},
         {"data.dequantize", "toy"}},

@@ -40,6 +40,7 @@ RunConfig eventful_config() {
   config.model.dropout = 0.3;
   config.loss.label_dropout = 0.5;
   config.data.horizontal_flip = true;
+  config.data.shift = 1;
   config.data.dequantize = Dequantization::uniform;
   config.train.learning_rate = 1e-2;
   config.train.warmup = 3;
@@ -51,9 +52,10 @@ RunConfig eventful_config() {
   return config;
 }
 
-/// The same for every objective, for a network that is no UNet, and with other rules of a step.
+/// The same for every objective, for a network that is no UNet, with other rules of a step, and for
+/// a network that is told how images were augmented.
 std::vector<RunConfig> eventful_configs() {
-  std::vector<RunConfig> configs(11, eventful_config());
+  std::vector<RunConfig> configs(12, eventful_config());
   configs[1].loss.kind = ObjectiveKind::nce;
   configs[2].loss.kind = ObjectiveKind::tre;
   configs[3].loss.kind = ObjectiveKind::denoising;
@@ -77,12 +79,15 @@ std::vector<RunConfig> eventful_configs() {
   configs[9].train.weight_decay = 0.5;
   configs[9].train.ema_kind = AverageKind::power;
   configs[10].model.head = HeadKind::pooled_inner;
+  configs[11].data.horizontal_flip = false;
+  configs[11].data.augment = 0.5;
   return configs;
 }
 
 std::string name_of_case(const RunConfig& config) {
   return name_of(config.loss.kind) + ", " + name_of(config.model.kind) + ", " +
-         name_of(config.train.learning_rate_schedule) + ", " + name_of(config.train.optimizer);
+         name_of(config.train.learning_rate_schedule) + ", " + name_of(config.train.optimizer) +
+         (config.data.augment > 0.0 ? ", told" : "");
 }
 
 Dataset seven_images() {
@@ -96,9 +101,11 @@ Dataset seven_images() {
 struct Training {
   Training(const RunConfig& config, const Dataset& dataset, at::Device device = at::kCPU)
       : config(config),
-        learner(config, {1, 8, NoiseSchedule(config.diffusion).levels()}, device),
+        learner(config,
+                {1, 8, NoiseSchedule(config.diffusion).levels(), augmentation_numbers(config.data)},
+                device),
         batches(dataset, config.train.batch_size, static_cast<std::uint64_t>(config.seed),
-                config.data.horizontal_flip, device, config.loss.draws_per_image) {
+                config.data, device, config.loss.draws_per_image) {
     learner.take_inputs_from([this](const StreamIndex& step) { return inputs(step); });
   }
 

@@ -24,6 +24,8 @@ struct DataConfig {
   std::int64_t image_size = 0;  // width and height in pixels; 0 = as in the data set
   std::int64_t channels = 0;    // 1 = grey, 3 = RGB; 0 = as in the data set
   std::int64_t skip_unreadable = 0;  // most pictures of a split that may be left out
+  double augment = 0.0;              // probability of changes that the network is told about
+  std::int64_t shift = 0;            // most pixels by which training images are moved
   bool horizontal_flip = false;      // of training images
   Dequantization dequantize = {};    // of training images
   ToyKind toy = {};

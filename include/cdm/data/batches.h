@@ -15,6 +15,7 @@ namespace cdm {
 struct Batch {
   at::Tensor images;  // [B, C, H, W], of the data set's type
   at::Tensor labels;  // int64 [B], or undefined
+  at::Tensor told;    // of augment(), float32 [B, kAugmentationNumbers], or undefined
 };
 
 /// uint8 pixels u to the model's scale [-1, 1]: u / 255 * 2 - 1. Floating-point images are in the
@@ -41,13 +42,13 @@ at::Tensor to_pixels(const at::Tensor& images);
 class BatchStream {
  public:
   /// Moves all images and labels to `device`; if they do not fit there, only those of each batch.
-  /// `rows_per_image` (m) must divide `batch_size` (B).
+  /// `config` says how images are changed (augment()); its other keys are not used. `rows_per_image`
+  /// (m) must divide `batch_size` (B).
   BatchStream(const Dataset& dataset, std::int64_t batch_size, std::uint64_t seed,
-              bool horizontal_flip, at::Device device, std::int64_t rows_per_image = 1);
+              const DataConfig& config, at::Device device, std::int64_t rows_per_image = 1);
   BatchStream(BatchStream&&) = default;  // a copy would share the memory of the orders
 
-  /// The batch of a step, on the device. With `horizontal_flip`, each row is mirrored left to right
-  /// with probability 1/2.
+  /// The batch of a step, on the device. Each row is changed by itself.
   Batch at_step(std::int64_t step) { return at_step(step, 0, batch_size_); }
   /// Rows first .. first + count - 1 of that batch. A `step` on the device, an int64 scalar, must
   /// be one that was prepared, and the images must be there.
@@ -66,7 +67,7 @@ class BatchStream {
   at::Tensor images_, labels_;
   std::int64_t batch_size_, rows_per_image_;
   std::uint64_t seed_;
-  bool horizontal_flip_;
+  DataConfig config_;
   at::Device device_;
   at::Tensor orders_;                 // int64 [epochs, images], beside the images
   std::vector<std::int64_t> epochs_;  // the epoch of each row of orders_; -1: none yet

@@ -29,6 +29,8 @@ enum class Purpose : std::uint64_t {
   sample_start,
   sample_step,
   dequantize,
+  shift,
+  augment,
 };
 
 /// A purpose that has a name but no enumerator, for an objective or a sampler that draws numbers of

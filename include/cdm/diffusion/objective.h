@@ -65,9 +65,13 @@ class RowDraws {
 
 /// The rows (images) that a loss is computed on.
 struct TrainingRows {
-  at::Tensor x0;       // images [B, C, H, W] in the model's scale
-  at::Tensor labels;   // int64 [B]; undefined for an unconditional network
-  NamedTensors drawn;  // what Objective::draw() returned for these rows; dimension 0 is B in each
+  at::Tensor x0;         // images [B, C, H, W] in the model's scale
+  at::Tensor labels;     // int64 [B]; undefined for an unconditional network
+  NamedTensors drawn;    // what Objective::draw() returned for these rows; dimension 0 is B in each
+  at::Tensor told = {};  // how the images were augmented (Condition::told); undefined if not told
+
+  /// What the network is told about the images.
+  Condition condition() const { return {labels, told}; }
 
   /// The drawn tensor with that name.
   at::Tensor operator[](std::string_view name) const { return tensor_named(drawn, name); }

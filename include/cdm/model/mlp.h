@@ -19,17 +19,18 @@ class Mlp final : public Network {
   Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
 
  private:
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                      DropoutMasks* masks) const override;
   /// The input of the first layer: pixels and their Fourier features, [B, (1 + 2 n) d], d = C H W.
   at::Tensor features(const at::Tensor& x) const;
 
   std::int64_t octaves_;  // n: the angular frequencies are pi, 2 pi, 4 pi, ... per unit of a pixel
   std::vector<Linear> hidden_;
-  LevelHead head_;              // predicts logits: the output layer
-  Linear noise_;                // predicts noise: the output layer, "noise_layer", [B, d]
-  Linear time_;                 // predicts noise: of the time embedding, added after layer 1
-  at::Tensor label_embedding_;  // [num_classes + 1, width], added after layer 1
+  LevelHead head_;                // predicts logits: the output layer
+  Linear noise_;                  // predicts noise: the output layer, "noise_layer", [B, d]
+  Linear time_;                   // predicts noise: of the time embedding, added after layer 1
+  at::Tensor label_embedding_;    // [num_classes + 1, width], added after layer 1
+  at::Tensor augment_embedding_;  // [width, A], likewise, as in a UNet; undefined for A = 0
 };
 
 }  // namespace cdm

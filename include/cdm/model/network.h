@@ -23,9 +23,19 @@ namespace cdm {
 
 /// What the data and the noise schedule fix about a network.
 struct NetworkShape {
-  std::int64_t channels;    // C, channels of the images
-  std::int64_t image_size;  // H = W, in pixels
-  std::int64_t levels;      // K, number of noise levels
+  std::int64_t channels;           // C, channels of the images
+  std::int64_t image_size;         // H = W, in pixels
+  std::int64_t levels;             // K, number of noise levels
+  std::int64_t augmentations = 0;  // A, numbers that tell how an image was augmented; 0 = not told
+};
+
+/// What a network may be told about images [B, C, H, W], besides their noise level.
+struct Condition {
+  Condition(at::Tensor classes = {}, at::Tensor augmentation = {})
+      : labels(std::move(classes)), told(std::move(augmentation)) {}
+
+  at::Tensor labels;  // int64 [B], classes in 0..num_classes; undefined = the null class for all
+  at::Tensor told;    // [B, A], how training images were augmented; undefined = not at all
 };
 
 class Network {
@@ -53,9 +63,9 @@ class Network {
   /// The prediction for images x [B, C, H, W]:
   ///   predicts() == logits: the logits f, [B, K], with the anchor's log-densities; t is not used
   ///   predicts() == noise: the noise in x, [B, C, H, W]; t, int64 [B], holds the levels of x
-  /// `labels`, int64 [B], are classes in 0..num_classes; an undefined tensor means the null class
-  /// for every image. Dropout acts only where `masks` are given, that is in training.
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+  /// Dropout acts only where `masks` are given, that is in training. A network that is told how
+  /// images were augmented predicts the same for undefined `given.told` as for zeros.
+  at::Tensor operator()(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                         DropoutMasks* masks = nullptr) const;
 
   /// The parameters by the names and in the order that they have in the authors' code.
@@ -86,8 +96,9 @@ class Network {
   void load(const NamedTensors& state, const std::string& source);
 
  protected:
-  /// Implements operator(). For a class-conditional network, `labels` is always defined.
-  virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+  /// Implements operator(). Labels are always defined for a class-conditional network, and
+  /// `given.told`, in the type of x, for one that is told how images were augmented.
+  virtual at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                              DropoutMasks* masks) const = 0;
 
   /// The type in which the body of the network computes.

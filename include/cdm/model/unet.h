@@ -11,6 +11,10 @@
 //                    of this form; Salimans and Ho, 2021, compare such energies).
 //   predicts noise   DDPM's own network: a time embedding, and an output of the size of the image.
 //                    A class embedding is added to the time embedding.
+//
+// A network that is told how training images were augmented adds a linear function of these
+// numbers, without a bias, to the embeddings (Karras et al., 2022). It is 0 for images that were
+// not augmented.
 #pragma once
 
 #include "cdm/model/unet_body.h"
@@ -24,18 +28,19 @@ class UNet final : public Network {
   UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t seed);
 
  private:
-  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const at::Tensor& labels,
+  at::Tensor forward(const at::Tensor& x, const at::Tensor& t, const Condition& given,
                      DropoutMasks* masks) const override;
   /// The embedding that the residual blocks add, [B, 4 channels]; undefined when the network has
-  /// neither classes nor levels as input.
-  at::Tensor embed(const at::Tensor& t, const at::Tensor& labels) const;
+  /// neither classes nor levels nor augmentations as input.
+  at::Tensor embed(const at::Tensor& t, const Condition& given) const;
 
   Embedding embedding_;
   UNetBody body_;
   Conv2d conv_out_;
-  Conv2d conv_inner_;           // head pooled_inner; no weight otherwise
-  LevelHead head_;              // predicts logits: the output layer
-  at::Tensor label_embedding_;  // [num_classes + 1, channels]
+  Conv2d conv_inner_;             // head pooled_inner; no weight otherwise
+  LevelHead head_;                // predicts logits: the output layer
+  at::Tensor label_embedding_;    // [num_classes + 1, channels]
+  at::Tensor augment_embedding_;  // [channels, A], "augment_emb.weight"; undefined for A = 0
 };
 
 }  // namespace cdm

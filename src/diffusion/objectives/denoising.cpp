@@ -28,7 +28,7 @@ class DenoisingObjective final : public Objective {
 
   Loss loss(const Model& model, const TrainingRows& rows, DropoutMasks* masks) const override {
     const at::Tensor eps =
-        model.network()(noisy_images(model, rows), rows["t"], rows.labels, masks);
+        model.network()(noisy_images(model, rows), rows["t"], rows.condition(), masks);
     const MeanSquaredError mse(eps, rows["noise"], rows["t"], mse_weights_, {}, eps.size(0));
     return {weight_ * mse.weighted(), mse.terms()};
   }

@@ -56,14 +56,15 @@ LogitsObjective::Evaluated LogitsObjective::evaluate(const Model& model, const T
   const at::Tensor x_t = noisy_images(model, rows);
   if (!denoises() || !shares()) {
     x_t.requires_grad_(denoises());
-    const at::Tensor f = model.network()(x_t, t, rows.labels, masks);
+    const at::Tensor f = model.network()(x_t, t, rows.condition(), masks);
     return {f, x_t, t, f, noise, {}};
   }
   const RowShare share(rows["share"], config_.mse_share);
   const auto logits = [&](const at::Tensor& x, const at::Tensor& which, const at::Tensor& first) {
     std::optional<DropoutMasks> own;
     if (masks != nullptr) own = masks->beginning_at(first);
-    return model.network()(x, select(t, which), select(rows.labels, which), own ? &*own : nullptr);
+    const Condition given(select(rows.labels, which), select(rows.told, which));
+    return model.network()(x, select(t, which), given, own ? &*own : nullptr);
   };
   Evaluated all;
   all.x_t = select(x_t, share.inside()).requires_grad_(true);

@@ -28,7 +28,7 @@ class NceObjective final : public Objective {
 
   Loss loss(const Model& model, const TrainingRows& rows, DropoutMasks* masks) const override {
     const at::Tensor& t = rows["t"];
-    const at::Tensor f = model.network()(noisy_images(model, rows), t, rows.labels, masks);
+    const at::Tensor f = model.network()(noisy_images(model, rows), t, rows.condition(), masks);
     const at::Tensor ends = at::stack({f.select(1, 0), f.select(1, -1)}, 1);
     const at::Tensor is_noise = t.ne(0).to(at::kLong);
     const at::Tensor ce = at::cross_entropy_loss(ends, is_noise);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Pairs of levels at many distances (the bi-level losses of DiffCLF, 2026, arXiv 2601.21025), and the denoising error:
+// Pairs of levels at many distances (the bi-level losses of DiffCLF, 2026, arXiv 2601.21025), and
+// the denoising error:
 //
 //   ce_weight mean of the losses of pairs + mse_weight MSE(eps, eps_theta(x_t, t))
 //

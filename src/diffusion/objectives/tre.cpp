@@ -28,7 +28,7 @@ class TreObjective final : public Objective {
   /// the first or last level takes part in one.
   Loss loss(const Model& model, const TrainingRows& rows, DropoutMasks* masks) const override {
     const at::Tensor& t = rows["t"];
-    const at::Tensor f = model.network()(noisy_images(model, rows), t, rows.labels, masks);
+    const at::Tensor f = model.network()(noisy_images(model, rows), t, rows.condition(), masks);
     const std::int64_t bridges = f.size(1) - 1;
     // log p_k(x) / p_{k+1}(x) of every bridge k: [B, bridges].
     const at::Tensor ratios = f.narrow(1, 0, bridges) - f.narrow(1, 1, bridges);
