@@ -287,7 +287,7 @@ class IgnoredKeys : public Keys {
     if (kind.contains("model.num_classes")) return std::nullopt;  // the images have no labels
     RunConfig config = load(keys);
     config.model.channels = 8;  // also where the network ignores them
-    config.model.res_blocks = 1;
+    config.model.res_blocks = keys["train.optimizer"] == "muon" ? 2 : 1;  // one is hidden
     config.data.path = config.data.test_path = (folder_ / "a.npz").string();
     if (config.model.predicts == Prediction::logits) config.train.nll_every = 2;
     return config;
