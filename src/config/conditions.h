@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The conditions under which keys have a meaning, for the declarations in keys.cpp.
+// The conditions under which keys have a meaning, for the declarations in keys*.cpp.
 #pragma once
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The declaration of a configuration key, and the table of all keys, which keys.cpp fills. All
+// The declaration of a configuration key, and the table of all keys, which keys.cpp makes. All
 // other code about keys (reading, checks, a run's config.yaml, help, docs/configuration.md, what
 // may change when a run is resumed) uses this table.
 #pragma once

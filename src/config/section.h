@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Helpers with which keys.cpp declares keys: a key is a field of RunConfig or of one of its
-// sections.
+// Helpers with which the files keys*.cpp declare keys: a key is a field of RunConfig or of one of
+// its sections.
 #pragma once
 
 #include <string>

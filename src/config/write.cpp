@@ -44,7 +44,7 @@ namespace {
 constexpr const char* kReferenceIntroduction =
     R"(# Configuration reference
 
-Made from src/config/keys.cpp by `cdm-train --help-config --markdown`.
+Made from src/config/keys*.cpp by `cdm-train --help-config --markdown`.
 
 A configuration is one YAML file. Keys that it does not name have their defaults: `{}` and an empty
 file are configurations, too. `--set section.key=value` overrides a key; the last one for a key wins.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The configuration of a run: one struct per section, filled from YAML and --set.
 //
-// Every key is declared once, in src/config/keys.cpp: default, legal range, help, the kinds that it
-// applies to, and whether it may change when a run is resumed. Reading, checks, --help-config,
+// Every key is declared once, in src/config/keys*.cpp: default, legal range, help, the kinds that
+// it applies to, and whether it may change when a run is resumed. Reading, checks, --help-config,
 // docs/configuration.md and a run's config.yaml are made from these declarations. A
 // default-constructed RunConfig holds the declared defaults; the other structs start at zero.
 #pragma once
