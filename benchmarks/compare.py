@@ -17,8 +17,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SIZES = {"quickstart": (28, 1), "cifar10": (32, 3), "celeba64": (64, 3)}
-CASES = ["quickstart:32", "cifar10:8"]
+SIZES = {"quickstart_paper": (28, 1), "cifar10": (32, 3), "celeba64": (64, 3)}
+CASES = ["quickstart_paper:32", "cifar10:8"]
 
 
 def run(command):
