@@ -16,8 +16,8 @@ namespace cdm {
 /// A condition that holds when the kind that `kind_of` returns is one of `kinds`. `key` is the full
 /// name of the key that chooses this kind.
 template <class Kind>
-Condition kind_is(const std::string& key, std::vector<Kind> kinds,
-                  Kind (*kind_of)(const RunConfig&)) {
+KeyCondition kind_is(const std::string& key, std::vector<Kind> kinds,
+                     Kind (*kind_of)(const RunConfig&)) {
   std::vector<std::string> names;
   for (const Kind kind : kinds) names.push_back(name_of(kind));
   return {key, concat(key, " = ", join(names, " or ")),
@@ -26,62 +26,62 @@ Condition kind_is(const std::string& key, std::vector<Kind> kinds,
           }};
 }
 
-inline Condition for_toy(std::vector<ToyKind> kinds) {
+inline KeyCondition for_toy(std::vector<ToyKind> kinds) {
   return kind_is<ToyKind>("data.toy", std::move(kinds), [](auto& c) { return c.data.toy; });
 }
-inline Condition for_schedule(std::vector<ScheduleKind> kinds) {
+inline KeyCondition for_schedule(std::vector<ScheduleKind> kinds) {
   return kind_is<ScheduleKind>("diffusion.schedule", std::move(kinds),
                                [](auto& c) { return c.diffusion.schedule; });
 }
-inline Condition for_network(std::vector<NetworkKind> kinds) {
+inline KeyCondition for_network(std::vector<NetworkKind> kinds) {
   return kind_is<NetworkKind>("model.kind", std::move(kinds), [](auto& c) { return c.model.kind; });
 }
-inline Condition for_head(std::vector<HeadKind> kinds) {
+inline KeyCondition for_head(std::vector<HeadKind> kinds) {
   return kind_is<HeadKind>("model.head", std::move(kinds), [](auto& c) { return c.model.head; });
 }
-inline Condition for_prediction(Prediction kind) {
+inline KeyCondition for_prediction(Prediction kind) {
   return kind_is<Prediction>("model.predicts", {kind}, [](auto& c) { return c.model.predicts; });
 }
-inline Condition for_objective(std::vector<ObjectiveKind> kinds) {
+inline KeyCondition for_objective(std::vector<ObjectiveKind> kinds) {
   return kind_is<ObjectiveKind>("loss.kind", std::move(kinds), [](auto& c) { return c.loss.kind; });
 }
-inline Condition for_mse_weighting(MseWeighting kind) {
+inline KeyCondition for_mse_weighting(MseWeighting kind) {
   return kind_is<MseWeighting>("loss.mse_weighting", {kind},
                                [](auto& c) { return c.loss.mse_weighting; });
 }
-inline Condition for_sampler(std::vector<SamplerKind> kinds) {
+inline KeyCondition for_sampler(std::vector<SamplerKind> kinds) {
   return kind_is<SamplerKind>("sample.sampler", std::move(kinds),
                               [](auto& c) { return c.sample.sampler; });
 }
-inline Condition for_learning_rate(std::vector<LearningRateSchedule> kinds) {
+inline KeyCondition for_learning_rate(std::vector<LearningRateSchedule> kinds) {
   return kind_is<LearningRateSchedule>("train.learning_rate_schedule", std::move(kinds),
                                        [](auto& c) { return c.train.learning_rate_schedule; });
 }
-inline Condition for_optimizer(OptimizerKind kind) {
+inline KeyCondition for_optimizer(OptimizerKind kind) {
   return kind_is<OptimizerKind>("train.optimizer", {kind},
                                 [](auto& c) { return c.train.optimizer; });
 }
-inline Condition for_averages(AverageKind kind) {
+inline KeyCondition for_averages(AverageKind kind) {
   return kind_is<AverageKind>("train.ema_kind", {kind}, [](auto& c) { return c.train.ema_kind; });
 }
-inline Condition for_classes() {
+inline KeyCondition for_classes() {
   return {"model.num_classes", "model.num_classes above 0",
           [](const RunConfig& c) { return c.model.num_classes > 0; }};
 }
-inline Condition for_toy_data() {
+inline KeyCondition for_toy_data() {
   return kind_is<DataKind>("data.kind", {DataKind::toy}, [](auto& c) { return c.data.kind; });
 }
-inline Condition for_stored_data() {
+inline KeyCondition for_stored_data() {
   return {"data.kind", "data.kind other than toy",
           [](const RunConfig& c) { return c.data.kind != DataKind::toy; }};
 }
-inline Condition for_data_of_pictures() {
+inline KeyCondition for_data_of_pictures() {
   return kind_is<DataKind>("data.kind",
                            {DataKind::image_folder, DataKind::image_archive, DataKind::celeba},
                            [](auto& c) { return c.data.kind; });
 }
 /// True where images are read from files: as training data, or for toy data's mean and covariance.
-inline Condition for_data_from_files() {
+inline KeyCondition for_data_from_files() {
   return {"data.toy", "data.kind other than toy, or data.toy = gaussian", [](const RunConfig& c) {
             return c.data.kind != DataKind::toy || c.data.toy == ToyKind::gaussian;
           }};

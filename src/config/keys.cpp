@@ -138,12 +138,12 @@ std::string Key::full_name() const { return section.empty() ? name : concat(sect
 
 bool Key::applies_to(const RunConfig& config) const {
   return std::all_of(conditions.begin(), conditions.end(),
-                     [&](const Condition& condition) { return condition.holds(config); });
+                     [&](const KeyCondition& condition) { return condition.holds(config); });
 }
 
 std::string Key::only_for() const {
   std::vector<std::string> words;
-  for (const Condition& condition : conditions) words.push_back(condition.words);
+  for (const KeyCondition& condition : conditions) words.push_back(condition.words);
   return join(words, " and ");
 }
 

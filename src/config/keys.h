@@ -31,7 +31,7 @@ enum class Resume {
 };
 
 /// A condition on the configuration under which a key has a meaning.
-struct Condition {
+struct KeyCondition {
   std::string key;    // the key that decides, such as "sample.sampler"
   std::string words;  // the condition in words, such as "sample.sampler = ddim"
   std::function<bool(const RunConfig&)> holds;
@@ -44,7 +44,7 @@ struct Key {
   std::string help;
   Resume resume = Resume::fixed;
   bool set_afterwards = false;  // whether --set of cdm-sample, cdm-nll and cdm-eval may set it
-  std::vector<Condition> conditions = {};  // all must hold; empty: the key always has a meaning
+  std::vector<KeyCondition> conditions = {};  // all must hold; empty: the key always has a meaning
 
   /// Sets the default. It may depend on keys that come earlier in the table.
   std::function<void(RunConfig&)> set_default;
@@ -68,7 +68,7 @@ struct Key {
   std::string only_for() const;
 
   // Used in declarations, to add to what make_key() has set.
-  Key& only(Condition condition) {
+  Key& only(KeyCondition condition) {
     conditions.push_back(std::move(condition));
     return *this;
   }

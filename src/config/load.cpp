@@ -38,7 +38,7 @@ void set(const Key& key, const Written& written, RunConfig& config) {
 
 /// Throws UserError when the key was written but has no meaning in `config`.
 void require_meaning(const Key& key, const Written& written, const RunConfig& config) {
-  for (const Condition& condition : key.conditions) {
+  for (const KeyCondition& condition : key.conditions) {
     if (condition.holds(config)) continue;
     refuse(key, written,
            concat("is only for ", condition.words, "; here ", condition.key, " = ",

@@ -83,13 +83,12 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
       batches_(start.train, config_.train.batch_size, static_cast<std::uint64_t>(config_.seed),
                config_.data, device, config_.loss.draws_per_image),
       run_(run) {
-  // A checkpoint has the statistics, but what it holds is not known yet. Every process computes
-  // them; share_state() then makes them the same.
-  learner_.set_anchor(anchor_statistics(config_, start.train));
   learner_.take_inputs_from([this](const StreamIndex& step) { return inputs_at(step); },
                             batches_.is_on_device());
   if (group.is_first()) {
     open_run(begin);
+    // A checkpoint has the statistics of the anchor.
+    if (saved_step_ < 0) learner_.set_anchor(anchor_statistics(config_, start.train));
     log_info(concat("training on ", start.train.description, ", ", start.train.size(),
                     " images of ", config_.data.channels, " x ", config_.data.image_size, " x ",
                     config_.data.image_size));
@@ -114,6 +113,8 @@ Trainer::Trainer(const PreparedTraining& start, const RunDir& run, at::Device de
     metrics_.emplace(run_, learner_.steps_done());
     run_.save_config(config_);
   }
+  // Only the first process knows what the checkpoint holds. Its statistics replace these.
+  if (!group.is_first()) learner_.set_anchor(anchor_statistics(config_, start.train));
   learner_.share_state();
   steps_skipped_ = learner_.steps_skipped();
 }

@@ -211,7 +211,7 @@ TEST_F(Keys, AFixedKeyIsForKindsThatAreFixed) {
     return Resume::may_change;
   };
   for (const Key& key : config_keys()) {
-    for (const Condition& condition : key.conditions) {
+    for (const KeyCondition& condition : key.conditions) {
       const Resume kind = resume_of(condition.key);
       if (key.resume == Resume::fixed) {
         EXPECT_EQ(kind, Resume::fixed) << key.full_name();
@@ -307,8 +307,9 @@ class IgnoredKeys : public Keys {
 bool depends_on(const Key& key, const Written& kind) {
   return std::any_of(kind.begin(), kind.end(), [&](const auto& chosen) {
     return chosen.first.starts_with(key.section + ".") ||
-           std::any_of(key.conditions.begin(), key.conditions.end(),
-                       [&](const Condition& condition) { return condition.key == chosen.first; });
+           std::any_of(
+               key.conditions.begin(), key.conditions.end(),
+               [&](const KeyCondition& condition) { return condition.key == chosen.first; });
   });
 }
 
