@@ -25,7 +25,7 @@ Mlp::Mlp(const ModelConfig& config, const NetworkShape& shape, std::uint64_t see
   }
   switch (predicts()) {
     case Prediction::logits:
-      head_ = LevelHead(make, in, shape.levels, config.anchor != AnchorKind::none);
+      head_ = LevelHead(make, in, shape.levels, has_anchor(config));
       break;
     case Prediction::noise:
       noise_ = Linear(make, "noise_layer", in, dimensions);

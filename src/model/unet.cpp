@@ -31,7 +31,7 @@ UNet::UNet(const ModelConfig& config, const NetworkShape& shape, std::uint64_t s
             Conv2d(make, "conv_inner", in, config.inner_features * shape.channels, 3, 1, 1);
         pooled += config.inner_features;
       }
-      head_ = LevelHead(make, pooled, shape.levels, config.anchor != AnchorKind::none);
+      head_ = LevelHead(make, pooled, shape.levels, has_anchor(config));
       break;
     }
     case Prediction::noise:

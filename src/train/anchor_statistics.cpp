@@ -66,7 +66,7 @@ at::Tensor mean_of(const RunConfig& config, const Dataset& train, const Scale& s
 }  // namespace
 
 NamedTensors anchor_statistics(const RunConfig& config, const Dataset& train) {
-  if (config.model.anchor == AnchorKind::none) return {};
+  if (!has_anchor(config.model)) return {};
   const c10::NoGradGuard no_grad;
   const Scale scale = scale_of(config, train);
   const auto mean_over_images = [&](const auto& term) {

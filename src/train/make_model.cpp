@@ -20,7 +20,7 @@ Model make_model(const RunConfig& config, const NetworkShape& shape, at::Device 
                  const Precision& precision, std::uint64_t seed) {
   std::shared_ptr<Network> network = make_network(config.model, shape, seed);
   const NoiseSchedule schedule(config.diffusion);
-  if (config.model.anchor != AnchorKind::none) {
+  if (has_anchor(config.model)) {
     network->set_anchor(std::make_unique<Anchor>(schedule.signals(), schedule.sigmas()));
   }
   network->to(device, precision.type);

@@ -60,6 +60,10 @@ std::vector<Written> every_kind() {
     all.push_back({{"diffusion.schedule", name}});
   }
   for (const std::string& name : names_of<NetworkKind>()) all.push_back({{"model.kind", name}});
+  for (const std::string& name : names_of<HeadKind>()) {
+    all.push_back({{"model.kind", "unet"}, {"model.head", name}});
+  }
+  for (const std::string& name : names_of<AnchorKind>()) all.push_back({{"model.anchor", name}});
   for (const std::string& name : names_of<Prediction>()) {
     all.push_back({{"model.predicts", name}});
     if (name == "noise") all.back()["loss.kind"] = "denoising";
@@ -91,8 +95,9 @@ std::vector<Written> every_kind() {
 std::string another_value(const Key& key, const RunConfig& config) {
   if (key.full_name() == "model.channels") return "16";  // a multiple of the groups
   for (const char* text :
-       {"0.05", "0.5", "3", "2", "5", "true", "false", "[1]", "[8]", "[0.25]", "uniform",
-        "gaussian", "peaks", "none", "trailing", "stratified", "log_snr", "likelihood", "kl"}) {
+       {"0.05",     "0.5",        "3",       "2",          "5",        "true",        "false",
+        "[1]",      "[8]",        "[0.25]",  "uniform",    "gaussian", "peaks",       "none",
+        "trailing", "stratified", "log_snr", "likelihood", "kl",       "pooled_inner"}) {
     RunConfig changed = config;
     if (key.read(YAML::Load(text), changed) && key.text(changed) != key.text(config)) return text;
   }
@@ -315,15 +320,10 @@ bool depends_on(const Key& key, const Written& kind) {
 
 /// Keys that all kinds read, but that do not change this small run, or not by themselves.
 bool is_left_out(const Key& key, const RunConfig& config) {
-  static const std::set<std::string> kinds = {"data.kind",
-                                              "diffusion.schedule",
-                                              "model.kind",
-                                              "model.predicts",
-                                              "loss.kind",
-                                              "sample.sampler",
-                                              "train.learning_rate_schedule",
-                                              "train.optimizer",
-                                              "train.ema_kind"};
+  static const std::set<std::string> kinds = {
+      "data.kind",       "diffusion.schedule", "model.kind",     "model.predicts",
+      "model.head",      "loss.kind",          "sample.sampler", "train.learning_rate_schedule",
+      "train.optimizer", "train.ema_kind"};
   static const std::set<std::string> of_classes = {"model.num_classes", "loss.label_dropout",
                                                    "sample.guidance"};
   static const std::set<std::string> of_images = {"data.image_size", "data.channels",

@@ -24,9 +24,15 @@
 #include <cstdint>
 #include <string>
 
+#include "cdm/config/config.h"
 #include "cdm/core/tensors.h"
 
 namespace cdm {
+
+/// Whether a network has an anchor: only logits have one.
+inline bool has_anchor(const ModelConfig& config) {
+  return config.anchor != AnchorKind::none && config.predicts == Prediction::logits;
+}
 
 class Anchor {
  public:
