@@ -83,7 +83,7 @@ std::string another_value(const Key& key, const RunConfig& config) {
   if (key.full_name() == "model.channels") return "16";  // a multiple of the groups
   for (const char* text :
        {"0.05", "0.5", "3", "2", "5", "true", "false", "[1]", "[8]", "uniform", "gaussian", "peaks",
-        "none", "trailing", "stratified", "log_snr", "likelihood", "kl"}) {
+        "none", "trailing", "stratified", "log_snr", "likelihood", "flat", "kl"}) {
     RunConfig changed = config;
     if (key.read(YAML::Load(text), changed) && key.text(changed) != key.text(config)) return text;
   }
