@@ -95,9 +95,10 @@ std::vector<Written> every_kind() {
 std::string another_value(const Key& key, const RunConfig& config) {
   if (key.full_name() == "model.channels") return "16";  // a multiple of the groups
   for (const char* text :
-       {"0.05",     "0.5",        "3",       "2",          "5",        "true",        "false",
-        "[1]",      "[8]",        "[0.25]",  "uniform",    "gaussian", "peaks",       "none",
-        "trailing", "stratified", "log_snr", "likelihood", "kl",       "pooled_inner"}) {
+       {"0.05",     "0.5",        "3",       "2",          "5",        "true",  "false",
+        "[1]",      "[8]",        "[0.25]",  "uniform",    "gaussian", "peaks", "none",
+        "trailing", "stratified", "log_snr", "likelihood", "flat",     "kl",    "pooled_inner",
+        "pooled"}) {
     RunConfig changed = config;
     if (key.read(YAML::Load(text), changed) && key.text(changed) != key.text(config)) return text;
   }
