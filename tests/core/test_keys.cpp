@@ -321,10 +321,15 @@ bool depends_on(const Key& key, const Written& kind) {
 
 /// Keys that all kinds read, but that do not change this small run, or not by themselves.
 bool is_left_out(const Key& key, const RunConfig& config) {
-  static const std::set<std::string> kinds = {
-      "data.kind",       "diffusion.schedule", "model.kind",     "model.predicts",
-      "model.head",      "loss.kind",          "sample.sampler", "train.learning_rate_schedule",
-      "train.optimizer", "train.ema_kind"};
+  static const std::set<std::string> kinds = {"data.kind",
+                                              "diffusion.schedule",
+                                              "model.kind",
+                                              "model.predicts",
+                                              "loss.kind",
+                                              "sample.sampler",
+                                              "train.learning_rate_schedule",
+                                              "train.optimizer",
+                                              "train.ema_kind"};
   static const std::set<std::string> of_classes = {"model.num_classes", "loss.label_dropout",
                                                    "sample.guidance"};
   static const std::set<std::string> of_images = {"data.image_size", "data.channels",
