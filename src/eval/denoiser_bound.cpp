@@ -151,10 +151,11 @@ std::string warning_of_gap(const MeanEstimate& gap) {
   constexpr double kWide = 0.1;
   const std::string size = fixed(std::abs(gap.mean), 4);
   if (gap.high < 0.0) {
-    return concat("the log-density claims ", size,
-                  " bits/dim more than the denoiser proves: the density is not normalised, the "
-                  "denoiser is worse than the density, or the finest noise level hides the grain of "
-                  "the data; quote the denoiser's bound");
+    return concat(
+        "the log-density claims ", size,
+        " bits/dim more than the denoiser proves: the density is not normalised, the "
+        "denoiser is worse than the density, or the finest noise level hides the grain of "
+        "the data; quote the denoiser's bound");
   }
   if (gap.low > kWide) {
     return concat("the log-density claims ", size,

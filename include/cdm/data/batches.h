@@ -42,8 +42,8 @@ at::Tensor to_pixels(const at::Tensor& images);
 class BatchStream {
  public:
   /// Moves all images and labels to `device`; if they do not fit there, only those of each batch.
-  /// `config` says how images are changed (augment()); its other keys are not used. `rows_per_image`
-  /// (m) must divide `batch_size` (B).
+  /// `config` says how images are changed (augment()); its other keys are not used.
+  /// `rows_per_image` (m) must divide `batch_size` (B).
   BatchStream(const Dataset& dataset, std::int64_t batch_size, std::uint64_t seed,
               const DataConfig& config, at::Device device, std::int64_t rows_per_image = 1);
   BatchStream(BatchStream&&) = default;  // a copy would share the memory of the orders
