@@ -259,9 +259,10 @@ TEST_F(CdmSample, NeedsNoMoreMemoryForMoreImages) {
   };
   const std::int64_t few = peak("256");  // the grid takes no more than these
   EXPECT_GT(few, 10 << 20) << "not measured";
-  const std::int64_t many = peak("1280");
-  // The further 1,024 images are 12 MiB as bytes, and 48 MiB as numbers.
-  constexpr std::int64_t kAllowance = 4 << 20;
+  const std::int64_t many = peak("2304");
+  // The further 2,048 images are 24 MiB as bytes, and 96 MiB as numbers. Allocators keep some MiB
+  // more in one run than in another, whatever the number of images.
+  constexpr std::int64_t kAllowance = 8 << 20;
   EXPECT_LT(many - few, kAllowance) << few;
 }
 

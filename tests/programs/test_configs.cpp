@@ -69,7 +69,7 @@ TEST_P(EveryConfig, TrainsSamplesAndScoresAtAReducedWidth) {
   config.train.warmup = 0;
   if (config.data.channels == 0) config.data.channels = 3;
   config.data.image_size = config.model.kind == NetworkKind::mlp ? 4 : 16;
-  config.sample.steps = std::min<std::int64_t>(config.sample.steps, 2);
+  config.sample.steps = std::min<std::int64_t>(config.sample.steps, 3);
   Learner learner(config, network_shape(config), at::kCPU);
   const at::Tensor pixels =
       test::numbers(1, {2, config.data.channels, config.data.image_size, config.data.image_size})

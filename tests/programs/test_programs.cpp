@@ -66,7 +66,7 @@ TEST(Programs, NameEveryOptionWithItsDefault) {
                                           "--device",
                                           "--precision",
                                           "--weights",
-                                          "ema (the moving average, default)",
+                                          "ema (the first moving average, default)",
                                           "--set"};
   std::vector<Help> helps = {
       {"cdm-train",
