@@ -53,7 +53,7 @@ sample() {
 }
 
 score() {
-  "$bin/cdm-nll" "$run" --split test --gaussian --out "$run/scores.csv" >"$run/scores.txt.part"
+  "$bin/cdm-nll" "$run" --split test --check 2 --gaussian --out "$run/scores.csv" >"$run/scores.txt.part"
   mv "$run/scores.txt.part" "$run/scores.txt"
 }
 
@@ -84,6 +84,7 @@ cat <<TEXT
 
 64 images drawn from noise:   $run/samples.png
 this model, test images:      $(mean_of bits_per_dim) bits/dim
+what its denoiser proves:     $(mean_of denoiser_bound_bits_per_dim) bits/dim
 a Gaussian with the data's
 covariance, same images:      $(mean_of gaussian_bits_per_dim) bits/dim
 (lower is better; minutes in all: $(((SECONDS + 30) / 60)))

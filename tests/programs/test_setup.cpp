@@ -287,7 +287,9 @@ class Quickstart : public ScriptsTest {
 if [[ $* == *--dry-run* && $PROBLEM ]]; then echo "$PROBLEM" >&2; exit 2; fi
 while (($#)); do if [[ $1 == --run-dir ]]; then mkdir -p "$2"; fi; shift; done)");
     fake("build/release/bin/cdm-sample", "echo cdm-sample \"$@\" >>calls");
-    fake("build/release/bin/cdm-nll", "echo 'bits_per_dim 3.18 a b c 3.17 3.20'");
+    fake("build/release/bin/cdm-nll",
+         "echo 'bits_per_dim 3.18 a b c 3.17 3.20'; echo 'denoiser_bound_bits_per_dim 3.21 a b c "
+         "3.19 3.23'");
   }
 };
 
@@ -298,7 +300,8 @@ TEST_F(Quickstart, TrainsTheBiggerNetworkOnAGpu) {
   EXPECT_THAT(calls(),
               mentions("setup --data\n", "configs/quickstart_gpu.yaml --set device=cuda",
                        "--run-dir runs/quickstart_gpu\n", "cdm-sample runs/quickstart_gpu"));
-  EXPECT_THAT(done.out, mentions("at most 3 minutes", "3.18 (95 % interval 3.17 to 3.20)"));
+  EXPECT_THAT(done.out, mentions("at most 3 minutes", "3.18 (95 % interval 3.17 to 3.20)",
+                                 "3.21 (95 % interval 3.19 to 3.23)"));
 }
 
 TEST_F(Quickstart, TrainsOnTheCpuWhereThereIsNoGpu) {
