@@ -31,6 +31,7 @@
 #include "cdm/device/random.h"
 #include "cdm/ops/flops.h"
 #include "cdm/run/start_device.h"
+#include "cdm/train/anchor_statistics.h"
 #include "cdm/train/learner.h"
 #include "cdm/train/make_model.h"
 #include "program.h"
@@ -139,6 +140,10 @@ class Bench {
         levels_(at::full({batch_}, config.diffusion.steps / 2,
                          at::TensorOptions().dtype(at::kLong).device(device_))) {
     if (config.model.num_classes > 0) labels_ = at::zeros_like(levels_);
+    // An anchor of these images: its values do not change the time.
+    cdm::Dataset dataset;
+    dataset.images = images_.to(at::kCPU);
+    learner_.set_anchor(cdm::anchor_statistics(config, dataset));
     wait_for(device_);
     ready_s_ = seconds_since(program_start);
   }

@@ -119,6 +119,13 @@ TEST_F(CdmBench, DoesWhatItIsAskedToInTheOrderAskedFor) {
               8000.0, 1e-6);
 }
 
+TEST_F(CdmBench, TimesAnchoredNetworks) {
+  const std::vector<std::string> anchored = {"plain.yaml", "--set", "model.anchor=gaussian",
+                                             "--json"};
+  EXPECT_THAT(members(nlohmann::ordered_json::parse(bench(anchored))),
+              ElementsAre("train", "sample", "nll"));
+}
+
 TEST_F(CdmBench, LeavesOutTheDensityOfAPlainDenoiser) {
   const std::vector<std::string> ddm = {
       "unet.yaml", "--set", "model.predicts=noise", "--set", "loss.kind=denoising", "--json"};
