@@ -177,8 +177,15 @@ def unet(net, x, labels, t=None):
             h = attention(stage.attn[str(i)], h) if "attn" in stage else h
         if "upsample" in stage:
             h = stage.upsample.conv(F.interpolate(h, scale_factor=2.0, mode="nearest"))
-    h = net.conv_out(F.silu(net.norm_out(h)))
-    return net.linear_layer(h.mean((2, 3))) if "linear_layer" in net else h
+    features = F.silu(net.norm_out(h))
+    h = net.conv_out(features)
+    if "linear_layer" not in net:
+        return h
+    pooled = h.mean((2, 3))
+    if "conv_inner" in net:  # inner products of the image and convolutions of the features
+        inner = net.conv_inner(features).reshape(len(x), -1, *x.shape[1:])  # [B, n, C, H, W]
+        pooled = torch.cat([pooled, (inner * x[:, None]).mean((2, 3, 4))], 1)
+    return net.linear_layer(pooled)
 
 
 def res_block(layers, x, embedding):
@@ -262,6 +269,8 @@ def load_run(run, step=None, weights="ema"):
              if folder.name[5:].isdigit()}
     if not found:
         raise FileNotFoundError(f"{run}: this run has no checkpoint yet")
+    if config["model"].get("anchor", "none") != "none":
+        raise NotImplementedError(f"{run}: model.anchor = {config['model']['anchor']} is not read here")
     folder = found[max(found) if step is None else step]
     model = CDM(config, read_safetensors(folder / f"{weights}.safetensors"))
     return model.eval().requires_grad_(False)

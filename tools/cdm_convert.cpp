@@ -12,6 +12,7 @@
 #include "cdm/core/output_target.h"
 #include "cdm/core/text.h"
 #include "cdm/io/safetensors.h"
+#include "cdm/model/anchor.h"
 #include "cdm/run/model_files.h"
 #include "cdm/run/run_dir.h"
 #include "cdm/run/run_lock.h"
@@ -73,6 +74,11 @@ void import_run(const Options& options) {
 /// Writes a run's checkpoint in the authors' format.
 void export_torch(const cdm::ModelFiles& files, const fs::path& out) {
   const cdm::RunConfig config = cdm::load_config(files);
+  if (cdm::has_anchor(config.model)) {
+    throw cdm::UserError(cdm::concat(files.checkpoint.string(),
+                                     ": model.anchor = ", cdm::name_of(config.model.anchor),
+                                     ": the authors' format has no anchor"));
+  }
   if (config.data.augment > 0.0) {
     throw cdm::UserError(cdm::concat(files.checkpoint.string(),
                                      ": data.augment = ", config.data.augment,

@@ -6,6 +6,7 @@
 #include <ATen/ops/matmul.h>
 #include <c10/util/Exception.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 #include <vector>
@@ -52,7 +53,7 @@ void Anchor::load(const NamedTensors& statistics, const std::string& source) {
     require(basis_, "basis", {d, d});
   } else {
     channels_ = take("channels");
-    const std::int64_t C = channels_.size(0);
+    const std::int64_t C = channels_.dim() == 2 ? std::max<std::int64_t>(channels_.size(0), 1) : 1;
     require(channels_, "channels", {C, C});
     const auto size = static_cast<std::int64_t>(std::lround(std::sqrt(static_cast<double>(d / C))));
     require(mean_, "mean", {C * size * size});

@@ -23,7 +23,7 @@ constexpr std::array<std::string_view, 4> kLast = {"conv_out.", "conv_inner.", "
 
 ParameterRole role_of(const std::string& name, const at::Tensor& value) {
   if (value.dim() < 2) return ParameterRole::vector;
-  if (name == "label_emb.weight") return ParameterRole::embedding;
+  if (name == "label_emb.weight" || name == "augment_emb.weight") return ParameterRole::embedding;
   if (begins_with_one_of(kFirst, name)) return ParameterRole::first;
   if (begins_with_one_of(kLast, name)) return ParameterRole::last;
   return ParameterRole::hidden;

@@ -8,6 +8,7 @@
 #include "cdm/core/error.h"
 #include "cdm/core/tensors.h"
 #include "cdm/core/text.h"
+#include "cdm/model/anchor.h"
 #include "cdm/train/make_model.h"
 #include "cdm/train/optimizer.h"
 
@@ -52,6 +53,11 @@ NamedTensors fit(Network& network, const NamedTensors& tensors, const std::strin
 RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
                          const std::string& source) {
   RunConfig fitted = config;
+  if (has_anchor(config.model)) {
+    throw UserError(concat(source,
+                           ": the authors' format has no anchor: model.anchor must be none, not ",
+                           name_of(config.model.anchor)));
+  }
   if (config.data.augment > 0.0 && !find(weights, "augment_emb.weight", 2).defined()) {
     throw UserError(concat(source,
                            ": its network is not told how images were augmented: "
@@ -89,7 +95,9 @@ RunConfig fit_to_weights(const RunConfig& config, const NamedTensors& weights,
     }
     if (config.model.kind == NetworkKind::unet && config.model.head_channels == 0) {
       const std::int64_t usual = 2 * config.model.channels * fitted.model.channel_mult.front();
-      if (head.size(1) != usual) fitted.model.head_channels = head.size(1);
+      const bool inner = config.model.head == HeadKind::pooled_inner;
+      const std::int64_t pooled = head.size(1) - (inner ? config.model.inner_features : 0);
+      if (pooled != usual) fitted.model.head_channels = pooled;
     }
   }
   return fitted;

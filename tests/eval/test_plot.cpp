@@ -33,7 +33,7 @@ struct Kind {
   const char* name;
   const char* csv;
   std::vector<std::string> arguments;
-  at::IntArrayRef size;                 // height, width
+  std::vector<std::int64_t> size;       // height, width
   std::vector<const char*> texts = {};  // in the picture
 };
 
@@ -93,7 +93,7 @@ TEST_F(Plot, DrawsEveryKind) {
     const std::string svg = read_file(folder_ / (name + ".svg"));
     for (const char* const text : kind.texts) EXPECT_THAT(svg, HasSubstr(text)) << name;
     const at::Tensor picture = read_image(folder_ / (name + ".png"), 3);
-    EXPECT_EQ(picture.sizes().slice(1), kind.size) << name;
+    EXPECT_EQ(picture.sizes().slice(1).vec(), kind.size) << name;
     EXPECT_LT(picture.min().item<int>(), 128) << name;  // something is drawn on white
   }
   // Each file of plots/ is one of them.

@@ -81,6 +81,22 @@ TEST_F(Convert, RoundTripKeepsEveryTensor) {
   EXPECT_EQ(test::read_text(again + "/config.yaml"), test::read_text(run + "/config.yaml"));
 }
 
+TEST_F(Convert, RoundTripKeepsInnerProducts) {
+  RunConfig config = test::small_config(20);
+  config.data.kind = DataKind::npz;
+  config.data.path = work_ / "images.npz";
+  config.data.image_size = 8;
+  config.data.channels = 1;
+  config.model.head = HeadKind::pooled_inner;
+  test::write_text(work_ / "config.yaml", to_yaml(config));
+  write_official_checkpoint(work_ / "official.pth", Learner(config, {1, 8, 22}, at::kCPU).state(),
+                            config.train);
+  const std::string run = work_ / "run";
+  const test::Finished done = import_as(run);
+  ASSERT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_EQ(load_config(run + "/config.yaml").model.head_channels, 0);
+}
+
 TEST_F(Convert, SafetensorsHoldTheWeightsAskedFor) {
   prepare(0, 0);
   const std::string run = work_ / "run", file = work_ / "weights.safetensors";
@@ -200,6 +216,7 @@ TEST_F(Convert, RefusesWhatDoesNotFit) {
   expect_refusal(
       import_as(out, {"--set", "data.augment=0.1", "--set", "data.horizontal_flip=false"}),
       "data.augment must be 0, not 0.1");
+  expect_refusal(with("model.anchor=gaussian"), "model.anchor must be none, not gaussian");
   expect_refusal(convert(work_ / "official.pth", out), "--config");
   expect_refusal(convert(work_ / "none.pth", out, {"--config", work_ / "config.yaml"}), "none.pth");
   test::write_text(work_ / "pointer.pth", "version https://git-lfs.github.com/spec/v1\n");

@@ -33,6 +33,8 @@ CASES = {
     "unet, classes": (3, {"model": {**UNET, "channels": 32, "res_blocks": 2, "num_classes": CLASSES,
                                     "head_channels": 24},
                           "diffusion": {"schedule": "cosine"}}),
+    "unet, inner products": (3, {"model": {**UNET, "head": "pooled_inner", "inner_features": 5},
+                                 "diffusion": {"schedule": "log_snr", "log_snr_max": 9}}),
     "mlp": (1, {"model": {"kind": "mlp", "channels": 16, "res_blocks": 2},
                 "diffusion": {"schedule": "flow_matching"}}),
     "mlp, classes": (3, {"model": {"kind": "mlp", "channels": 16, "res_blocks": 3,

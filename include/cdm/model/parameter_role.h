@@ -10,7 +10,7 @@ namespace cdm {
 
 enum class ParameterRole {
   vector,     // a bias, or the scale or shift of a normalisation: one number per channel
-  embedding,  // a row per class
+  embedding,  // of classes, or of how images were augmented
   first,      // the matrix or convolution kernel that takes the images
   hidden,     // any other matrix or convolution kernel
   last,       // those after the last non-linear function, which give the prediction
