@@ -95,8 +95,9 @@ Heartbeat::Heartbeat(c10::intrusive_ptr<c10d::Store> store, int rank, int size,
         if (other.last != kFarewell && ++other.silent >= kPatience) signs->lost = other.rank;
       }
       if (signs->lost < 0) continue;
-      // The store may end with the process of rank 0, so the others get time to read which is lost.
-      if (rank == 0 && ended_within(3 * interval)) return;
+      // The store may end with the process of rank 0, so the others get time to read which is lost:
+      // up to three intervals until it is written, read and acted upon, and two to spare.
+      if (rank == 0 && ended_within(5 * interval)) return;
       const int missed = signs->lost;
       lock.unlock();
       lost(missed);
