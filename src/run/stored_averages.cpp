@@ -43,6 +43,8 @@ MadeAverage make_average(const ModelFiles& model, double sigma_rel) {
   made.sources = static_cast<std::int64_t>(profiles.size());
   made.error = combination.error;
 
+  // The statistics of an anchor are no weights. They are the same everywhere, and kept as they are.
+  const auto is_weight = [](const std::string& name) { return !name.starts_with(Anchor::kPrefix); };
   // The factors may be large and of both signs, so the sum is made in float64.
   NamedTensors& sum = made.state.ema;
   auto factor = combination.factors.begin();
@@ -51,16 +53,16 @@ MadeAverage make_average(const ModelFiles& model, double sigma_rel) {
       const NamedTensors average = read_weights(folder, average_name(static_cast<std::int64_t>(i)));
       if (sum.empty()) {
         for (const auto& [name, tensor] : average) {
-          sum.emplace_back(name, at::zeros_like(tensor, at::kDouble));
+          sum.emplace_back(name, is_weight(name) ? at::zeros_like(tensor, at::kDouble) : tensor);
         }
       }
-      for (auto& [name, tensor] : sum) tensor.add_(tensor_named(average, name), *factor);
+      for (auto& [name, tensor] : sum) {
+        if (is_weight(name)) tensor.add_(tensor_named(average, name), *factor);
+      }
     }
   }
-  // The statistics of an anchor are the same everywhere. They are no weights, and stay exact.
-  const NamedTensors last = read_weights(model.checkpoint, average_name(0));
   for (auto& [name, tensor] : sum) {
-    tensor = name.starts_with(Anchor::kPrefix) ? tensor_named(last, name) : tensor.to(at::kFloat);
+    if (is_weight(name)) tensor = tensor.to(at::kFloat);
   }
   made.state.step = step;
   made.config.train.ema_sigma_rel = {sigma_rel};

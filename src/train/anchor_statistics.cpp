@@ -38,27 +38,21 @@ Scale scale_of(const RunConfig& config, const Dataset& train) {
   TORCH_CHECK(false, "data.dequantize is none of the kinds");
 }
 
-using Visit = std::function<void(const at::Tensor& images)>;
-
-/// The images in the model's scale, in batches: float64 [n, C, H, W].
-void for_each_images(const RunConfig& config, const Dataset& train, const Scale& scale,
-                     const Visit& visit) {
+/// Mean over the images of what `term` computes of a batch in the model's scale, float64
+/// [n, C, H, W], summed over its rows.
+at::Tensor mean_of(const RunConfig& config, const Dataset& train, const Scale& scale,
+                   const std::function<at::Tensor(const at::Tensor& images)>& term) {
   constexpr std::int64_t kAtOnce = 1000;
+  at::Tensor sum;
+  const auto add = [&](const at::Tensor& images) {
+    const at::Tensor part = term(images);
+    sum = sum.defined() ? sum.add_(part) : part;
+  };
   for_each_batch(train.size(), kAtOnce, [&](std::int64_t first, std::int64_t count) {
     const at::Tensor images =
         train.images.narrow(0, first, count).to(at::kDouble) * scale.factor + scale.offset;
-    visit(images);
-    if (config.data.horizontal_flip) visit(images.flip({3}));
-  });
-}
-
-/// Mean over the images of what `term` computes of a batch, summed over its rows.
-at::Tensor mean_of(const RunConfig& config, const Dataset& train, const Scale& scale,
-                   const std::function<at::Tensor(const at::Tensor& images)>& term) {
-  at::Tensor sum;
-  for_each_images(config, train, scale, [&](const at::Tensor& images) {
-    const at::Tensor part = term(images);
-    sum = sum.defined() ? sum.add_(part) : part;
+    add(images);
+    if (config.data.horizontal_flip) add(images.flip({3}));
   });
   return sum / static_cast<double>(train.size() * (config.data.horizontal_flip ? 2 : 1));
 }

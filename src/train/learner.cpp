@@ -86,6 +86,7 @@ std::uint64_t Learner::dropout_seed() const {
 }
 
 void Learner::set_anchor(const NamedTensors& statistics) {
+  if (!has_anchor(config_.model)) return;
   for (const Model* const model : {&model_, &average_}) {
     NamedTensors state = model->network().parameters();
     state.insert(state.end(), statistics.begin(), statistics.end());

@@ -44,7 +44,7 @@ std::int64_t only_image_size(DataKind kind) {
 NamedTensors fit(Network& network, const NamedTensors& tensors, const std::string& source) {
   network.load(tensors, source);
   NamedTensors out;
-  for (const auto& [name, tensor] : network.state()) out.emplace_back(name, tensor.clone());
+  for (const auto& [name, tensor] : network.parameters()) out.emplace_back(name, tensor.clone());
   return out;
 }
 
@@ -110,21 +110,16 @@ TrainingState fit_to_network(const RunConfig& config, const TrainingState& check
                            ": train.optimizer = muon: the authors' format holds the state "
                            "of Adam for all weights"));
   }
-  const Model model = make_model(config, network_shape(config), at::kCPU,
-                                 {at::kFloat, at::kFloat, false}, /*seed=*/0);
-  // Moments belong to parameters alone: this network has no anchor.
-  const std::unique_ptr<Network> moments = make_network(config.model, network_shape(config), 0);
+  const std::unique_ptr<Network> network = make_network(config.model, network_shape(config), 0);
   TrainingState fitted = checkpoint;
-  for (NamedTensors* const tensors : {&fitted.model, &fitted.ema}) {
-    *tensors = fit(model.network(), *tensors, source);
-  }
-  for (NamedTensors* const tensors : {&fitted.exp_avg, &fitted.exp_avg_sq}) {
-    *tensors = fit(*moments, *tensors, source);
+  for (NamedTensors* const tensors :
+       {&fitted.model, &fitted.ema, &fitted.exp_avg, &fitted.exp_avg_sq}) {
+    *tensors = fit(*network, *tensors, source);
   }
   // A checkpoint that comes from elsewhere has one average, with which the others begin.
   const auto others = static_cast<std::size_t>(average_count(config.train) - 1);
   fitted.more_emas.resize(others, fitted.ema);
-  for (NamedTensors& average : fitted.more_emas) average = fit(model.network(), average, source);
+  for (NamedTensors& average : fitted.more_emas) average = fit(*network, average, source);
   return fitted;
 }
 
